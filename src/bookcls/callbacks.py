@@ -1,0 +1,110 @@
+"""Checkpoints that are whole or absent, and progress for those who read a log file."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+
+from bookcls.runs import BEST, LAST, replacing
+
+SAVE_EVERY_SECONDS = 20.0
+"""Least time between two ``last.ckpt``: at 180 MB each, more often would cost more than it saves."""
+
+
+class KeepCheckpoints(Checkpoint):
+    """Keeps ``best.ckpt`` (weights and hyper-parameters) and ``last.ckpt`` (to resume from).
+
+    Best is the lowest validation loss, ties broken by accuracy; without validation photos it is
+    the end of training. With weight averaging the averaged weights are kept.
+    """
+
+    def __init__(self, run: Path) -> None:
+        """Writes into ``run``."""
+        self.run = run
+        self.best: dict[str, float] = {}
+        self._saved_at = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the weights if they are the best so far."""
+        if trainer.sanity_checking or "val/loss" not in trainer.callback_metrics:
+            return
+        loss, acc = (float(trainer.callback_metrics[key]) for key in ("val/loss", "val/acc"))
+        best = (self.best.get("val/loss", math.inf), -self.best.get("val/acc", 0.0))
+        if math.isfinite(loss) and (loss, -acc) < best:
+            self.best = {"val/loss": loss, "val/acc": acc, "epoch": trainer.current_epoch + 1}
+            self.save_best(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves what a resume needs, now and then and at the end."""
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
+        # All processes must save together, so the first one's clock decides.
+        if last or trainer.strategy.broadcast(due):
+            path = self.run / LAST
+            if trainer.is_global_zero:
+                with replacing(path) as temporary:
+                    trainer.save_checkpoint(temporary)
+            else:
+                trainer.save_checkpoint(path)
+            self._saved_at = time.monotonic()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the last weights where nothing was held out to choose by."""
+        if not self.best:
+            self.best = {"epoch": trainer.current_epoch}
+            self.save_best(trainer, pl_module)
+
+    def save_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes ``best.ckpt``: plain values only, enough to rebuild the model."""
+        if not trainer.is_global_zero:
+            return
+        checkpoint: dict[str, Any] = {
+            "hyper_parameters": dict(pl_module.hparams),
+            "state_dict": pl_module.state_dict(),
+        }
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightAveraging):
+                callback.on_save_checkpoint(trainer, pl_module, checkpoint)
+        with replacing(self.run / BEST) as temporary:
+            torch.save({k: checkpoint[k] for k in ("hyper_parameters", "state_dict")}, temporary)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resume must know: how good the best was."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See :meth:`state_dict`."""
+        self.best = state_dict["best"]
+
+
+class LineProgress(Callback):
+    """A line about every twentieth of the training, for output that is no terminal."""
+
+    def __init__(self) -> None:
+        """Starts the clock."""
+        self._started = time.monotonic()
+        self._first_epoch = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._started = time.monotonic()
+        self._first_epoch = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints losses and the time that is left."""
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        if not trainer.is_global_zero or (epoch % max(1, epochs // 20) and epoch != epochs):
+            return
+        done = epoch - self._first_epoch
+        left = (time.monotonic() - self._started) / done * (epochs - epoch)
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        shown = [f"{k} {metrics[k]:.3f}" for k in ("train/loss", "val/loss", "val/acc")
+                 if k in metrics]  # fmt: skip
+        print(
+            f"epoch {epoch}/{epochs}  {'  '.join(shown)}  {int(left // 60)}:{int(left % 60):02d} left",
+            flush=True,
+        )

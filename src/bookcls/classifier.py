@@ -1,0 +1,255 @@
+"""The LightningModule: two-stage training, validation, and tests on several splits."""
+
+import inspect
+import math
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from bookcls.errors import BookclsError
+from bookcls.layers import block_of
+from bookcls.scores import SplitScores
+from bookcls.vgg16 import VGG16, channels_last
+from bookcls.weights import MEAN, STD
+
+HEAD = 6
+"""The head counts as the block after VGG's fifth when learning rates fall with depth."""
+
+
+class Diverged(BookclsError):
+    """The loss is no longer a number."""
+
+
+class Classifier(pl.LightningModule):
+    """VGG16 that learns to name one class per photo.
+
+    All constructor arguments are plain values, so that a checkpoint rebuilds the model by itself.
+    """
+
+    def __init__(
+        self,
+        class_names: list[str],
+        *,
+        image_size: int = 128,
+        fit: str = "letterbox",
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+        head: str = "gap256",
+        dropout: float = 0.0,
+        freeze_to: str | int | None = None,
+        probe_epochs: int = 0,
+        probe_lr: float = 1e-3,
+        lr: float = 2e-4,
+        layer_decay: float = 1.0,
+        warmup_steps: int = 0,
+        weight_decay: float = 0.01,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        weights: str = "none (from scratch)",
+    ) -> None:
+        """Builds the network.
+
+        Args:
+            class_names: Sorted names; a label is an index into them.
+            image_size: Side of the square input in pixels.
+            fit: How a photo is brought to it, see :func:`bookcls.images.fit_square`.
+            mean: Mean of RGB in [0, 1] for normalisation.
+            std: Standard deviation of RGB in [0, 1].
+            head: ``gap256`` or ``flatten256``.
+            dropout: Probability of dropout in the head.
+            freeze_to: Layers before it stay frozen, see :func:`bookcls.layers.first_trained`.
+            probe_epochs: Epochs in which the head trains alone (LP-FT, arXiv 2202.10054).
+            probe_lr: Learning rate of the probe.
+            lr: Peak learning rate of fine-tuning.
+            layer_decay: Each block's rate is that of the one above it times this.
+            warmup_steps: Steps over which the rate rises at the start of fine-tuning.
+            weight_decay: AdamW's.
+            label_smoothing: Share of the target spread over all classes.
+            seed: Decides dropout.
+            weights: Where the first weights came from, for the record.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        self.class_names = class_names
+        self.model = VGG16(
+            len(class_names), image_size=image_size, head=head, dropout=dropout, freeze_to=freeze_to
+        )
+        channels_last(self.model)
+        self.train_loss = MeanMetric()
+        self.val_acc = MulticlassAccuracy(len(class_names), average="micro")
+        self.test_names: list[str] = []
+        self.test_scores = torch.nn.ModuleList()
+        self.test_probs: dict[str, list[Tensor]] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, float32 (N, C), of normalised images, float32 (N, 3, H, W)."""
+        logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def on_train_epoch_start(self) -> None:
+        """Freezes for the stage that the epoch belongs to, and makes dropout repeatable."""
+        hp = self.hparams
+        self.model.freeze(head_only=self.current_epoch < hp["probe_epochs"])
+        seeds = np.random.SeedSequence([hp["seed"], 5, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Cross-entropy against soft targets.
+
+        Raises:
+            Diverged: On a CPU as soon as the loss is not finite; elsewhere after the epoch, since
+                looking at each loss would hold the device up.
+        """
+        images, target = batch
+        smoothing = self.hparams["label_smoothing"]
+        loss = cross_entropy(self(images), target, label_smoothing=smoothing)
+        if self.device.type == "cpu":
+            self._check(loss)
+        self.train_loss.update(loss.detach(), len(images))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
+        return loss
+
+    def _check(self, loss: Tensor) -> None:
+        if not math.isfinite(float(loss)):
+            raise Diverged(
+                f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. The best "
+                "checkpoint so far is kept. Try a lower optim.lr (it was "
+                f"{self.hparams['lr']:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
+                "trainer.precision=32-true."
+            )
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Loss and accuracy on held-out photos, without augmentation."""
+        images, target = batch
+        logits = self(images)
+        self.val_acc.update(logits, target.argmax(dim=1))
+        loss = cross_entropy(logits, target)
+        self.log("val/loss", loss, batch_size=len(images), on_epoch=True, sync_dist=True)
+        self.log("val/acc", self.val_acc, on_epoch=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Refuses an epoch whose loss was not finite."""
+        self._check(self.train_loss.compute())
+
+    def on_test_start(self) -> None:
+        """Prepares the scores of every split of the data module."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.test_names = list(datamodule.tests)
+        scores = [SplitScores(len(self.class_names)) for _ in self.test_names]
+        self.test_scores = torch.nn.ModuleList(scores).to(self.device)
+        self.test_probs = {name: [] for name in self.test_names}
+
+    def test_step(
+        self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Scores a batch of one split and keeps its probabilities."""
+        images, labels, accepted = batch
+        probs = self(images).softmax(dim=1)
+        self.test_scores[dataloader_idx].update(probs, labels, accepted)
+        self.test_probs[self.test_names[dataloader_idx]].append(probs.cpu())
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test/<split>_<score>``."""
+        for name, scores in zip(self.test_names, self.test_scores, strict=True):
+            assert isinstance(scores, SplitScores)
+            for key, value in scores.compute().items():
+                self.log(f"test/{name}_{key}", float(value), add_dataloader_idx=False)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with a group per block, warm-up and cosine within each stage."""
+        hp = self.hparams
+        blocks: dict[int, list[torch.nn.Parameter]] = {}
+        for index, module in enumerate(self.model.features):
+            free = [p for p in module.parameters() if p.requires_grad]
+            if free:
+                blocks.setdefault(block_of(index), []).extend(free)
+        groups = [
+            {"params": params, "lr": hp["lr"] * hp["layer_decay"] ** (HEAD - block)}
+            for block, params in sorted(blocks.items())
+        ]
+        groups.append({"params": list(self.model.head.parameters()), "lr": hp["lr"]})
+        optimizer = torch.optim.AdamW(groups, weight_decay=hp["weight_decay"])
+        max_epochs = self.trainer.max_epochs or 1
+        total = int(self.trainer.estimated_stepping_batches)
+        probe = min(total, hp["probe_epochs"] * max(1, total // max_epochs))
+
+        def body(step: int) -> float:
+            tuned = step - probe
+            return 0.0 if tuned < 0 else warmup_cosine(tuned, total - probe, hp["warmup_steps"])
+
+        def head(step: int) -> float:
+            if step < probe:
+                return hp["probe_lr"] / hp["lr"] * warmup_cosine(step, probe, 0)
+            return body(step)
+
+        factors = [body] * (len(groups) - 1) + [head]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def warmup_cosine(step: int, total: int, warmup: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine down to zero.
+
+    Args:
+        step: The step, from 0.
+        total: Number of steps.
+        warmup: Steps of the warm-up, at most half of ``total``.
+
+    Returns:
+        A factor in (0, 1].
+    """
+    warmup = min(warmup, total // 2)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Rebuilds a classifier from a checkpoint alone; nothing in the file is executed.
+
+    Args:
+        path: A ``.ckpt`` file that training wrote.
+
+    Returns:
+        The classifier on the CPU, in evaluation mode.
+
+    Raises:
+        BookclsError: If the file is missing or not such a checkpoint.
+    """
+    if not path.is_file():
+        raise BookclsError(f"{path}: there is no such checkpoint.")
+    try:
+        ckpt = torch.load(path, map_location="cpu", weights_only=True)
+        hparams = dict(ckpt["hyper_parameters"])
+        unknown = set(hparams) - set(inspect.signature(Classifier).parameters)
+        if unknown:
+            raise ValueError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
+        classifier = Classifier(**hparams)
+        classifier.load_state_dict(ckpt["state_dict"])
+    except (
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        OSError,
+    ) as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise BookclsError(f"{path} is not a bookcls checkpoint ({first[0][:160]}).") from error
+    return classifier.eval()

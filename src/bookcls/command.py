@@ -1,0 +1,127 @@
+"""What every verb shares: its command line, and errors that a person can read."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bookcls.config import conf_dir, register_resolvers, typed
+from bookcls.errors import BookclsError
+
+T = TypeVar("T")
+
+
+def verb(
+    name: str,
+    schema: type[T],
+    body: Callable[[T, Path], None],
+    prepare: Callable[[list[str]], list[str]] = lambda argv: argv,
+) -> None:
+    """Runs a verb from the command line: conf/<name>.yaml -> ``schema`` -> ``body``.
+
+    Args:
+        name: The verb, which names its primary configuration.
+        schema: Dataclass that mirrors the configuration.
+        body: What to do with the typed configuration and the folder for its results. A
+            BookclsError ends the job with one line; the other jobs of a multirun go on.
+        prepare: Rewrites the overrides before Hydra sees them.
+
+    Raises:
+        SystemExit: With code 1 after an error of the user's.
+    """
+    traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them.
+    failed = []
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            body(typed(cfg, schema), Path(HydraConfig.get().runtime.output_dir))
+        except (BookclsError, OmegaConfBaseException) as error:
+            if traceback_wanted:
+                raise
+            failed.append(error)
+            complain(error)
+
+    try:
+        register_resolvers()
+        sys.argv[1:] = prepare(quote_overrides(sys.argv[1:]))
+        hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
+    except (BookclsError, HydraException, OmegaConfBaseException) as error:
+        if traceback_wanted:
+            raise
+        failed.append(error)
+        complain(explained(error, name))
+    if failed:
+        sys.exit(1)
+
+
+def complain(error: Exception | str) -> None:
+    """Prints an error for a person."""
+    print(f"bookcls: error: {str(error).strip()}", file=sys.stderr, flush=True)
+
+
+def explained(error: Exception, name: str) -> str:
+    """The message of a composition error, with the nearest keys that do exist."""
+    text = str(error).strip()
+    match = re.search(r"Could not override '([^']+)'", text)
+    if not isinstance(error, ConfigCompositionException) or match is None:
+        return text
+    key = match.group(1)
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
+        known = sorted(flat_keys(hydra.compose(name)))
+    group = [k for k in known if k.split(".")[0] == key.split(".")[0]]
+    near = difflib.get_close_matches(key, known, n=3) or group or known
+    return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."
+
+
+def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of all values of a configuration."""
+    keys: list[str] = []
+    for key in cfg:
+        node = None if OmegaConf.is_missing(cfg, key) else cfg._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none():
+            keys += flat_keys(node, f"{prefix}{key}.")
+        else:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def quote_overrides(argv: list[str]) -> list[str]:
+    """Quotes values that Hydra's grammar would refuse or take apart.
+
+    Hydra reads spaces, accents, kanji, commas, brackets and ``~`` as its own syntax. A value that
+    its parser refuses, or that names an existing file or folder, is meant as plain text.
+    """
+    parser = OverridesParser.create()
+    quoted = []
+    for arg in argv:
+        key, equals, value = arg.partition("=")
+        if arg.startswith("-") or not equals or value[:1] in ("'", '"'):
+            quoted.append(arg)
+            continue
+        try:
+            parser.parse_override(arg)
+            plain = not (re.search(r"[,~\[\](){}]", value) and Path(value).expanduser().exists())
+        except (OverrideParseException, OSError):
+            plain = False
+        quoted.append(arg if plain else f"{key}={quote(value)}")
+    return quoted
+
+
+def quote(value: str) -> str:
+    """A double-quoted Hydra string that reads back as ``value``."""
+    value = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    value = re.sub(r"(\\+)$", r"\1\1", value)
+    return '"' + value.replace("${", "\\${") + '"'

@@ -1,0 +1,166 @@
+"""Photos in memory -> batches, for training, validation and each test split."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from bookcls.config import AugConfig
+from bookcls.dataset import Sample
+from bookcls.mixup import Item, MixupCollate
+from bookcls.photos import Decoded
+from bookcls.sampler import Draw, OverSampler
+from bookcls.transforms import Transform
+from bookcls.weights import MEAN, STD
+
+
+class PhotoDataset(Dataset[Item]):
+    """Decoded photos, in memory that worker processes share, behind a transform."""
+
+    def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
+        """Stacks the photos of ``samples``."""
+        self.samples = list(samples)
+        stacked = np.stack([images[s.path] for s in self.samples])
+        self.images = torch.from_numpy(stacked).share_memory_()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, draw: Draw | int) -> Item:
+        """The photo of a draw, augmented by the draw's seed; or, by plain index, as it is."""
+        index, seed = draw if isinstance(draw, tuple) else (draw, None)
+        image = self.transform(self.images[index].numpy(), seed)
+        return image, self.samples[index].label, 0 if seed is None else seed
+
+
+def collate_test(
+    items: Sequence[tuple[Tensor, int, tuple[int, ...]]], num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Makes a test batch: images, labels (-1 where no class leads), accepted (N, C) bool."""
+    accepted = torch.zeros(len(items), num_classes, dtype=torch.bool)
+    for row, (_, _, classes) in enumerate(items):
+        accepted[row, list(classes)] = True
+    labels = torch.tensor([label for _, label, _ in items])
+    return torch.stack([image for image, _, _ in items]), labels, accepted
+
+
+class TestDataset(Dataset[tuple[Tensor, int, tuple[int, ...]]]):
+    """Photos of one test split with all their accepted classes."""
+
+    __test__ = False  # not a test case
+
+    def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
+        """See :class:`PhotoDataset`."""
+        self.photos = PhotoDataset(samples, images, transform)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, tuple[int, ...]]:
+        image, label, _ = self.photos[index]
+        return image, label, self.photos.samples[index].accepted
+
+
+class PhotoDataModule(pl.LightningDataModule):
+    """The training part, the validation part and the test splits of one dataset."""
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        images: Decoded,
+        *,
+        train: Sequence[Sample] = (),
+        val: Sequence[Sample] = (),
+        tests: dict[str, list[Sample]] | None = None,
+        aug: AugConfig | None = None,
+        mean: tuple[float, ...] = MEAN,
+        std: tuple[float, ...] = STD,
+        oversample: bool = True,
+        batch_size: int = 16,
+        num_workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Takes photos that are already decoded.
+
+        Args:
+            class_names: Sorted class names.
+            images: Every photo by its path, uint8 (H, W, 3).
+            train: Training part.
+            val: Validation part, or nothing.
+            tests: Test split name -> photos.
+            aug: Strengths of the training augmentation; None for none.
+            mean: Mean of RGB in [0, 1].
+            std: Standard deviation of RGB in [0, 1].
+            oversample: Whether small classes are drawn as often as the largest.
+            batch_size: Photos a step, per process.
+            num_workers: Worker processes; None is none without CUDA, where the convolutions need
+                the cores, and up to 8 with it. The batches do not depend on it.
+            seed: Decides order and augmentation.
+        """
+        super().__init__()
+        self.class_names = list(class_names)
+        self.images = images
+        self.train_samples, self.val_samples = list(train), list(val)
+        self.tests = tests or {}
+        self.aug = aug
+        self.plain = Transform(mean, std)
+        self.augmented = self.plain
+        if aug is not None:
+            strengths = {k: getattr(aug, k) for k in ("hflip", "vflip", "rotate", "zoom", "erase")}
+            self.augmented = Transform(mean, std, **strengths)
+        self.oversample = oversample
+        self.batch_size = batch_size
+        if num_workers is None:
+            num_workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
+        self.num_workers = num_workers
+        self.seed = seed
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Augmented, balanced, mixed batches; the last one may be smaller."""
+        trainer = self.trainer
+        sampler = OverSampler(
+            [s.label for s in self.train_samples],
+            seed=self.seed,
+            oversample=self.oversample,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        dataset = PhotoDataset(self.train_samples, self.images, self.augmented)
+        alpha = self.aug.mixup_alpha if self.aug else 0.0
+        return self._loader(
+            dataset,
+            sampler=sampler,
+            collate_fn=MixupCollate(len(self.class_names), alpha),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Item] | list[Any]:
+        """Plain batches of the validation part; no loader where there is none."""
+        if not self.val_samples:
+            return []
+        dataset = PhotoDataset(self.val_samples, self.images, self.plain)
+        return self._loader(dataset, collate_fn=MixupCollate(len(self.class_names)))
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        """One loader per test split, in the order of ``tests``."""
+        collate = partial(collate_test, num_classes=len(self.class_names))
+        return [
+            self._loader(TestDataset(samples, self.images, self.plain), collate_fn=collate)
+            for samples in self.tests.values()
+        ]
+
+    def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:  # noqa: ANN401
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )

@@ -1,0 +1,321 @@
+"""Folders and labels.csv -> samples; the stratified validation split. No heavy imports."""
+
+import csv
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bookcls.errors import BookclsError
+from bookcls.images import SUFFIXES
+
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
+LABEL_COLUMNS = ["file", "dominant", "accepted"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo and its answers.
+
+    Attributes:
+        path: The photo.
+        name: Its path below the split's folder, with forward slashes.
+        label: Index of its class; for a test photo that of the dominant class, or -1 where no
+            single class leads.
+        accepted: Indices of every class that is a fair answer.
+        sha256: Hash of the file's bytes.
+    """
+
+    path: Path
+    name: str
+    label: int
+    accepted: tuple[int, ...]
+    sha256: str
+
+
+@dataclass
+class PhotoFolder:
+    """A dataset on disk: ``train/<class>/*`` and any number of test splits.
+
+    Attributes:
+        root: Its folder.
+        class_names: Sorted; a label is an index into it.
+        train: Training photos.
+        tests: Split name ("easy") -> its photos.
+        skipped: Photos left out under ``on_bad=skip``, each with the reason.
+    """
+
+    root: Path
+    class_names: list[str]
+    train: list[Sample]
+    tests: dict[str, list[Sample]]
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every photo's split, name, answers and bytes."""
+        digest = hashlib.sha256("\n".join(self.class_names).encode())
+        for split, samples in [("train", self.train), *sorted(self.tests.items())]:
+            for s in sorted(samples, key=lambda s: s.name):
+                digest.update(f"\n{split}|{s.name}|{s.label}|{s.accepted}|{s.sha256}".encode())
+        return digest.hexdigest()
+
+
+def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
+    """One error that names every offender."""
+    lines = "".join(f"\n  - {p}" for p in problems)
+    return BookclsError(f"{root} cannot be used as it is:{lines}")
+
+
+def is_hidden(path: Path) -> bool:
+    """True for what operating systems leave behind: dot files, Thumbs.db and the like."""
+    return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder in a fixed order, without hidden and system files."""
+    return sorted((p for p in folder.iterdir() if not is_hidden(p)), key=lambda p: p.name)
+
+
+def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
+    """Reads the structure of a dataset and hashes its files; decodes nothing.
+
+    Args:
+        root: Folder with ``train/<class>/*`` and, optionally, ``test_<name>/`` or ``test/``: flat
+            with a ``labels.csv`` (file, dominant, accepted; several accepted classes separated by
+            ``;``) or with class subfolders.
+        on_bad: ``skip`` leaves files that are no images out of training; ``error`` refuses.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        BookclsError: Naming every problem found.
+    """
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise BookclsError(
+            f"data.root={root} {what}. Give the folder that holds train/<class>/."
+        )
+    folders = visible(root / "train") if (root / "train").is_dir() else []
+    class_dirs = [p for p in folders if p.is_dir()]
+    problems = [f"{p.relative_to(root)}: a file beside the class folders" for p in folders
+                if not p.is_dir()]  # fmt: skip
+    if not class_dirs:
+        raise BookclsError(
+            f"{root} holds no class folders: put the training photos into "
+            f"{root / 'train'}/<class>/, one folder per class."
+        )
+    class_names = [p.name for p in class_dirs]
+    if len(class_names) == 1:
+        raise BookclsError(
+            f"{root / 'train'} holds one class, {class_names[0]}: a classifier needs two or more. "
+            "With one thing to recognise, add a folder 'background' with photos without it."
+        )
+    folder = PhotoFolder(root, class_names, [], {})
+    for label, class_dir in enumerate(class_dirs):
+        photos, rest = list_photos(class_dir)
+        if on_bad == "skip":
+            folder.skipped += rest
+        else:
+            problems += [f"{path.relative_to(root)}: {why}" for path, why in rest]
+        if not photos:
+            problems.append(f"train/{class_dir.name}: an empty class; add photos or remove it")
+        folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
+    folder.tests = read_tests(root, class_names, problems)
+    problems += leaks(folder)
+    if problems:
+        raise problems_error(root, problems)
+    return folder
+
+
+def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Photos of one folder, and for each visible entry that is none the reason."""
+    photos, rest = [], []
+    for path in visible(folder):
+        if path.is_dir():
+            rest.append((path, "a folder inside a class folder"))
+        elif path.suffix.lower() in SUFFIXES:
+            photos.append(path)
+        elif path.suffix.lower() in (".heic", ".heif"):
+            rest.append((path, "HEIC is not read; export it as JPEG"))
+        else:
+            rest.append((path, f"not an image (read are {' '.join(SUFFIXES)})"))
+    return photos, rest
+
+
+def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:
+    """A sample with the hash of its bytes (that of nothing where it cannot be read)."""
+    try:
+        content = path.read_bytes()
+    except OSError:  # Decoding names the reason.
+        content = b""
+    name = path.relative_to(base).as_posix()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Sample(path, name, label, tuple(sorted(accepted)), sha256)
+
+
+def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
+    """Test splits of a dataset, by name.
+
+    Args:
+        root: Folder that holds ``test_<name>/`` folders or ``test/``.
+        class_names: The classes that a model knows.
+        problems: Collects a line for each problem.
+
+    Returns:
+        Split name -> photos. A plain ``test/`` is called "test".
+    """
+    tests = {}
+    for folder in visible(root):
+        if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
+            continue
+        split = folder.name.removeprefix("test_")
+        if (folder / "labels.csv").is_file():
+            tests[split] = read_flat_test(folder, root, class_names, problems)
+        else:
+            tests[split] = read_class_test(folder, root, class_names, problems)
+        if not tests[split]:
+            problems.append(f"{folder.name}: no photos with labels")
+    return tests
+
+
+def read_class_test(
+    folder: Path, root: Path, class_names: list[str], problems: list[str]
+) -> list[Sample]:
+    """Photos of a test split with a subfolder per class."""
+    samples = []
+    for entry in visible(folder):
+        if not entry.is_dir():
+            problems.append(
+                f"{entry.relative_to(root)}: a file beside class folders; a flat test folder "
+                "needs a labels.csv (file,dominant,accepted)"
+            )
+        elif entry.name not in class_names:
+            problems.append(
+                f"{entry.relative_to(root)}: training knows no class {entry.name}; it knows "
+                f"{', '.join(class_names)}"
+            )
+        else:
+            label = class_names.index(entry.name)
+            photos, rest = list_photos(entry)
+            problems += [f"{path.relative_to(root)}: {why}" for path, why in rest]
+            samples += [make_sample(p, folder, label, (label,)) for p in photos]
+    return samples
+
+
+def read_flat_test(
+    folder: Path, root: Path, class_names: list[str], problems: list[str]
+) -> list[Sample]:
+    """Photos of a flat test split with its ``labels.csv``."""
+    here = f"{folder.name}/labels.csv"
+    try:
+        with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [c.strip() for c in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{here}: not a UTF-8 csv file ({error})")
+        return []
+    if sorted(columns) != sorted(LABEL_COLUMNS):
+        problems.append(
+            f"{here}: its columns are {','.join(columns) or 'none'}; needed are "
+            f"{','.join(LABEL_COLUMNS)}"
+        )
+        return []
+    entries = [p for p in visible(folder) if p.name != "labels.csv"]
+    on_disk = {p.name: p for p in entries}
+    samples, seen = [], Counter[str]()
+    for number, row in enumerate(rows, start=2):
+        values = {key: (row[key] or "").strip() for key in LABEL_COLUMNS}
+        name = values["file"]
+        if None in row or not name:
+            problems.append(f"{here} line {number}: needs three columns, file,dominant,accepted")
+            continue
+        seen[name] += 1
+        accepted = [a.strip() for a in values["accepted"].split(";") if a.strip()]
+        unknown = [c for c in [values["dominant"], *accepted] if c and c not in class_names]
+        if unknown:
+            problems.append(
+                f"{here} line {number}: training knows no class {' or '.join(sorted(set(unknown)))}"
+                f"; it knows {', '.join(class_names)}"
+            )
+        elif not accepted:
+            problems.append(f"{here} line {number}: no accepted class for {name}")
+        elif values["dominant"] and values["dominant"] not in accepted:
+            problems.append(
+                f"{here} line {number}: {name}'s dominant class {values['dominant']} is not among "
+                "its accepted ones"
+            )
+        elif name not in on_disk:
+            problems.append(f"{here} line {number}: there is no file {folder.name}/{name}")
+        elif seen[name] == 1:
+            label = class_names.index(values["dominant"]) if values["dominant"] else -1
+            indices = {class_names.index(a) for a in accepted}
+            samples.append(make_sample(on_disk[name], folder, label, indices))
+    problems += [f"{here}: {name} stands in {n} rows" for name, n in seen.items() if n > 1]
+    for name, path in on_disk.items():
+        if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+            problems.append(f"{path.relative_to(root)}: not an image")
+        elif name not in seen:
+            problems.append(f"{path.relative_to(root)}: has no row in {here}")
+    return samples
+
+
+def leaks(folder: PhotoFolder) -> list[str]:
+    """A line for each test photo that is byte for byte a training photo."""
+    empty = hashlib.sha256(b"").hexdigest()
+    trained = {s.sha256: s.name for s in folder.train if s.sha256 != empty}
+    return [
+        f"{sample.path.relative_to(folder.root)} is the same photo as train/{trained[sample.sha256]}"
+        for samples in folder.tests.values()
+        for sample in samples
+        if sample.sha256 in trained
+    ]
+
+
+def split_train_val(
+    samples: Sequence[Sample], class_names: Sequence[str], val_fraction: float, seed: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Holds out a share of each class for validation, before any oversampling.
+
+    Every class keeps at least one photo on either side.
+
+    Args:
+        samples: Training photos.
+        class_names: Names by label, for the message.
+        val_fraction: Share to hold out; 0 holds out nothing.
+        seed: Decides which photos.
+
+    Returns:
+        Training part and validation part.
+
+    Raises:
+        BookclsError: If a class has fewer than two photos to split.
+    """
+    if val_fraction == 0:
+        return list(samples), []
+    counts = Counter(s.label for s in samples)
+    few = [class_names[label] for label, n in sorted(counts.items()) if n < 2]
+    if few:
+        raise BookclsError(
+            f"class {', '.join(few)} has a single photo, so none can be held out for validation: "
+            "add photos, or set data.val_fraction=0 to train on all of them."
+        )
+    rng = np.random.default_rng([seed, 1])
+    held = set[int]()
+    for label, n in sorted(counts.items()):
+        indices = [i for i, s in enumerate(samples) if s.label == label]
+        num_val = min(max(1, math.floor(n * val_fraction + 0.5)), n - 1)
+        held.update(rng.permutation(indices)[:num_val].tolist())
+    train = [s for i, s in enumerate(samples) if i not in held]
+    return train, [s for i, s in enumerate(samples) if i in held]
+
+
+def floor_correct(samples: Sequence[Sample]) -> int:
+    """How many photos the best constant answer gets right."""
+    return max(Counter(a for s in samples for a in s.accepted).values(), default=0)

@@ -1,0 +1,76 @@
+"""``python -m bookcls.evaluate``: test a trained classifier again, or on another folder."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from bookcls import command, runs
+from bookcls.config import EvaluateConfig
+from bookcls.dataset import PhotoFolder, problems_error, read_tests
+from bookcls.errors import BookclsError
+
+
+def data_root(config: EvaluateConfig, ckpt: Path) -> Path:
+    """The folder to test on: the one given, else the one that the run was trained with.
+
+    Raises:
+        BookclsError: If neither is known or it is not there.
+    """
+    root = config.data.root
+    if root is None and (ckpt.parent / runs.CONFIG).is_file():
+        root = OmegaConf.select(OmegaConf.load(ckpt.parent / runs.CONFIG), "data.root")
+    if root is None:
+        raise BookclsError(
+            f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to test on "
+            "with data.root=DIR (a folder with test/ or test_<name>/)."
+        )
+    folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        raise BookclsError(f"data.root={root} does not exist. Give data.root=DIR.")
+    return folder
+
+
+def evaluate(config: EvaluateConfig, output: Path) -> None:
+    """Tests a checkpoint and writes metrics.json and predictions.csv to ``output``.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    ckpt = runs.find_checkpoint(config.ckpt)
+    root = data_root(config, ckpt)
+
+    from bookcls.classifier import load_classifier
+    from bookcls.datamodule import PhotoDataModule
+    from bookcls.fitting import quiet_lightning
+    from bookcls.photos import decode_folder
+    from bookcls.testing import run_tests, show, store
+
+    quiet_lightning()
+    classifier = load_classifier(ckpt)
+    hparams = classifier.hparams
+    problems: list[str] = []
+    tests = read_tests(root, classifier.class_names, problems)
+    if not tests:
+        problems.append("no test photos: put them into test/<class>/ or test_<name>/<class>/")
+    if problems:
+        raise problems_error(root, problems)
+    folder = PhotoFolder(root, classifier.class_names, [], tests)
+    folder, images = decode_folder(folder, hparams["image_size"], hparams["fit"], "error")
+    datamodule = PhotoDataModule(
+        classifier.class_names,
+        images,
+        tests=folder.tests,
+        mean=tuple(hparams["mean"]),
+        std=tuple(hparams["std"]),
+        batch_size=config.data.batch_size,
+    )
+    result = run_tests(classifier, datamodule, accelerator=config.trainer.accelerator)
+    store(output, result, classifier.class_names, folder.tests)
+    metrics = {**result.metrics, "ckpt": str(ckpt.resolve()), "data_root": str(root)}
+    runs.write_json(output / runs.METRICS, metrics)
+    show(result.metrics, list(folder.tests), f"{ckpt} on {root}")
+    print(f"written to  {output}")
+
+
+if __name__ == "__main__":
+    command.verb("evaluate", EvaluateConfig, evaluate)

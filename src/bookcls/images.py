@@ -1,0 +1,138 @@
+"""The one image loader, for training, testing, activation maps and prediction."""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from bookcls.errors import BookclsError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MAX_PIXELS = 200_000_000
+"""Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
+
+PAD_RGB = (124, 116, 104)
+"""ImageNet's mean colour, which becomes zero after normalisation."""
+
+# What Pillow's decoders raise on broken files, besides UnidentifiedImageError (an OSError).
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class ImageError(BookclsError):
+    """A file that cannot be used as a photo; the message does not repeat its path."""
+
+
+def load_image(path: Path, *, size: int | None = None) -> Image.Image:
+    """Reads a photo as a person sees it.
+
+    EXIF orientation is applied; grey, palette, CMYK and 16-bit images become 8-bit RGB;
+    transparent pixels are laid on white; of several frames the first one counts.
+
+    Args:
+        path: A JPEG, PNG, WebP, BMP or TIFF file.
+        size: If given, the side of the square that the photo will be fitted to: a JPEG may then
+            be decoded at a reduced scale of at least twice that, which is several times faster.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ImageError: If the file is empty, truncated, too large or not an image.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Our own size limit below replaces Pillow's warning; broken EXIF only loses EXIF.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise ImageError(
+                        f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels"
+                    )
+                if size is not None and image.format == "JPEG":
+                    image.draft(None, (2 * size, 2 * size))
+                image.load()
+                return _as_rgb(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except DECODER_ERRORS as error:
+        raise ImageError(_reason(path, error)) from error
+
+
+def _reason(path: Path, error: BaseException) -> str:
+    """Says in a few words why a file could not be read."""
+    if not path.exists():
+        return "no such file"
+    if not path.is_file():
+        return "not a file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if path.stat().st_size == 0:
+        return "empty file (0 bytes)"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    if "truncated" in str(error).lower():
+        return "truncated"
+    return f"damaged ({' '.join(str(error).split())[:80] or type(error).__name__})"
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Converts any Pillow mode to 8-bit RGB without clipping."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        if image.mode == "F":
+            # Floating-point TIFFs hold 0..1 by convention.
+            scale = 255.0
+        else:
+            # Pillow opens 16-bit files as I;16 or, in older versions, as 32-bit I.
+            scale = 255.0 / 65535.0 if image.mode != "I" or values.max(initial=0) > 255 else 1.0
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() * scale > 255.5:
+            raise ImageError(f"grey values outside 0 to {255 / scale:g}")
+        image = Image.fromarray(np.rint(values * scale).astype(np.uint8))
+    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def fit_square(image: Image.Image, size: int, fit: str) -> npt.NDArray[np.uint8]:
+    """Brings a photo to the square that the network sees.
+
+    Args:
+        image: An RGB image of any size.
+        size: Side of the square in pixels.
+        fit: ``letterbox`` keeps the aspect ratio and pads with the mean colour; ``squash``
+            stretches, as the 2018 study did.
+
+    Returns:
+        uint8 array (size, size, 3), RGB.
+    """
+    if fit == "squash":
+        resized = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)
+        return np.asarray(resized)
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    square = Image.new("RGB", (size, size), PAD_RGB)
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return np.asarray(square)

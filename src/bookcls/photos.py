@@ -1,0 +1,93 @@
+"""Decodes every photo once, at the size that is needed."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from bookcls.dataset import PhotoFolder, Sample, problems_error
+from bookcls.images import ImageError, fit_square, load_image
+
+Decoded = dict[Path, npt.NDArray[np.uint8]]
+"""Path -> uint8 array (size, size, 3), RGB."""
+
+
+def decode(samples: Sequence[Sample], size: int, fit: str) -> tuple[Decoded, dict[Path, str]]:
+    """Decodes photos in threads, with a progress bar on a terminal.
+
+    Args:
+        samples: The photos.
+        size: Side of the square in pixels.
+        fit: See :func:`bookcls.images.fit_square`.
+
+    Returns:
+        The images, and for each photo that could not be read the reason.
+    """
+
+    def one(sample: Sample) -> npt.NDArray[np.uint8] | str:
+        try:
+            return fit_square(load_image(sample.path, size=size), size, fit)
+        except ImageError as error:
+            return str(error)
+
+    console = Console(stderr=True)
+    images: Decoded = {}
+    bad: dict[Path, str] = {}
+    with ThreadPoolExecutor() as pool:
+        results = track(
+            pool.map(one, samples),
+            description="Reading photos",
+            total=len(samples),
+            transient=True,
+            console=console,
+            disable=not console.is_terminal,
+        )
+        for sample, result in zip(samples, results, strict=True):
+            if isinstance(result, str):
+                bad[sample.path] = result
+            else:
+                images[sample.path] = result
+    return images, bad
+
+
+def decode_folder(
+    folder: PhotoFolder, size: int, fit: str, on_bad: str
+) -> tuple[PhotoFolder, Decoded]:
+    """Decodes a whole dataset.
+
+    Args:
+        folder: The dataset.
+        size: Side of the square in pixels.
+        fit: See :func:`bookcls.images.fit_square`.
+        on_bad: ``skip`` leaves unreadable training photos out and records them; test photos are
+            never left out, since that would change the figures.
+
+    Returns:
+        The dataset without what was skipped, and the images.
+
+    Raises:
+        BookclsError: Naming every photo that could not be read, and every class that skipping
+            left empty.
+    """
+    tests = [s for samples in folder.tests.values() for s in samples]
+    images, bad = decode([*folder.train, *tests], size, fit)
+    refused = tests if on_bad == "skip" else [*folder.train, *tests]
+    problems = [f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused
+                if s.path in bad]  # fmt: skip
+    kept = [s for s in folder.train if s.path not in bad]
+    if on_bad == "skip":
+        skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
+        left = {s.label for s in kept}
+        problems += [f"train/{name}: no readable photo left"
+                     for label, name in enumerate(folder.class_names) if label not in left]  # fmt: skip
+        folder = replace(folder, train=kept, skipped=[*folder.skipped, *skipped])
+    elif problems and not any(s.path in bad for s in tests):
+        problems.append("(data.on_bad=skip leaves unreadable training photos out)")
+    if problems:
+        raise problems_error(folder.root, problems)
+    return folder, images

@@ -1,0 +1,173 @@
+"""The only owner of the run folder's format. No heavy imports."""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bookcls.dataset import Sample
+from bookcls.errors import BookclsError
+
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+CONFIG = "config.yaml"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.csv"
+ENVIRONMENT = "environment.json"
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "albumentations",
+    "imbalanced-learn",
+    "opencv-python-headless",
+    "pillow",
+    "numpy",
+)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside ``path`` that takes its place if the block succeeds.
+
+    A reader sees the old file or the whole new one, never a half.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes json whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a json object.
+
+    Raises:
+        BookclsError: If it is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BookclsError(f"{path} cannot be read ({error}).") from error
+    if not isinstance(value, dict):
+        raise BookclsError(f"{path} holds no json object.")
+    return value
+
+
+def is_finished(run: Path) -> bool:
+    """True for a run that ended: metrics.json is written last."""
+    return (run / METRICS).is_file()
+
+
+def find_checkpoint(run_or_file: str) -> Path:
+    """The checkpoint that a person means by a run folder or a file.
+
+    Raises:
+        BookclsError: If there is none.
+    """
+    path = Path(run_or_file).expanduser()
+    if path.is_dir():
+        if not (path / BEST).is_file():
+            raise BookclsError(
+                f"{path} holds no {BEST}: give a run folder that training wrote "
+                f"(runs/DATE/TIME), or a .ckpt file."
+            )
+        return path / BEST
+    if not path.is_file():
+        raise BookclsError(f"ckpt={run_or_file}: there is no such run folder or file.")
+    return path
+
+
+def write_predictions(
+    path: Path,
+    class_names: Sequence[str],
+    tests: Mapping[str, Sequence[Sample]],
+    probs: Mapping[str, Sequence[Sequence[float]]],
+) -> None:
+    """Writes one row per test photo.
+
+    Args:
+        path: The csv file.
+        class_names: Sorted class names.
+        tests: Split -> photos.
+        probs: Split -> one row of class probabilities per photo.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        header = ["split", "file", "dominant", "accepted", "pred", "correct"]
+        writer.writerow([*header, *(f"prob_{name}" for name in class_names)])
+        for split, samples in tests.items():
+            for sample, row in zip(samples, probs[split], strict=True):
+                pred = max(range(len(row)), key=row.__getitem__)
+                writer.writerow(
+                    [
+                        f"test_{split}",
+                        sample.name,
+                        class_names[sample.label] if sample.label >= 0 else "",
+                        ";".join(class_names[a] for a in sample.accepted),
+                        class_names[pred],
+                        int(pred in sample.accepted),
+                        *(f"{p:.6f}" for p in row),
+                    ]
+                )
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and code that a result depends on."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "missing"
+    return {
+        "bookcls": version("bookcls"),
+        "git_commit": git_commit(),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that runs, with "+changes" if it has any; None outside one."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent.parent / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(here), *args], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if status else "")

@@ -1,0 +1,75 @@
+"""Which photo is drawn when: oversampling to balance the classes, reproducible from a seed."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from imblearn.over_sampling import RandomOverSampler
+from torch.utils.data import Sampler
+
+Draw = tuple[int, int]
+"""Index of the photo and a seed of its own for this draw."""
+
+
+class OverSampler(Sampler[Draw]):
+    """Draws small classes again until each is as frequent as the largest.
+
+    imbalanced-learn's RandomOverSampler picks the indices, anew in each epoch; every photo is drawn
+    at least once. With several processes each takes its own share.
+
+    The epoch lives in shared memory, where persistent workers see it too.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        seed: int,
+        oversample: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Prepares the draws.
+
+        Args:
+            labels: Class of each photo.
+            seed: Decides order, choice and the seeds that are handed out.
+            oversample: False draws each photo once.
+            rank: This process.
+            world_size: Number of processes.
+        """
+        self.labels = np.asarray(labels)
+        self.seed = seed
+        self.oversample = oversample and len(set(labels)) > 1
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch."""
+        self.epoch.fill_(epoch)
+
+    def indices(self, epoch: int) -> list[int]:
+        """Indices of all photos of an epoch, over all processes, in order."""
+        rng = np.random.default_rng([self.seed, 2, epoch])
+        indices = np.arange(len(self.labels))
+        if self.oversample:
+            picker = RandomOverSampler(random_state=int(rng.integers(2**31)))
+            picker.fit_resample(indices.reshape(-1, 1), self.labels)
+            indices = picker.sample_indices_
+        order = rng.permutation(indices)
+        # Every process must see the same number of batches, or the gradients' exchange hangs.
+        return np.resize(order, self.world_size * len(self)).tolist()
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = int(self.epoch)
+        drawn = self.indices(epoch)
+        for position in range(self.rank, len(drawn), self.world_size):
+            seeds = np.random.SeedSequence([self.seed, 3, epoch, position])
+            yield drawn[position], int(seeds.generate_state(1)[0])
+
+    def __len__(self) -> int:
+        counts = np.bincount(self.labels)
+        counts = counts[counts > 0]
+        total = int(counts.max()) * len(counts) if self.oversample else len(self.labels)
+        return -(-total // self.world_size)
