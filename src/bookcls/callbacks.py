@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
 from bookcls.runs import BEST, LAST, replacing
 
 SAVE_EVERY_SECONDS = 20.0
-"""Least time between two ``last.ckpt``: at 180 MB each, more often would cost more than it saves."""
+"""Least time between two ``last.ckpt``, which are 180 MB each."""
 
 
 class KeepCheckpoints(Checkpoint):
@@ -102,9 +102,7 @@ class LineProgress(Callback):
         done = epoch - self._first_epoch
         left = (time.monotonic() - self._started) / done * (epochs - epoch)
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        shown = [f"{k} {metrics[k]:.3f}" for k in ("train/loss", "val/loss", "val/acc")
-                 if k in metrics]  # fmt: skip
-        print(
-            f"epoch {epoch}/{epochs}  {'  '.join(shown)}  {int(left // 60)}:{int(left % 60):02d} left",
-            flush=True,
-        )
+        names = ("train/loss", "val/loss", "val/acc")
+        shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
+        minutes, seconds = divmod(int(left), 60)
+        print(f"epoch {epoch}/{epochs}  {shown}  {minutes}:{seconds:02d} left", flush=True)

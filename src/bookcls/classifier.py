@@ -4,13 +4,14 @@ import inspect
 import math
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
@@ -26,7 +27,7 @@ HEAD = 6
 """The head counts as the block after VGG's fifth when learning rates fall with depth."""
 
 
-class Diverged(BookclsError):
+class DivergedError(BookclsError):
     """The loss is no longer a number."""
 
 
@@ -90,6 +91,7 @@ class Classifier(pl.LightningModule):
         self.test_names: list[str] = []
         self.test_scores = torch.nn.ModuleList()
         self.test_probs: dict[str, list[Tensor]] = {}
+        self.test_metrics: dict[str, float] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (N, C), of normalised images, float32 (N, 3, H, W)."""
@@ -97,18 +99,20 @@ class Classifier(pl.LightningModule):
         return logits.float()
 
     def on_train_epoch_start(self) -> None:
-        """Freezes for the stage that the epoch belongs to, and makes dropout repeatable."""
-        hp = self.hparams
-        self.model.freeze(head_only=self.current_epoch < hp["probe_epochs"])
-        seeds = np.random.SeedSequence([hp["seed"], 5, self.current_epoch, self.global_rank])
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        """Freezes for the stage that the epoch belongs to."""
+        self.model.freeze(head_only=self.current_epoch < self.hparams["probe_epochs"])
+
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Makes dropout depend on seed and step alone, so that a resumed run repeats it."""
+        step = [self.hparams["seed"], 5, self.global_step, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Cross-entropy against soft targets.
 
         Raises:
-            Diverged: On a CPU as soon as the loss is not finite; elsewhere after the epoch, since
-                looking at each loss would hold the device up.
+            DivergedError: If the loss is not finite: at once on a CPU; elsewhere after the epoch,
+                since looking at each loss would hold the device up.
         """
         images, target = batch
         smoothing = self.hparams["label_smoothing"]
@@ -121,7 +125,7 @@ class Classifier(pl.LightningModule):
 
     def _check(self, loss: Tensor) -> None:
         if not math.isfinite(float(loss)):
-            raise Diverged(
+            raise DivergedError(
                 f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. The best "
                 "checkpoint so far is kept. Try a lower optim.lr (it was "
                 f"{self.hparams['lr']:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
@@ -139,7 +143,7 @@ class Classifier(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Refuses an epoch whose loss was not finite."""
-        self._check(self.train_loss.compute())
+        self._check(torch.as_tensor(self.train_loss.compute()))
 
     def on_test_start(self) -> None:
         """Prepares the scores of every split of the data module."""
@@ -148,6 +152,7 @@ class Classifier(pl.LightningModule):
         scores = [SplitScores(len(self.class_names)) for _ in self.test_names]
         self.test_scores = torch.nn.ModuleList(scores).to(self.device)
         self.test_probs = {name: [] for name in self.test_names}
+        self.test_metrics = {}
 
     def test_step(
         self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0
@@ -155,17 +160,18 @@ class Classifier(pl.LightningModule):
         """Scores a batch of one split and keeps its probabilities."""
         images, labels, accepted = batch
         probs = self(images).softmax(dim=1)
-        self.test_scores[dataloader_idx].update(probs, labels, accepted)
+        scores = cast(SplitScores, self.test_scores[dataloader_idx])
+        scores.update(probs, labels, accepted)
         self.test_probs[self.test_names[dataloader_idx]].append(probs.cpu())
 
     def on_test_epoch_end(self) -> None:
-        """Logs ``test/<split>_<score>``."""
+        """Logs ``test/<split>_<score>`` and keeps the exact values in ``test_metrics``."""
         for name, scores in zip(self.test_names, self.test_scores, strict=True):
-            assert isinstance(scores, SplitScores)
-            for key, value in scores.compute().items():
+            for key, value in cast(SplitScores, scores).compute().items():
+                self.test_metrics[f"test/{name}_{key}"] = value
                 self.log(f"test/{name}_{key}", float(value), add_dataloader_idx=False)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a group per block, warm-up and cosine within each stage."""
         hp = self.hparams
         blocks: dict[int, list[torch.nn.Parameter]] = {}
@@ -189,10 +195,10 @@ class Classifier(pl.LightningModule):
 
         def head(step: int) -> float:
             if step < probe:
-                return hp["probe_lr"] / hp["lr"] * warmup_cosine(step, probe, 0)
+                return float(hp["probe_lr"] / hp["lr"]) * warmup_cosine(step, probe, 0)
             return body(step)
 
-        factors = [body] * (len(groups) - 1) + [head]
+        factors: list[Callable[[int], float]] = [*[body] * (len(groups) - 1), head]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {
             "optimizer": optimizer,

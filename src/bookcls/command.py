@@ -12,7 +12,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -42,7 +42,7 @@ def verb(
     """
     traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them.
-    failed = []
+    failed: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
         try:
@@ -89,10 +89,10 @@ def explained(error: Exception, name: str) -> str:
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
     """Dotted names of all values of a configuration."""
     keys: list[str] = []
-    for key in cfg:
-        node = None if OmegaConf.is_missing(cfg, key) else cfg._get_node(key)
-        if isinstance(node, DictConfig) and not node._is_none():
-            keys += flat_keys(node, f"{prefix}{key}.")
+    for key in map(str, cfg):
+        value = None if OmegaConf.is_missing(cfg, key) else cfg[key]
+        if isinstance(value, DictConfig):
+            keys += flat_keys(value, f"{prefix}{key}.")
         else:
             keys.append(f"{prefix}{key}")
     return keys
@@ -113,8 +113,9 @@ def quote_overrides(argv: list[str]) -> list[str]:
             continue
         try:
             parser.parse_override(arg)
-            plain = not (re.search(r"[,~\[\](){}]", value) and Path(value).expanduser().exists())
-        except (OverrideParseException, OSError):
+            named = re.search(r"[,~\[\](){}$]", value) and Path(value).expanduser().exists()
+            plain = not named and "\\" not in value
+        except (HydraException, OSError):
             plain = False
         quoted.append(arg if plain else f"{key}={quote(value)}")
     return quoted

@@ -195,13 +195,14 @@ class TrainConfig:
 
 @dataclass
 class EvaluateData:
-    """The photos to test on; ``root`` None is the run's own."""
+    """The photos to test on; None is what the run was trained with."""
 
     root: str | None = None
-    batch_size: int = 16
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        positive("data.batch_size", self.batch_size)
+        if self.batch_size is not None:
+            positive("data.batch_size", self.batch_size)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from bookcls.config import AugConfig
 from bookcls.dataset import Sample
 from bookcls.mixup import Item, MixupCollate
 from bookcls.photos import Decoded
-from bookcls.sampler import Draw, OverSampler
+from bookcls.sampler import Draw, OverSampler, shared
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 
@@ -27,7 +27,7 @@ class PhotoDataset(Dataset[Item]):
         """Stacks the photos of ``samples``."""
         self.samples = list(samples)
         stacked = np.stack([images[s.path] for s in self.samples])
-        self.images = torch.from_numpy(stacked).share_memory_()
+        self.images = shared(torch.from_numpy(stacked))
         self.transform = transform
 
     def __len__(self) -> int:

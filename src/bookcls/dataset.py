@@ -97,13 +97,12 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise BookclsError(
-            f"data.root={root} {what}. Give the folder that holds train/<class>/."
-        )
+        raise BookclsError(f"data.root={root} {what}. Give the folder that holds train/<class>/.")
     folders = visible(root / "train") if (root / "train").is_dir() else []
     class_dirs = [p for p in folders if p.is_dir()]
-    problems = [f"{p.relative_to(root)}: a file beside the class folders" for p in folders
-                if not p.is_dir()]  # fmt: skip
+    problems = [
+        f"{p.relative_to(root)}: a file beside the class folders" for p in folders if p.is_file()
+    ]
     if not class_dirs:
         raise BookclsError(
             f"{root} holds no class folders: put the training photos into "
@@ -271,10 +270,10 @@ def leaks(folder: PhotoFolder) -> list[str]:
     empty = hashlib.sha256(b"").hexdigest()
     trained = {s.sha256: s.name for s in folder.train if s.sha256 != empty}
     return [
-        f"{sample.path.relative_to(folder.root)} is the same photo as train/{trained[sample.sha256]}"
+        f"{test.path.relative_to(folder.root)}: the same photo as train/{trained[test.sha256]}"
         for samples in folder.tests.values()
-        for sample in samples
-        if sample.sha256 in trained
+        for test in samples
+        if test.sha256 in trained
     ]
 
 

@@ -5,20 +5,20 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bookcls import command, runs
-from bookcls.config import EvaluateConfig
+from bookcls.config import EvaluateConfig, EvaluateData
 from bookcls.dataset import PhotoFolder, problems_error, read_tests
 from bookcls.errors import BookclsError
 
 
-def data_root(config: EvaluateConfig, ckpt: Path) -> Path:
-    """The folder to test on: the one given, else the one that the run was trained with.
+def complete(data: EvaluateData, ckpt: Path) -> tuple[Path, int]:
+    """Folder and batch size: those given, else those that the run was trained with.
 
     Raises:
-        BookclsError: If neither is known or it is not there.
+        BookclsError: If no folder is known or it is not there.
     """
-    root = config.data.root
-    if root is None and (ckpt.parent / runs.CONFIG).is_file():
-        root = OmegaConf.select(OmegaConf.load(ckpt.parent / runs.CONFIG), "data.root")
+    saved = ckpt.parent / runs.CONFIG
+    trained = OmegaConf.load(saved) if saved.is_file() else OmegaConf.create()
+    root = data.root or OmegaConf.select(trained, "data.root")
     if root is None:
         raise BookclsError(
             f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to test on "
@@ -27,7 +27,7 @@ def data_root(config: EvaluateConfig, ckpt: Path) -> Path:
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
         raise BookclsError(f"data.root={root} does not exist. Give data.root=DIR.")
-    return folder
+    return folder, data.batch_size or OmegaConf.select(trained, "data.batch_size", default=16)
 
 
 def evaluate(config: EvaluateConfig, output: Path) -> None:
@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         BookclsError: For anything that the user can put right.
     """
     ckpt = runs.find_checkpoint(config.ckpt)
-    root = data_root(config, ckpt)
+    root, batch_size = complete(config.data, ckpt)
 
     from bookcls.classifier import load_classifier
     from bookcls.datamodule import PhotoDataModule
@@ -62,7 +62,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         tests=folder.tests,
         mean=tuple(hparams["mean"]),
         std=tuple(hparams["std"]),
-        batch_size=config.data.batch_size,
+        batch_size=batch_size,
     )
     result = run_tests(classifier, datamodule, accelerator=config.trainer.accelerator)
     store(output, result, classifier.class_names, folder.tests)
@@ -72,5 +72,10 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     print(f"written to  {output}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the verb with the command line of this process."""
     command.verb("evaluate", EvaluateConfig, evaluate)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
-from pytorch_lightning.callbacks import RichProgressBar
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from bookcls import runs
 from bookcls.callbacks import KeepCheckpoints, LineProgress
@@ -84,12 +83,7 @@ def fit_and_test(
         if not trainer.is_global_zero:
             return
         best = load_classifier(run / runs.BEST)
-        result = run_tests(
-            best,
-            datamodule,
-            accelerator=config.trainer.accelerator,
-            precision=config.trainer.precision,
-        )
+        result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
     except MisconfigurationException as error:
         raise BookclsError(f"these trainer settings do not fit this machine: {error}") from error
     except torch.OutOfMemoryError as error:
@@ -217,8 +211,10 @@ def say_what_comes(
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())
-    print(f"photos   {folder.root}: {len(folder.class_names)} classes, {num_train} to train, "
-          f"{num_val} to validate, test: {tests or 'none'}")  # fmt: skip
+    print(
+        f"photos   {folder.root}: {len(folder.class_names)} classes, {num_train} to train, "
+        f"{num_val} to validate, test: {tests or 'none'}"
+    )
     model, frozen = classifier.model, config.model.freeze_to
     print(
         f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
@@ -247,6 +243,6 @@ def quiet_lightning() -> None:
     # Photos are in memory already: on a CPU workers would only take cores from the convolutions.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Without validation photos there is nothing to validate, as data.val_fraction=0 asks for.
-    warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
     # torch's own deprecation inside Lightning's tree handling.
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)

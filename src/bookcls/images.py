@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bookcls.errors import BookclsError
 
@@ -86,7 +86,7 @@ def _reason(path: Path, error: BaseException) -> str:
         return "no permission to read it"
     if path.stat().st_size == 0:
         return "empty file (0 bytes)"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, MemoryError):
         return "does not fit into memory"

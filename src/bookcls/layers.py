@@ -23,8 +23,9 @@ POOL_INDEX = {f"block{i}_pool": index for i, index in enumerate((4, 9, 16, 23, 3
 NUM_FEATURES = 31
 """Length of torchvision's ``vgg16().features``: frozen to here, the head alone trains."""
 
-NAMES = ("input", *sorted({**CONV_INDEX, **POOL_INDEX}, key={**CONV_INDEX, **POOL_INDEX}.__getitem__),
-         "head")  # fmt: skip
+_BY_DEPTH = sorted({**CONV_INDEX, **POOL_INDEX}.items(), key=lambda item: item[1])
+NAMES = ("input", *(name for name, _ in _BY_DEPTH), "head")
+"""The names that ``freeze_to`` takes, from the input up."""
 
 
 def first_trained(freeze_to: str | int | None) -> int:

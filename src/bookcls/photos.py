@@ -77,14 +77,15 @@ def decode_folder(
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit)
     refused = tests if on_bad == "skip" else [*folder.train, *tests]
-    problems = [f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused
-                if s.path in bad]  # fmt: skip
+    problems = [
+        f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused if s.path in bad
+    ]
     kept = [s for s in folder.train if s.path not in bad]
     if on_bad == "skip":
         skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
         left = {s.label for s in kept}
-        problems += [f"train/{name}: no readable photo left"
-                     for label, name in enumerate(folder.class_names) if label not in left]  # fmt: skip
+        names = [name for label, name in enumerate(folder.class_names) if label not in left]
+        problems += [f"train/{name}: no readable photo left" for name in names]
         folder = replace(folder, train=kept, skipped=[*folder.skipped, *skipped])
     elif problems and not any(s.path in bad for s in tests):
         problems.append("(data.on_bad=skip leaves unreadable training photos out)")

@@ -11,6 +11,12 @@ Draw = tuple[int, int]
 """Index of the photo and a seed of its own for this draw."""
 
 
+def shared(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, moved to memory that worker processes share."""
+    tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return tensor
+
+
 class OverSampler(Sampler[Draw]):
     """Draws small classes again until each is as frequent as the largest.
 
@@ -43,7 +49,7 @@ class OverSampler(Sampler[Draw]):
         self.oversample = oversample and len(set(labels)) > 1
         self.rank = rank
         self.world_size = world_size
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.epoch = shared(torch.zeros((), dtype=torch.int64))
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of each epoch."""
@@ -59,7 +65,8 @@ class OverSampler(Sampler[Draw]):
             indices = picker.sample_indices_
         order = rng.permutation(indices)
         # Every process must see the same number of batches, or the gradients' exchange hangs.
-        return np.resize(order, self.world_size * len(self)).tolist()
+        drawn: list[int] = np.resize(order, self.world_size * len(self)).tolist()
+        return drawn
 
     def __iter__(self) -> Iterator[Draw]:
         epoch = int(self.epoch)

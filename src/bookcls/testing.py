@@ -32,15 +32,13 @@ def run_tests(
     datamodule: PhotoDataModule,
     *,
     accelerator: str = "auto",
-    precision: str = "32-true",
 ) -> TestResult:
-    """Tests on one device, so that no photo is padded or counted twice.
+    """Tests on one device in full precision; no photo is padded or counted twice.
 
     Args:
         classifier: The model.
         datamodule: Its ``tests`` are the splits; their photos are decoded.
         accelerator: Lightning's name of the device.
-        precision: Lightning's name of the precision.
 
     Returns:
         Scores and probabilities; nothing where there is no test split.
@@ -50,17 +48,13 @@ def run_tests(
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=1,
-        precision=precision,  # type: ignore[arg-type]  # a str checked by TrainerConfig
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    logged = trainer.test(classifier, datamodule=datamodule, verbose=False)
-    metrics = {key: value for results in logged for key, value in results.items()}
-    for key in list(metrics):
-        if key.endswith(("_n", "_correct")):
-            metrics[key] = int(metrics[key])
+    trainer.test(classifier, datamodule=datamodule, verbose=False)
+    metrics = dict(classifier.test_metrics)
     for name, samples in datamodule.tests.items():
         metrics[f"test/{name}_floor"] = floor(samples)
     probs = {name: torch.cat(rows).tolist() for name, rows in classifier.test_probs.items()}

@@ -77,5 +77,10 @@ def train(config: TrainConfig, run: Path) -> None:
     fit_and_test(config, run, folder, images, ckpt=ckpt, started=started)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the verb with the command line of this process."""
     command.verb("train", TrainConfig, train, prepare)
+
+
+if __name__ == "__main__":
+    main()

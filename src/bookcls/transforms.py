@@ -65,7 +65,7 @@ class Transform:
                     A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill="random_uniform", p=erase)
                 )
             steps.append(A.Normalize(mean=mean, std=std, max_pixel_value=255.0))
-            self._compose = A.Compose(steps)  # type: ignore[arg-type]  # its list is invariant
+            self._compose = A.Compose(steps)
 
     def __call__(self, image: npt.NDArray[np.uint8], seed: int | None = None) -> Tensor:
         """Augments and normalises.

@@ -1,6 +1,7 @@
 """Which weights, from where, verified, with their provenance."""
 
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -86,7 +87,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of a pickle that is then refused by name.
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         SafetensorError,
         pickle.UnpicklingError,

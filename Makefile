@@ -1,0 +1,62 @@
+# `make` prints this list. Without make (Windows): see "Without make" in README.md.
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.ready
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+.PHONY: setup
+setup: $(READY)  ## an isolated environment in .venv with everything pinned (5.7 GB on Linux)
+
+# uv installs four times as fast as pip, but pip alone will do. --without-pip: Debian's python3 has
+# no ensurepip, so the machine's own pip installs into the environment.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"bookcls needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make setup PYTHON=python3.12")'
+	rm -f $@
+	test -x $(PY) || $(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m pip --python $(PY) install --quiet uv || echo "uv cannot be had here; pip takes longer"
+	if test -x .venv/bin/uv; then \
+	  .venv/bin/uv pip install --python $(PY) --compile-bytecode --require-hashes -r requirements.txt && \
+	  .venv/bin/uv pip install --python $(PY) --no-deps --editable . ; \
+	else \
+	  $(PYTHON) -m pip --python $(PY) install --require-hashes -r requirements.txt && \
+	  $(PYTHON) -m pip --python $(PY) install --no-deps --editable . ; \
+	fi
+	@touch $@
+
+.PHONY: train
+train: $(READY)  ## train on the sample with the best recipe for a laptop's ten minutes
+	$(PY) -m bookcls.train experiment=laptop $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## the tests: CPU only, no network, some minutes
+	$(PY) -m pytest $(ARGS)
+
+.PHONY: test-all
+test-all: $(READY)  ## also the slow ones and, where there is one, those for a GPU
+	$(PY) -m pytest -m "not network" $(ARGS)
+
+.PHONY: check
+check: $(READY)  ## format, lint, types, who imports whom
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_imports.py
+
+.PHONY: format
+format: $(READY)  ## let ruff format and mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: lock
+lock: $(READY)  ## pin the newest versions that pyproject.toml allows
+	.venv/bin/uv pip compile --universal --upgrade --generate-hashes --no-header --quiet \
+	  --group dev --output-file requirements.txt pyproject.toml
+
+.PHONY: clean
+clean:  ## remove the environment and caches; runs and photos stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

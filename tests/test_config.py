@@ -1,0 +1,139 @@
+import itertools
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from bookcls.command import quote_overrides
+from bookcls.config import CHECKOUT, EvaluateConfig, TrainConfig, conf_dir, register_resolvers, typed
+from bookcls.errors import BookclsError
+from bookcls.layers import first_trained
+
+CONF = conf_dir("train")
+OPTIONS = sorted(
+    (group.name, path.stem)
+    for group in CONF.iterdir()
+    if group.is_dir()
+    for path in group.glob("*.yaml")
+)
+
+
+def composed(*overrides: str, verb: str = "train"):
+    GlobalHydra.instance().clear()
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir(verb)), version_base="1.3"):
+        return compose(verb, overrides=list(overrides))
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_becomes_typed_values(group, option):
+    config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
+    first_trained(config.model.freeze_to)
+
+
+def test_the_defaults_are_the_baseline():
+    config = typed(composed("data.root=x"), TrainConfig)
+    assert not config.model.pretrained
+    assert not any(vars(config.aug).values())
+    assert (config.data.image_size, config.data.val_fraction) == (128, 0.2)
+    assert (config.model.freeze_to, config.optim.probe_epochs) == (None, 0)
+
+
+def test_pretrained_brings_its_own_recipe():
+    config = typed(composed("data.root=x", "model.pretrained=true"), TrainConfig)
+    assert (config.model.freeze_to, config.optim.probe_epochs) == ("block4_conv1", 5)
+    config = typed(
+        composed("data.root=x", "model.pretrained=true", "model.freeze_to=head"), TrainConfig
+    )
+    assert config.model.freeze_to == "head"
+
+
+def test_the_studys_eight_cells_are_eight_commands():
+    for pretrained, aug in itertools.product(("true", "false"), ("none", "mixup", "usual", "all")):
+        config = typed(
+            composed("data.root=x", f"model.pretrained={pretrained}", f"aug={aug}"), TrainConfig
+        )
+        assert (config.aug.mixup_alpha > 0) == (aug in ("mixup", "all"))
+        assert (config.aug.rotate, config.aug.zoom) == (
+            (40.0, 0.3) if aug in ("usual", "all") else (0.0, 0.0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.val_fraction=1.5", "data.val_fraction=1.5"),
+        ("data.image_size=8", "32 to 1024"),
+        ("data.batch_size=0", "above 0"),
+        ("data.fit=crop", "choose one of letterbox, squash"),
+        ("data.on_bad=ignore", "choose one of error, skip"),
+        ("model.head=big", "choose one of gap256, flatten256"),
+        ("model.weights=file.pth", "add model.pretrained=true"),
+        ("optim.lr=-1", "optim.lr=-1.0: must be above 0"),
+        ("aug.hflip=2", "between 0 and 1"),
+        ("trainer.accelerator=quantum", "choose one of auto, cpu"),
+        ("data.root=''", "data.root is empty"),
+        ("seed=-1", "seed=-1"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(override, message):
+    with pytest.raises(BookclsError) as caught:
+        typed(composed("data.root=x", override), TrainConfig)
+    assert message in str(caught.value)
+
+
+def test_a_missing_value_says_how_to_give_it():
+    with pytest.raises(BookclsError, match=r"not set: ckpt.*ckpt=RUN"):
+        typed(composed(verb="evaluate"), EvaluateConfig)
+
+
+# Hydra's own syntax, unless the value names something that is there.
+AMBIGUOUS = ["/a,b", "/a[1]", "/${oc.env:HOME}"]
+HARD_VALUES = [
+    *AMBIGUOUS,
+    "/photos/my books",
+    "/Fotos/Bücher",
+    "/写真/本",
+    "/a{b}(c)",
+    "~/photos",
+    "C:\\photos\\new\\",
+    'say "cheese"',
+    "it's",
+    "a=b",
+    "a: b",
+    "100%",
+    "😀",
+    "a\\\\b",
+    "#5",
+    "@home",
+    "?",
+    "/a;b!c&d|e<f>g`h^i",
+]
+
+
+@pytest.mark.parametrize("value", HARD_VALUES)
+def test_values_that_trip_hydras_parser_arrive_unchanged(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if value in AMBIGUOUS:
+        value = str(tmp_path) + value
+        Path(value).mkdir(parents=True)
+    (argument,) = quote_overrides([f"data.root={value}"])
+    assert composed(argument).data.root == value
+
+
+def test_what_hydra_understands_is_left_alone():
+    plain = ["-m", "--help", "seed=0,1,2", "aug=none,all", "data.root=/a/b-c_d.e", "optim.ema=null",
+             "experiment=small", "~model", "data.root='a b'"]  # fmt: skip
+    assert quote_overrides(plain) == plain
+    assert OverridesParser.create().parse_override(plain[2]).is_sweep_override()
+
+
+def test_conf_is_found_from_anywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert (conf_dir("train") / "aug" / "all.yaml").is_file()
+    assert conf_dir("train").is_absolute()
+    with pytest.raises(BookclsError, match=r"conf/nothing\.yaml"):
+        conf_dir("nothing")
+    assert composed("data=books").data.root == str(CHECKOUT / "dataset" / "books")

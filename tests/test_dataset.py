@@ -1,0 +1,157 @@
+import shutil
+from collections import Counter
+
+import pytest
+from conftest import CLASSES, draw, write_labels
+
+from bookcls.dataset import floor_correct, read_folder, split_train_val
+from bookcls.errors import BookclsError
+from bookcls.photos import decode_folder
+
+
+def refusal(root, on_bad="error"):
+    with pytest.raises(BookclsError) as caught:
+        decode_folder(read_folder(root, on_bad=on_bad), 32, "letterbox", on_bad)
+    return str(caught.value)
+
+
+def test_reads_classes_and_both_kinds_of_test_folder(photos):
+    (photos / "train" / "red" / ".DS_Store").touch()
+    (photos / "train" / "red" / "Thumbs.db").touch()
+    (photos / "train" / ".hidden").mkdir()
+    draw(photos / "test" / "red" / "a.png", (200, 40, 30), 77)
+    folder = read_folder(photos)
+    assert folder.class_names == list(CLASSES)
+    assert Counter(s.label for s in folder.train) == {0: 8, 1: 5, 2: 5}
+    assert {name: len(samples) for name, samples in folder.tests.items()} == {
+        "difficult": 20,
+        "easy": 6,
+        "test": 1,
+    }
+    first, second = folder.tests["difficult"][:2]
+    assert (first.label, first.accepted) == (-1, (1, 2))
+    assert (second.label, second.accepted) == (1, (1,))
+    assert floor_correct(folder.tests["difficult"]) == 5 + 5  # always blue, or always red
+
+
+def test_a_dataset_without_test_photos_is_read(photos):
+    shutil.rmtree(photos / "test_easy")
+    shutil.rmtree(photos / "test_difficult")
+    assert read_folder(photos).tests == {}
+
+
+def test_labels_from_a_spreadsheet_are_read(photos):
+    text = (photos / "test_difficult" / "labels.csv").read_text()
+    content = "\ufeff" + text.replace("\r\n", "\n").replace("\n", "\r\n")
+    (photos / "test_difficult" / "labels.csv").write_bytes(content.encode())
+    assert len(read_folder(photos).tests["difficult"]) == 20
+
+
+def test_missing_folder_and_missing_classes(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "nowhere")
+    assert "no class folders" in refusal(tmp_path)
+    draw(tmp_path / "train" / "only" / "a.png", (1, 2, 3), 0)
+    assert "one class, only" in refusal(tmp_path)
+
+
+def test_every_offender_among_the_training_photos_is_named(photos):
+    red = photos / "train" / "red"
+    whole = draw(red / "x.jpg", (200, 30, 30), 5, (200, 200)).read_bytes()
+    (red / "half.jpg").write_bytes(whole[:900])
+    (red / "empty.png").touch()
+    (photos / "train" / "nothing").mkdir()
+    (red / "notes.txt").write_text("hello")
+    (red / "IMG_1.HEIC").write_text("hello")
+    message = refusal(photos)
+    assert "train/nothing: an empty class" in message
+    assert "train/red/notes.txt: not an image" in message
+    assert "train/red/IMG_1.HEIC: HEIC" in message
+    (photos / "train" / "nothing").rmdir()
+    (red / "notes.txt").unlink()
+    (red / "IMG_1.HEIC").unlink()
+    message = refusal(photos)
+    assert "train/red/half.jpg: truncated" in message
+    assert "train/red/empty.png: empty file" in message
+    assert "on_bad=skip" in message
+
+
+def test_skip_leaves_out_and_records_bad_training_photos_only(photos):
+    (photos / "train" / "red" / "empty.png").touch()
+    (photos / "train" / "red" / "notes.txt").touch()
+    folder, images = decode_folder(read_folder(photos, on_bad="skip"), 32, "squash", "skip")
+    assert len(folder.train) == 18
+    assert {path.name for path, _ in folder.skipped} == {"empty.png", "notes.txt"}
+    assert len(images) == 18 + 26
+    (photos / "test_easy" / "red" / "0.png").write_bytes(b"broken")
+    assert "test_easy/red/0.png: not an image" in refusal(photos, "skip")
+
+
+def test_skip_does_not_lose_a_class_silently(photos):
+    for path in (photos / "train" / "red").iterdir():
+        path.write_bytes(b"")
+    assert "train/red: no readable photo left" in refusal(photos, "skip")
+
+
+def test_a_test_label_that_training_does_not_know(photos):
+    draw(photos / "test_easy" / "green" / "a.png", (0, 200, 0), 3)
+    assert "test_easy/green: training knows no class green" in refusal(photos)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("00.png", "red", "red"), ("00.png", "red", "red")], "00.png stands in 2 rows"),
+        ([("00.png", "green", "green")], "training knows no class green"),
+        ([("00.png", "red", "blue")], "dominant class red is not among"),
+        ([("00.png", "red", "")], "no accepted class for 00.png"),
+        ([("99.png", "red", "red")], "there is no file test_difficult/99.png"),
+        ([("00.png", "red")], "line 2: no accepted class"),
+        ([("00.png", "red", "red", "red")], "line 2: needs three columns"),
+        ([("00.png", "red", "red")], "01.png: has no row in"),
+    ],
+)
+def test_labels_csv_with_wrong_rows(photos, rows, message):
+    write_labels(photos / "test_difficult", rows)
+    assert message in refusal(photos)
+
+
+def test_labels_csv_with_wrong_columns_or_no_text(photos):
+    write_labels(photos / "test_difficult", [("00.png", "red")], header=("file", "label"))
+    assert "its columns are file,label; needed are file,dominant,accepted" in refusal(photos)
+    (photos / "test_difficult" / "labels.csv").write_bytes(b"\xff\xfe\x00bad")
+    assert "not a UTF-8 csv" in refusal(photos)
+    (photos / "test_difficult" / "labels.csv").unlink()
+    assert "needs a labels.csv" in refusal(photos)
+
+
+def test_the_same_photo_in_train_and_test_is_refused(photos):
+    shutil.copy(photos / "train" / "red" / "red_0.png", photos / "test_easy" / "red" / "copy.png")
+    assert "test_easy/red/copy.png: the same photo as train/red/red_0.png" in refusal(photos)
+
+
+def test_split_is_stratified_and_disjoint_and_follows_the_seed(shared_photos):
+    folder = read_folder(shared_photos)
+    train, val = split_train_val(folder.train, folder.class_names, 0.2, 0)
+    assert Counter(s.label for s in val) == {0: 2, 1: 1, 2: 1}
+    assert {s.path for s in train} | {s.path for s in val} == {s.path for s in folder.train}
+    assert not {s.path for s in train} & {s.path for s in val}
+    assert split_train_val(folder.train, folder.class_names, 0.2, 0)[1] == val
+    assert split_train_val(folder.train, folder.class_names, 0.2, 1)[1] != val
+    assert split_train_val(folder.train, folder.class_names, 0.0, 1) == (folder.train, [])
+    _, most = split_train_val(folder.train, folder.class_names, 0.99, 0)
+    assert Counter(s.label for s in most) == {0: 7, 1: 4, 2: 4}, "one of each is left to train"
+
+
+def test_a_class_of_one_photo_cannot_be_split(photos):
+    for path in sorted((photos / "train" / "red").iterdir())[1:]:
+        path.unlink()
+    folder = read_folder(photos)
+    with pytest.raises(BookclsError, match=r"class red has a single photo.*val_fraction=0"):
+        split_train_val(folder.train, folder.class_names, 0.2, 0)
+
+
+def test_fingerprint_follows_photos_and_labels_but_not_the_place(photos, tmp_path):
+    before = read_folder(photos).fingerprint()
+    assert read_folder(shutil.copytree(photos, tmp_path / "copy")).fingerprint() == before
+    draw(photos / "train" / "red" / "red_0.png", (200, 0, 0), 99)
+    assert read_folder(photos).fingerprint() != before

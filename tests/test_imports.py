@@ -1,0 +1,106 @@
+"""Imports point down (docs/design.md). This test keeps the arrows."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bookcls
+
+PACKAGE = Path(bookcls.__file__).parent
+VERBS = {"train", "evaluate"}
+LEAVES = {
+    "errors": set(),
+    "layers": {"errors"},
+    "images": {"errors"},
+    "config": {"errors"},
+    "dataset": {"errors", "images"},
+    "photos": {"dataset", "images"},
+    "runs": {"dataset", "errors"},
+    "vgg16": {"layers"},
+    "weights": {"errors", "layers"},
+    "transforms": {"images"},
+    "sampler": set(),
+    "mixup": set(),
+    "scores": {"dataset"},
+    "callbacks": {"runs"},
+    "command": {"config", "errors"},
+}
+LIGHTNING = {"datamodule", "classifier", "callbacks", "testing", "fitting"}
+HYDRA = {"config", "command"} | VERBS
+HEAVY = {"torch", "torchvision", "pytorch_lightning", "albumentations", "torchmetrics", "imblearn"}
+
+
+def modules() -> dict[str, Path]:
+    """First name below the package -> file; a room counts by each of its files."""
+    return {
+        ".".join(p.relative_to(PACKAGE).with_suffix("").parts): p
+        for p in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imported(path: Path, *, top_only: bool = False) -> set[str]:
+    """Dotted names that a file imports, anywhere or only when it is loaded itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module)
+            if node.module == "bookcls":
+                names |= {f"bookcls.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported(path) if name.startswith("bookcls.")}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_leaves_know_only_leaves_below_them(name):
+    assert ours(modules()[name]) <= LEAVES[name]
+
+
+def test_every_file_has_its_place():
+    placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__"}
+    assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
+
+
+def test_synthetic_knows_nobody():
+    for name, path in modules().items():
+        if name.startswith("synthetic."):
+            assert ours(path) <= {"synthetic"}, name
+            assert not HEAVY & {n.split(".")[0] for n in imported(path)}, name
+
+
+def test_verbs_do_not_know_each_other_and_nobody_knows_a_verb():
+    for name, path in modules().items():
+        assert not ours(path) & VERBS, name
+
+
+def test_datamodule_and_classifier_do_not_know_each_other():
+    assert not ours(modules()["datamodule"]) & {"classifier", "testing", "fitting"}
+    assert not ours(modules()["classifier"]) & {"datamodule", "testing", "fitting"}
+
+
+def test_only_some_know_lightning_and_hydra():
+    for name, path in modules().items():
+        roots = {n.split(".")[0] for n in imported(path)}
+        assert name in LIGHTNING or not roots & {"pytorch_lightning", "lightning_fabric"}, name
+        assert name in HYDRA or not roots & {"hydra", "omegaconf"}, name
+        assert name == "transforms" or "albumentations" not in roots, name
+
+
+def test_help_and_bad_input_load_nothing_heavy():
+    for verb in VERBS:
+        code = (
+            f"import sys, bookcls.{verb}; "
+            f"print(*sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn'}!r}))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == []

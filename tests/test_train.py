@@ -1,0 +1,329 @@
+"""The verbs, run as the command line would, on small photos."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, draw
+from torchvision.models import vgg16
+
+from bookcls import evaluate, fitting, train
+from bookcls.classifier import Classifier, load_classifier
+from bookcls.errors import BookclsError
+
+
+def metrics_of(run: Path) -> dict:
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics.pop("seconds")
+    return metrics
+
+
+@pytest.fixture(scope="module")
+def trained(shared_photos, tmp_path_factory):
+    """One finished run that several tests look at."""
+    run = tmp_path_factory.mktemp("run") / "r"
+    with pytest.MonkeyPatch.context() as patch:
+        from hydra.core.global_hydra import GlobalHydra
+
+        GlobalHydra.instance().clear()
+        arguments = [f"data.root={shared_photos}", "aug=all", f"hydra.run.dir={run}", *TINY]
+        patch.setattr(sys, "argv", ["bookcls", *arguments])
+        train.main()
+    return run
+
+
+def test_a_run_folder_holds_what_it_promises(trained):
+    names = {p.name for p in trained.iterdir()}
+    assert names >= {".hydra", "best.ckpt", "config.yaml", "environment.json", "metrics.json",
+                     "predictions.csv", "logs"}  # fmt: skip
+    assert "last.ckpt" not in names
+    assert not [n for n in names if n.startswith(".") and n != ".hydra"]
+    metrics = metrics_of(trained)
+    for split, n in (("easy", 6), ("difficult", 20)):
+        assert metrics[f"test/{split}_n"] == n
+        assert metrics[f"test/{split}_acc"] == metrics[f"test/{split}_correct"] / n
+        low, high = metrics[f"test/{split}_ci_low"], metrics[f"test/{split}_ci_high"]
+        assert 0 <= low <= metrics[f"test/{split}_acc"] <= high <= 1
+    assert metrics["test/difficult_strict_n"] == 15
+    assert metrics["test/difficult_floor"] == 0.5
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["weights"]["source"] == "scratch"
+    assert environment["dataset"]["num_train"] == 14
+    assert len(environment["dataset"]["fingerprint"]) == 64
+    assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_predictions_agree_with_the_metrics(trained):
+    with (trained / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 26
+    metrics = metrics_of(trained)
+    for split in ("easy", "difficult"):
+        correct = sum(int(r["correct"]) for r in rows if r["split"] == f"test_{split}")
+        assert correct == metrics[f"test/{split}_correct"]
+    for row in rows:
+        probs = {key.removeprefix("prob_"): float(row[key]) for key in row if key[:5] == "prob_"}
+        assert sum(probs.values()) == pytest.approx(1, abs=1e-4)
+        assert probs[row["pred"]] == max(probs.values())
+        assert int(row["correct"]) == (row["pred"] in row["accepted"].split(";"))
+
+
+def test_a_checkpoint_rebuilds_the_model_by_itself(trained):
+    raw = torch.load(trained / "best.ckpt", weights_only=True)
+    assert set(raw) == {"hyper_parameters", "state_dict"}
+    classifier = load_classifier(trained / "best.ckpt")
+    assert classifier.class_names == ["background", "blue", "red"]
+    assert classifier.hparams["image_size"] == 32
+    assert all(torch.equal(raw["state_dict"][k], v) for k, v in classifier.state_dict().items())
+    assert not classifier.training
+
+
+def test_evaluate_gives_the_same_numbers(trained, run_verb, tmp_path, capsys):
+    assert run_verb(evaluate.main, f"ckpt={trained}", f"hydra.run.dir={tmp_path / 'again'}") == 0
+    first, again = metrics_of(trained), json.loads((tmp_path / "again/metrics.json").read_text())
+    assert {k: again[k] for k in first if k.startswith("test/")} == {
+        k: v for k, v in first.items() if k.startswith("test/")
+    }
+    assert "difficult" in capsys.readouterr().out
+
+
+def test_evaluate_on_another_folder_and_a_lone_checkpoint(trained, run_verb, tmp_path, capsys):
+    lone = shutil.copy(trained / "best.ckpt", tmp_path / "model.ckpt")
+    assert run_verb(evaluate.main, f"ckpt={lone}") == 1
+    assert "data.root=DIR" in capsys.readouterr().err
+    draw(tmp_path / "other" / "test" / "red" / "1.png", (210, 50, 40), 5)
+    output = tmp_path / "out"
+    arguments = (f"ckpt={lone}", f"data.root={tmp_path / 'other'}", f"hydra.run.dir={output}")
+    assert run_verb(evaluate.main, *arguments) == 0
+    assert json.loads((output / "metrics.json").read_text())["test/test_n"] == 1
+    (tmp_path / "other" / "test" / "red").rename(tmp_path / "other" / "test" / "green")
+    assert run_verb(evaluate.main, *arguments) == 1
+    assert "training knows no class green" in capsys.readouterr().err
+
+
+def test_same_seed_same_result_from_another_directory(trained, shared_photos, run_verb, tmp_path):
+    run = tmp_path / "same"
+    arguments = (f"data.root={shared_photos}", "aug=all", f"hydra.run.dir={run}", *TINY)
+    assert run_verb(train.main, *arguments) == 0
+    assert metrics_of(run) == metrics_of(trained)
+    other = tmp_path / "other"
+    assert run_verb(train.main, *arguments, "seed=1", f"hydra.run.dir={other}") == 0
+    assert metrics_of(other)["val/loss"] != metrics_of(trained)["val/loss"]
+
+
+class Stop(Exception):
+    """Stands for a power cut."""
+
+
+@pytest.mark.parametrize(
+    "extra", [(), ("optim.ema=0.9", "model.dropout=0.5"), ("data.val_fraction=0",)]
+)
+def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeypatch, extra):
+    settings = (f"data.root={shared_photos}", "aug=all", *TINY, "optim.epochs=3", *extra)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run_verb(train.main, *settings, f"hydra.run.dir={whole}") == 0
+
+    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    start = Classifier.on_train_epoch_start
+
+    def cut_in_epoch_three(self):
+        if self.current_epoch == 2:
+            raise Stop
+        start(self)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Classifier, "on_train_epoch_start", cut_in_epoch_three)
+        run_verb(train.main, *settings, f"hydra.run.dir={cut}")
+    assert (cut / "last.ckpt").is_file()
+    assert not (cut / "metrics.json").exists()
+    assert run_verb(train.main, f"resume={cut}") == 0
+    assert metrics_of(cut) == metrics_of(whole)
+    assert (cut / "predictions.csv").read_text() == (whole / "predictions.csv").read_text()
+    last = load_classifier(cut / "best.ckpt").state_dict()
+    for name, value in load_classifier(whole / "best.ckpt").state_dict().items():
+        assert torch.equal(last[name], value), name
+
+
+def test_resume_refuses_what_it_cannot_do(trained, run_verb, tmp_path, capsys):
+    for arguments, message in [
+        ((f"resume={trained}",), "this run is finished"),
+        ((f"resume={tmp_path / 'nowhere'}",), "there is no run in"),
+        ((f"resume={trained}", "seed=1"), "leave out seed=1"),
+    ]:
+        assert run_verb(train.main, *arguments) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_training_with_given_weights_loads_every_tensor(
+    shared_photos, run_verb, tmp_path, capsys, monkeypatch
+):
+    torch.manual_seed(3)
+    state = vgg16(weights=None).state_dict()
+    torch.save(state, tmp_path / "vgg16.pth")
+    run = tmp_path / "run"
+    arguments = (
+        f"data.root={shared_photos}", "model.pretrained=true", "aug=all",
+        f"model.weights={tmp_path / 'vgg16.pth'}", f"hydra.run.dir={run}", *TINY,
+        "optim.probe_epochs=1",
+    )  # fmt: skip
+    assert run_verb(train.main, *arguments) == 0
+    assert "26 of 26 tensors loaded" in capsys.readouterr().out
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["weights"]["name"] == "vgg16.pth"
+    learned = load_classifier(run / "best.ckpt").state_dict()
+    for name, value in state.items():
+        if name.startswith("features.") and int(name.split(".")[1]) < 17:
+            assert torch.equal(learned[f"model.{name}"], value), f"{name} is frozen by default"
+
+
+def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path):
+    torch.manual_seed(3)
+    state = vgg16(weights=None).state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    arguments = (
+        f"data.root={shared_photos}", "model.pretrained=true", f"model.weights={tmp_path}/w.pth",
+        "model.freeze_to=input", "optim.probe_epochs=2", "trainer.max_epochs=2",
+        f"hydra.run.dir={tmp_path}/run", *TINY,
+    )  # fmt: skip
+    assert run_verb(train.main, *arguments) == 0
+    learned = load_classifier(tmp_path / "run" / "best.ckpt").state_dict()
+    for name, value in state.items():
+        if name.startswith("features."):
+            assert torch.equal(learned[f"model.{name}"], value), name
+
+
+def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys, monkeypatch):
+    def too_late(*args, **kwargs):
+        raise AssertionError("the fit was reached")
+
+    monkeypatch.setattr(fitting, "fit_and_test", too_late)
+    (photos / "train" / "red" / "bad.png").touch()
+    root = f"data.root={photos}"
+    for arguments, message in [
+        ((root,), "train/red/bad.png: empty file"),
+        (("data.root=/no/such folder",), "/no/such folder does not exist"),
+        ((), "data.root=DIR"),
+        ((root, "aug=strong"), "Available options in 'aug':\n\tall\n\tmixup\n\tnone\n\tusual"),
+        ((root, "model.freeze_to=block6"), "choose one of input, block1_conv1"),
+        ((root, "optim.learning_rate=1"), "optim.learning_rate is not a setting. Did you mean"),
+        ((root, "data.val_fraction=much"), "data.val_fraction"),
+        ((root, "model.weights=file.pth"), "add model.pretrained=true"),
+    ]:
+        assert run_verb(train.main, *arguments) == 1, arguments
+        err = capsys.readouterr().err
+        assert message in err, arguments
+        assert "Traceback" not in err
+        assert err.startswith("bookcls: error: ")
+
+
+def test_a_multirun_goes_on_after_a_failed_job(photos, run_verb, capsys, tmp_path):
+    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    arguments = ("-m", f"data.root={photos}", "data.val_fraction=5,0.2", sweep, *TINY)
+    assert run_verb(train.main, *arguments, "trainer=smoke") == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("bookcls: error:") == 1
+    assert not (tmp_path / "sweep/0/metrics.json").exists()
+    assert (tmp_path / "sweep/1/metrics.json").is_file()
+
+
+def test_a_batch_larger_than_the_data_works_and_says_so(photos, run_verb, capsys):
+    arguments = (f"data.root={photos}", *TINY, "data.batch_size=500", "optim.epochs=1")
+    assert run_verb(train.main, *arguments) == 0
+    assert "data.batch_size=500 is larger than an epoch's 18 images" in capsys.readouterr().out
+
+
+def test_no_test_photos_says_what_that_means(photos, run_verb, capsys, tmp_path):
+    for name in ("test_easy", "test_difficult"):
+        shutil.rmtree(photos / name)
+    arguments = (f"data.root={photos}", *TINY, "optim.epochs=1", f"hydra.run.dir={tmp_path}/run")
+    assert run_verb(train.main, *arguments) == 0
+    assert "nothing is known about" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_freezing_random_layers_warns(photos, run_verb, capsys):
+    arguments = (f"data.root={photos}", *TINY, "trainer=smoke", "model.freeze_to=block4_conv1")
+    assert run_verb(train.main, *arguments) == 0
+    assert "freezes layers that are random" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_best(photos, run_verb, capsys, tmp_path):
+    run = tmp_path / "run"
+    original = Classifier.forward
+
+    def explode(self, images):
+        logits = original(self, images)
+        return logits * torch.nan if self.training and self.current_epoch == 1 else logits
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "forward", explode)
+        arguments = (f"data.root={photos}", *TINY, f"hydra.run.dir={run}")
+        assert run_verb(train.main, *arguments) == 1
+    err = capsys.readouterr().err
+    assert "the loss became nan in epoch 2" in err
+    assert "lower optim.lr" in err
+    assert "Traceback" not in err
+    assert all(torch.isfinite(v).all() for v in load_classifier(run / "best.ckpt").state_dict().values())
+    assert not (run / "metrics.json").exists()
+
+
+def test_one_batch_can_be_overfitted():
+    torch.manual_seed(0)
+    classifier = Classifier(["a", "b", "c"], image_size=32)
+    images, target = torch.randn(6, 3, 32, 32), torch.tensor([0, 1, 2, 0, 1, 2])
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=3e-4)
+    for _ in range(25):
+        loss = torch.nn.functional.cross_entropy(classifier(images), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.05
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(trained, tmp_path):
+    path = tmp_path / "x.ckpt"
+    raw = torch.load(trained / "best.ckpt", weights_only=True)
+    for content in (
+        {"state_dict": {}},
+        raw | {"hyper_parameters": raw["hyper_parameters"] | {"_instantiator": "os.system"}},
+        raw | {"hyper_parameters": raw["hyper_parameters"] | {"class_names": ["a"]}},
+        [1],
+    ):
+        torch.save(content, path)
+        with pytest.raises(BookclsError, match="is not a bookcls checkpoint"):
+            load_classifier(path)
+    path.write_bytes((trained / "best.ckpt").read_bytes()[:10_000])
+    with pytest.raises(BookclsError, match="is not a bookcls checkpoint"):
+        load_classifier(path)
+
+
+def test_schedule_rises_and_falls():
+    from bookcls.classifier import warmup_cosine
+
+    factors = [warmup_cosine(step, 100, 10) for step in range(100)]
+    assert np.argmax(factors) == 10
+    assert factors[10] == 1
+    assert 0 < factors[-1] < 0.01
+    assert factors == sorted(factors[:10]) + sorted(factors[10:], reverse=True)
+
+
+def test_two_processes_count_each_test_photo_once(shared_photos, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "bookcls.train", f"data.root={shared_photos}", "trainer=ddp",
+               "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true",
+               "data.image_size=32", "data.batch_size=4", "optim.epochs=1",
+               f"hydra.run.dir={run}"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    metrics = metrics_of(run)
+    assert (metrics["test/easy_n"], metrics["test/difficult_n"]) == (6, 20)
+    with (run / "predictions.csv").open(newline="") as file:
+        names = [(r["split"], r["file"]) for r in csv.DictReader(file)]
+    assert len(names) == len(set(names)) == 26
