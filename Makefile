@@ -51,6 +51,14 @@ format: $(READY)  ## let ruff format and mend
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
+.PHONY: sample
+sample: $(READY)  ## render dataset/sample again
+	$(PY) -m bookcls.synthetic.sample --output dataset
+
+.PHONY: books
+books: $(READY)  ## fetch the real photos of the 2018 study into dataset/books
+	$(PY) -m bookcls.fetch $(ARGS)
+
 .PHONY: lock
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile --universal --upgrade --generate-hashes --no-header --quiet \

@@ -109,7 +109,10 @@ def test_transform_repeats_for_a_seed_and_differs_between_seeds():
 
 @pytest.mark.parametrize(
     ("strengths", "expected"),
-    [({"hflip": 1.0}, (slice(None), slice(None, None, -1))), ({"vflip": 1.0}, slice(None, None, -1))],
+    [
+        ({"hflip": 1.0}, (slice(None), slice(None, None, -1))),
+        ({"vflip": 1.0}, slice(None, None, -1)),
+    ],
 )
 def test_flips(strengths, expected):
     image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)

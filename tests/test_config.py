@@ -7,7 +7,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bookcls.command import quote_overrides
-from bookcls.config import CHECKOUT, EvaluateConfig, TrainConfig, conf_dir, register_resolvers, typed
+from bookcls.config import (
+    CHECKOUT,
+    EvaluateConfig,
+    TrainConfig,
+    conf_dir,
+    register_resolvers,
+    typed,
+)
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
 
@@ -34,7 +41,8 @@ def test_every_option_composes_and_becomes_typed_values(group, option):
 
 
 def test_the_defaults_are_the_baseline():
-    config = typed(composed("data.root=x"), TrainConfig)
+    config = typed(composed(), TrainConfig)
+    assert Path(config.data.root) == CHECKOUT / "dataset" / "sample"
     assert not config.model.pretrained
     assert not any(vars(config.aug).values())
     assert (config.data.image_size, config.data.val_fraction) == (128, 0.2)

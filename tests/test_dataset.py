@@ -2,11 +2,11 @@ import shutil
 from collections import Counter
 
 import pytest
-from conftest import CLASSES, draw, write_labels
 
 from bookcls.dataset import floor_correct, read_folder, split_train_val
 from bookcls.errors import BookclsError
 from bookcls.photos import decode_folder
+from conftest import CLASSES, draw, write_labels
 
 
 def refusal(root, on_bad="error"):

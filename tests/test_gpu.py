@@ -2,9 +2,9 @@ import json
 
 import pytest
 import torch
-from conftest import TINY
 
 from bookcls import evaluate, train
+from conftest import TINY
 
 pytestmark = [
     pytest.mark.gpu,

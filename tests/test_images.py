@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from conftest import draw
 from PIL import Image
 
 from bookcls import images
 from bookcls.images import ImageError, fit_square, load_image
+from conftest import draw
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff"])

@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -45,8 +46,12 @@ def verb(
     failed: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        if hydra_config.mode == RunMode.MULTIRUN:
+            overrides = " ".join(hydra_config.overrides.task)
+            print(f"\njob {hydra_config.job.num}: {overrides}", flush=True)
         try:
-            body(typed(cfg, schema), Path(HydraConfig.get().runtime.output_dir))
+            body(typed(cfg, schema), Path(hydra_config.runtime.output_dir))
         except (BookclsError, OmegaConfBaseException) as error:
             if traceback_wanted:
                 raise
@@ -62,6 +67,8 @@ def verb(
             raise
         failed.append(error)
         complain(explained(error, name))
+    except KeyboardInterrupt:
+        sys.exit(130)
     if failed:
         sys.exit(1)
 

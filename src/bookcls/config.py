@@ -32,7 +32,9 @@ def conf_dir(verb: str) -> Path:
 
 
 def project_path(relative: str) -> str:
-    """Path of a project file: in the checkout if it is one, else below the working directory."""
+    """Path of a project file: in the wheel, in the checkout, else below the working directory."""
+    if (PACKAGE / relative).exists():
+        return str(PACKAGE / relative)
     home = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
     return str(home / relative)
 

@@ -84,6 +84,10 @@ def fit_and_test(
             return
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns the first Ctrl+C into SystemExit.
+        print(f"stopped; go on with  python -m bookcls.train resume={run}", flush=True)
+        raise
     except MisconfigurationException as error:
         raise BookclsError(f"these trainer settings do not fit this machine: {error}") from error
     except torch.OutOfMemoryError as error:
@@ -234,6 +238,8 @@ def say_what_comes(
         )
     if not num_val:
         print("note: no photo is held out; the last weights are kept.")
+        if config.optim.patience is not None:
+            print("warning: optim.patience needs held-out photos and has no effect.")
 
 
 def quiet_lightning() -> None:

