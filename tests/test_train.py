@@ -211,10 +211,15 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root,), "train/red/bad.png: empty file"),
         (("data.root=/no/such folder",), "/no/such folder does not exist"),
         (("data=folder",), "data.root=DIR"),
-        ((root, "aug=strong"), "Available options in 'aug':\n\tall\n\tmixup\n\tnone\n\tusual"),
+        ((root, "aug=strong"), "aug=strong: choose one of all, mixup, none, usual."),
         ((root, "model.freeze_to=block6"), "choose one of input, block1_conv1"),
-        ((root, "optim.learning_rate=1"), "optim.learning_rate is not a setting. Did you mean"),
-        ((root, "data.val_fraction=much"), "data.val_fraction"),
+        (
+            (root, "optim.learning_rate=1"),
+            "optim.learning_rate is not a setting; there are optim.clip_norm,",
+        ),
+        ((root, "optim.Lr=1"), "Did you mean optim.lr"),
+        ((root, "data.val_fraction=much"), "data.val_fraction: Value 'much' of type 'str'"),
+        (("data.root=/no/such,folder",), "/no/such,folder does not exist"),
         ((root, "model.weights=file.pth"), "add model.pretrained=true"),
     ]:
         assert run_verb(train.main, *arguments) == 1, arguments

@@ -12,7 +12,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,7 +56,7 @@ def verb(
             if traceback_wanted:
                 raise
             failed.append(error)
-            complain(error)
+            complain(explained(error, name))
 
     try:
         register_resolvers()
@@ -79,18 +79,26 @@ def complain(error: Exception | str) -> None:
 
 
 def explained(error: Exception, name: str) -> str:
-    """The message of a composition error, with the nearest keys that do exist."""
+    """An error's message in a person's words, with the choices that there are."""
     text = str(error).strip()
-    match = re.search(r"Could not override '([^']+)'", text)
-    if not isinstance(error, ConfigCompositionException) or match is None:
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return f"{error.full_key}: {error.msg or text}"
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={option}: choose one of {', '.join(error.options)}."
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if not isinstance(error, ConfigCompositionException) or unknown is None:
         return text
-    key = match.group(1)
+    key = unknown.group(1)
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
         known = sorted(flat_keys(hydra.compose(name)))
-    group = [k for k in known if k.split(".")[0] == key.split(".")[0]]
-    near = difflib.get_close_matches(key, known, n=3) or group or known
-    return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."
+    near = difflib.get_close_matches(key, known, n=3)
+    if near:
+        return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."
+    group = key.split(".")[0]
+    beside = [k for k in known if k.split(".")[0] == group] or known
+    return f"{key} is not a setting; there are {', '.join(beside)}."
 
 
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
@@ -109,9 +117,11 @@ def quote_overrides(argv: list[str]) -> list[str]:
     """Quotes values that Hydra's grammar would refuse or take apart.
 
     Hydra reads spaces, accents, kanji, commas, brackets and ``~`` as its own syntax. A value that
-    its parser refuses, or that names an existing file or folder, is meant as plain text.
+    its parser refuses, or that names an existing file or folder, is meant as plain text; so is a
+    path with commas where no multirun is asked for.
     """
     parser = OverridesParser.create()
+    multirun = bool({"-m", "--multirun"} & set(argv))
     quoted = []
     for arg in argv:
         key, equals, value = arg.partition("=")
@@ -119,9 +129,10 @@ def quote_overrides(argv: list[str]) -> list[str]:
             quoted.append(arg)
             continue
         try:
-            parser.parse_override(arg)
+            override = parser.parse_override(arg)
+            path_list = override.is_sweep_override() and "/" in value and not multirun
             named = re.search(r"[,~\[\](){}$]", value) and Path(value).expanduser().exists()
-            plain = not named and "\\" not in value
+            plain = not (named or path_list or "\\" in value)
         except (HydraException, OSError):
             plain = False
         quoted.append(arg if plain else f"{key}={quote(value)}")

@@ -1,0 +1,1 @@
+"""The real photos: their manifest and labels, which ship, and how they become a dataset."""
