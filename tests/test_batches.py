@@ -8,10 +8,11 @@ import torch
 
 from bookcls.config import AugConfig
 from bookcls.datamodule import PhotoDataModule
-from bookcls.dataset import read_folder, split_train_val
+from bookcls.dataset import read_folder
 from bookcls.mixup import MixupCollate
 from bookcls.photos import decode_folder
 from bookcls.sampler import OverSampler
+from bookcls.samples import split_train_val
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 

@@ -3,9 +3,10 @@ from collections import Counter
 
 import pytest
 
-from bookcls.dataset import floor_correct, read_folder, split_train_val
+from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.photos import decode_folder
+from bookcls.samples import floor_correct, split_train_val
 from conftest import CLASSES, draw, write_labels
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bookcls.config import AugConfig
-from bookcls.dataset import Sample
 from bookcls.mixup import Item, MixupCollate
 from bookcls.photos import Decoded
 from bookcls.sampler import Draw, OverSampler, shared
+from bookcls.samples import Sample
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 

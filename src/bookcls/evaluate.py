@@ -6,8 +6,9 @@ from omegaconf import OmegaConf
 
 from bookcls import command, runs
 from bookcls.config import EvaluateConfig, EvaluateData
-from bookcls.dataset import PhotoFolder, problems_error, read_tests
+from bookcls.dataset import read_tests
 from bookcls.errors import BookclsError
+from bookcls.samples import PhotoFolder, problems_error
 
 
 def complete(data: EvaluateData, ckpt: Path) -> tuple[Path, int]:

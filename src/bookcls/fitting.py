@@ -1,6 +1,7 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
 import logging
+import os
 import sys
 import time
 import warnings
@@ -18,10 +19,10 @@ from bookcls.callbacks import KeepCheckpoints, LineProgress
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.config import OptimConfig, TrainConfig
 from bookcls.datamodule import PhotoDataModule
-from bookcls.dataset import PhotoFolder, split_train_val
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
 from bookcls.sampler import OverSampler
+from bookcls.samples import PhotoFolder, split_train_val
 from bookcls.testing import run_tests, show, store
 from bookcls.vgg16 import num_parameters
 from bookcls.weights import SCRATCH, Provenance, load_features
@@ -211,7 +212,9 @@ def say_what_comes(
     classifier: Classifier,
     num_drawn: int,
 ) -> None:
-    """Prints in a few lines what will be trained on what."""
+    """Prints in a few lines, in the first process, what will be trained on what."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from bookcls.dataset import PhotoFolder, Sample, problems_error
 from bookcls.images import ImageError, fit_square, load_image
+from bookcls.samples import PhotoFolder, Sample, problems_error
 
 Decoded = dict[Path, npt.NDArray[np.uint8]]
 """Path -> uint8 array (size, size, 3), RGB."""

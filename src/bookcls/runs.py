@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bookcls.dataset import Sample
 from bookcls.errors import BookclsError
+from bookcls.samples import Sample
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from bookcls.dataset import Sample, floor_correct
+from bookcls.samples import Sample, floor_correct
 
 
 class SplitScores(nn.Module):

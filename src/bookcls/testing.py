@@ -12,8 +12,8 @@ from rich.table import Table
 
 from bookcls.classifier import Classifier
 from bookcls.datamodule import PhotoDataModule
-from bookcls.dataset import Sample
 from bookcls.runs import PREDICTIONS, write_predictions
+from bookcls.samples import Sample
 from bookcls.scores import floor
 
 

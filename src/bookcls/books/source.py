@@ -115,9 +115,10 @@ def download(pool: PoolManager, url: str, stop: threading.Event) -> bytes:
                 f"{RETRIES + 1} times. Check the network and the proxy settings, or give "
                 "source=ADDRESS of a mirror or source=DIR, a local copy of the repository."
             ) from error
+        text = str(why)
         if isinstance(why, ReadTimeoutError):
-            why = f"no answer within {TIMEOUT:g} s, {RETRIES + 1} times,"
-        raise BookclsError(f"{why} from {url}") from error
+            text = f"no answer within {TIMEOUT:g} s, {RETRIES + 1} times,"
+        raise BookclsError(f"{text} from {url}") from error
 
 
 def verified(read: Read, entry: Entry, stop: threading.Event) -> bytes:
