@@ -8,23 +8,21 @@ READY := .venv/.ready
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
+# uv installs four times as fast as pip, but does not know pip's settings: pip where uv fails.
+install = .venv/bin/uv pip install --python $(PY) --compile-bytecode $(1) || \
+  $(PYTHON) -m pip --python $(PY) install $(1)
+
 .PHONY: setup
 setup: $(READY)  ## an isolated environment in .venv with everything pinned (5.7 GB on Linux)
 
-# uv installs four times as fast as pip, but pip alone will do. --without-pip: Debian's python3 has
-# no ensurepip, so the machine's own pip installs into the environment.
+# --without-pip: Debian's python3 has no ensurepip; the machine's own pip does it from outside.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"bookcls needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make setup PYTHON=python3.12")'
 	rm -f $@
 	test -x $(PY) || $(PYTHON) -m venv --without-pip .venv
-	@$(PYTHON) -m pip --python $(PY) install --quiet uv || echo "uv cannot be had here; pip takes longer"
-	if test -x .venv/bin/uv; then \
-	  .venv/bin/uv pip install --python $(PY) --compile-bytecode --require-hashes -r requirements.txt && \
-	  .venv/bin/uv pip install --python $(PY) --no-deps --editable . ; \
-	else \
-	  $(PYTHON) -m pip --python $(PY) install --require-hashes -r requirements.txt && \
-	  $(PYTHON) -m pip --python $(PY) install --no-deps --editable . ; \
-	fi
+	@$(PYTHON) -m pip --python $(PY) install --quiet uv || echo "without uv: pip takes longer"
+	$(call install,--require-hashes -r requirements.txt)
+	$(call install,--no-deps --editable .)
 	@touch $@
 
 .PHONY: train

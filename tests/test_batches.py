@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from bookcls.config import AugConfig
 from bookcls.datamodule import PhotoDataModule
 from bookcls.dataset import read_folder
 from bookcls.mixup import MixupCollate
 from bookcls.photos import decode_folder
 from bookcls.sampler import OverSampler
 from bookcls.samples import split_train_val
+from bookcls.settings import AugConfig
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 

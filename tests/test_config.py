@@ -2,21 +2,19 @@ import itertools
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from bookcls.callbacks import KeepCheckpoints
 from bookcls.command import quote_overrides
-from bookcls.config import (
-    CHECKOUT,
-    EvaluateConfig,
-    TrainConfig,
-    conf_dir,
-    register_resolvers,
-    typed,
-)
+from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
+from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
+from bookcls.fitting import build, make_trainer
 from bookcls.layers import first_trained
+from bookcls.settings import EvaluateConfig, TrainConfig
 
 CONF = conf_dir("train")
 OPTIONS = sorted(
@@ -35,9 +33,17 @@ def composed(*overrides: str, verb: str = "train"):
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_composes_and_becomes_typed_values(group, option):
+def test_every_option_composes_and_instantiates(group, option, tmp_path):
     config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
-    first_trained(config.model.freeze_to)
+    classifier, _ = build(config, ["a", "b"], probe_epochs=0)
+    assert classifier.model.first_trained == first_trained(config.model.freeze_to)
+    PhotoDataModule(["a", "b"], {}, aug=config.aug)
+    checkpoints = KeepCheckpoints(tmp_path, has_val=True)
+    if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+        with pytest.raises(BookclsError, match=r"trainer\.accelerator=gpu.*do not fit"):
+            make_trainer(config, tmp_path, checkpoints, epochs=1)
+    else:
+        assert make_trainer(config, tmp_path, checkpoints, epochs=3).max_epochs == 3
 
 
 def test_the_defaults_are_the_baseline():
@@ -83,6 +89,10 @@ def test_the_studys_eight_cells_are_eight_commands():
         ("aug.hflip=2", "between 0 and 1"),
         ("trainer.accelerator=quantum", "choose one of auto, cpu"),
         ("data.root=''", "data.root is empty"),
+        ("trainer.strategy=fsdp", "choose one of auto, ddp"),
+        ("trainer.devices=0", "trainer.devices=0: a number, or -1 for all"),
+        ("trainer.num_nodes=0", "trainer.num_nodes=0: must be above 0"),
+        ("trainer.limit_val_batches=0", "trainer.limit_val_batches=0: must be above 0"),
         ("seed=-1", "seed=-1"),
     ],
 )
@@ -145,3 +155,10 @@ def test_conf_is_found_from_anywhere(monkeypatch, tmp_path):
     with pytest.raises(BookclsError, match=r"conf/nothing\.yaml"):
         conf_dir("nothing")
     assert composed("data=books").data.root == str(CHECKOUT / "dataset" / "books")
+
+
+@pytest.mark.parametrize("content", ["data: [", "", "- a list", "\x00"])
+def test_a_damaged_config_of_a_run_is_refused_by_name(tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(BookclsError, match=r"config\.yaml is damaged|not set"):
+        typed(read_config(tmp_path / "config.yaml"), TrainConfig)

@@ -1,4 +1,5 @@
 import shutil
+import warnings
 from collections import Counter
 
 import pytest
@@ -67,10 +68,6 @@ def test_every_offender_among_the_training_photos_is_named(photos):
     assert "train/nothing: an empty class" in message
     assert "train/red/notes.txt: not an image" in message
     assert "train/red/IMG_1.HEIC: HEIC" in message
-    (photos / "train" / "nothing").rmdir()
-    (red / "notes.txt").unlink()
-    (red / "IMG_1.HEIC").unlink()
-    message = refusal(photos)
     assert "train/red/half.jpg: truncated" in message
     assert "train/red/empty.png: empty file" in message
     assert "on_bad=skip" in message
@@ -128,6 +125,46 @@ def test_labels_csv_with_wrong_columns_or_no_text(photos):
 def test_the_same_photo_in_train_and_test_is_refused(photos):
     shutil.copy(photos / "train" / "red" / "red_0.png", photos / "test_easy" / "red" / "copy.png")
     assert "test_easy/red/copy.png: the same photo as train/red/red_0.png" in refusal(photos)
+
+
+def test_the_same_photo_in_two_classes_is_refused(photos):
+    shutil.copy(photos / "train" / "red" / "red_0.png", photos / "train" / "blue" / "copy.png")
+    assert "train/red/red_0.png: the same photo as train/blue/copy.png" in refusal(photos)
+
+
+def test_copies_of_a_photo_stay_on_one_side_of_the_split(photos):
+    for path in sorted((photos / "train" / "red").iterdir()):
+        shutil.copy(path, path.with_name(f"copy_{path.name}"))
+    folder = read_folder(photos)
+    for seed in range(5):
+        train, val = split_train_val(folder.train, folder.class_names, 0.4, seed)
+        assert not {s.sha256 for s in train} & {s.sha256 for s in val}
+        assert Counter(s.label for s in val) == {0: 3, 1: 2, 2: 4}
+
+
+def test_split_names_do_not_collide(photos):
+    draw(photos / "test" / "red" / "a.png", (200, 40, 30), 77)
+    draw(photos / "test_test" / "red" / "b.png", (200, 40, 30), 78)
+    draw(photos / "test_" / "red" / "c.png", (200, 40, 30), 79)
+    message = refusal(photos)
+    assert "test_test: give it a name of its own" in message
+    assert "test_: give it a name of its own" in message
+
+
+def test_problems_of_all_kinds_are_named_at_once(photos):
+    (photos / "train" / "red" / "empty.png").touch()
+    (photos / "train" / "red" / "notes.txt").touch()
+    (photos / "train" / "a;b").mkdir()
+    message = refusal(photos)
+    for part in ("empty.png: empty file", "notes.txt: not an image", "train/a;b: a class name"):
+        assert part in message
+
+
+def test_decoding_leaves_the_filters_of_warnings_alone(shared_photos):
+    before = list(warnings.filters)
+    for _ in range(3):
+        decode_folder(read_folder(shared_photos), 32, "letterbox", "error")
+    assert warnings.filters == before
 
 
 def test_split_is_stratified_and_disjoint_and_follows_the_seed(shared_photos):

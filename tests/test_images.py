@@ -92,6 +92,11 @@ def test_refuses_a_decompression_bomb(tmp_path, monkeypatch):
         load_image(path)
 
 
+def test_a_photo_of_the_largest_phone_sensor_is_read(tmp_path):
+    Image.new("L", (16320, 12240), 99).save(tmp_path / "photo.jpg")
+    assert max(load_image(tmp_path / "photo.jpg", size=64).size) == 16320 // 8
+
+
 def test_reduced_decoding_shows_the_same_picture(tmp_path):
     y, x = np.mgrid[0:600, 0:800]
     pixels = np.stack([x / 800 * 255, y / 600 * 255, 0 * x], axis=2).astype(np.uint8)

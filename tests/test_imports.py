@@ -16,6 +16,7 @@ LEAVES = {
     "layers": {"errors"},
     "images": {"errors"},
     "config": {"errors"},
+    "settings": {"errors"},
     "samples": {"errors", "images"},
     "dataset": {"errors", "images", "samples"},
     "photos": {"images", "samples"},
@@ -27,6 +28,7 @@ LEAVES = {
     "mixup": set(),
     "scores": {"samples"},
     "callbacks": {"runs"},
+    "console": {"classifier", "samples", "settings", "vgg16"},
     "command": {"config", "errors"},
     "books.manifest": {"errors"},
     "books.source": {"books", "errors"},
@@ -99,12 +101,20 @@ def test_only_some_know_lightning_and_hydra():
         assert name == "transforms" or "albumentations" not in roots, name
 
 
-def test_help_and_bad_input_load_nothing_heavy():
-    for verb in VERBS:
-        code = (
-            f"import sys, bookcls.{verb}; "
-            f"print(*sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn'}!r}))"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == []
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [(verb, "--help") for verb in sorted(VERBS)]
+    + [("train", "data.root=/no/such/folder"), ("train", "aug=strong"), ("evaluate", "ckpt=no")],
+)
+def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):
+    code = (
+        f"import sys, bookcls.{verb} as verb\nsys.argv = ['bookcls', {argument!r}]\n"
+        "try:\n    verb.main()\nexcept SystemExit as stop:\n    print('exit', stop.code)\n"
+        f"print('heavy', *sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn'}!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "Traceback" not in done.stderr
+    assert ("exit 1" in done.stdout) == (argument != "--help")
+    assert done.stdout.splitlines()[-1] == "heavy"

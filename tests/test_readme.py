@@ -25,6 +25,11 @@ def commands() -> list[str]:
     return sorted(set(found))
 
 
+def test_no_page_holds_a_placeholder():
+    for page in PAGES:
+        assert not re.search(r"@[A-Z]+@", page.read_text(encoding="utf-8")), page
+
+
 def test_there_are_commands_of_either_kind():
     assert {line.split()[0] for line in commands()} >= {"make", ".venv/bin/python"}
 

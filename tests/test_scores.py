@@ -1,10 +1,12 @@
 import math
+import re
 
 import pytest
 import torch
 from scipy.stats import beta
 from sklearn.metrics import accuracy_score, log_loss
 
+from bookcls.console import show, unused_folders
 from bookcls.scores import SplitScores, interval
 
 
@@ -61,3 +63,18 @@ def test_interval_is_clopper_pearson(correct, total):
     assert high == pytest.approx(
         beta.ppf(0.975, correct + 1, total - correct) if correct < total else 1.0
     )
+
+
+def test_the_table_shows_every_split_and_takes_names_as_text(capsys):
+    result = scored([[0.9, 0.1], [0.2, 0.8]], [0, 0], [[True, False], [True, False]])
+    metrics = {f"test/[odd]_{key}": value for key, value in (result | {"floor": 1.0}).items()}
+    show(metrics, ["[odd]"], "/photos/[red]/x[/y]")
+    out = capsys.readouterr().out
+    assert "/photos/[red]/x[/y]" in out
+    assert re.search(r"\[odd\].*1/2.*0\.50.*0\.01 - 0\.99.*1\.00.*0\.50 of 2", out)
+
+
+def test_folders_that_were_meant_for_testing_are_noticed(tmp_path):
+    for name in ("train", "test", "test_easy", "tests", "Test_new", "validation", "masks"):
+        (tmp_path / name).mkdir()
+    assert [p.name for p in unused_folders(tmp_path)] == ["Test_new", "tests", "validation"]

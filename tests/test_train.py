@@ -5,7 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torchvision.models import vgg16
 from bookcls import evaluate, fitting, train
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
+from bookcls.vgg16 import num_parameters
 from conftest import TINY, draw
 
 
@@ -121,8 +124,23 @@ class PowerCutError(Exception):
     """Nothing catches it."""
 
 
+@contextmanager
+def power_cut(number):
+    """Ends training when the epoch of this number, from 0, begins."""
+    start = Classifier.on_train_epoch_start
+
+    def on_train_epoch_start(self):
+        if self.current_epoch == number:
+            raise PowerCutError
+        start(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "on_train_epoch_start", on_train_epoch_start)
+        yield
+
+
 @pytest.mark.parametrize(
-    "extra", [(), ("optim.ema=0.9", "model.dropout=0.5"), ("data.val_fraction=0",)]
+    "extra", [(), ("optim.ema=0.9", "model.dropout=0.5", "data.val_fraction=0")]
 )
 def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeypatch, extra):
     settings = (f"data.root={shared_photos}", "aug=all", *TINY, "optim.epochs=3", *extra)
@@ -130,17 +148,8 @@ def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeyp
     assert run_verb(train.main, *settings, f"hydra.run.dir={whole}") == 0
 
     monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
-    start = Classifier.on_train_epoch_start
-
-    def cut_in_epoch_three(self):
-        if self.current_epoch == 2:
-            raise PowerCutError
-        start(self)
-
-    monkeypatch.setattr(Classifier, "on_train_epoch_start", cut_in_epoch_three)
-    with pytest.raises(PowerCutError):
+    with power_cut(2), pytest.raises(PowerCutError):
         run_verb(train.main, *settings, f"hydra.run.dir={cut}")
-    monkeypatch.setattr(Classifier, "on_train_epoch_start", start)
     assert (cut / "last.ckpt").is_file()
     assert not (cut / "metrics.json").exists()
     assert run_verb(train.main, f"resume={cut}") == 0
@@ -151,11 +160,27 @@ def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeyp
         assert torch.equal(last[name], value), name
 
 
+def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, tmp_path, capsys):
+    run = tmp_path / "run"
+    with power_cut(1), pytest.raises(PowerCutError):
+        run_verb(train.main, f"data.root={photos}", *TINY, f"hydra.run.dir={run}")
+    extra = draw(photos / "train" / "red" / "more.png", (200, 40, 40), 500)
+    assert run_verb(train.main, f"resume={run}") == 1
+    assert "have changed since this run began" in capsys.readouterr().err
+    extra.unlink()
+    photos.rename(tmp_path / "moved")
+    assert run_verb(train.main, f"resume={run}") == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert run_verb(train.main, f"resume={run}", f"data.root={tmp_path / 'moved'}") == 0
+    assert (run / "metrics.json").is_file()
+
+
 def test_resume_refuses_what_it_cannot_do(trained, run_verb, tmp_path, capsys):
     for arguments, message in [
         ((f"resume={trained}",), "this run is finished"),
         ((f"resume={tmp_path / 'nowhere'}",), "there is no run in"),
         ((f"resume={trained}", "seed=1"), "leave out seed=1"),
+        ((f"hydra.run.dir={trained}", "data.image_size=32"), "belongs to another run"),
     ]:
         assert run_verb(train.main, *arguments) == 1
         assert message in capsys.readouterr().err
@@ -175,7 +200,7 @@ def test_training_with_given_weights_loads_every_tensor(
         "optim.probe_epochs=1",
     )  # fmt: skip
     assert run_verb(train.main, *arguments) == 0
-    assert "26 of 26 tensors loaded" in capsys.readouterr().out
+    assert "weights  vgg16.pth" in capsys.readouterr().out
     environment = json.loads((run / "environment.json").read_text())
     assert environment["weights"]["name"] == "vgg16.pth"
     learned = load_classifier(run / "best.ckpt").state_dict()
@@ -184,20 +209,28 @@ def test_training_with_given_weights_loads_every_tensor(
             assert torch.equal(learned[f"model.{name}"], value), f"{name} is frozen by default"
 
 
-def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path):
+def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path, monkeypatch):
+    seen = {}
+    check = Classifier.on_train_epoch_end
+
+    def remember(self):
+        check(self)
+        seen[self.current_epoch + 1] = {k: v.clone() for k, v in self.state_dict().items()}
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_end", remember)
     torch.manual_seed(3)
     state = vgg16(weights=None).state_dict()
     torch.save(state, tmp_path / "w.pth")
     arguments = (
         f"data.root={shared_photos}", "model.pretrained=true", f"model.weights={tmp_path}/w.pth",
-        "model.freeze_to=input", "optim.probe_epochs=2", "trainer.max_epochs=2",
+        "model.freeze_to=input", "optim.probe_epochs=2",
         f"hydra.run.dir={tmp_path}/run", *TINY,
     )  # fmt: skip
     assert run_verb(train.main, *arguments) == 0
-    learned = load_classifier(tmp_path / "run" / "best.ckpt").state_dict()
-    for name, value in state.items():
-        if name.startswith("features."):
-            assert torch.equal(learned[f"model.{name}"], value), name
+    for epoch, frozen in ((1, True), (2, True), (3, False)):
+        for name, value in state.items():
+            if name.startswith("features."):
+                assert torch.equal(seen[epoch][f"model.{name}"], value) == frozen, (epoch, name)
 
 
 def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys, monkeypatch):
@@ -220,6 +253,8 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root, "optim.Lr=1"), "Did you mean optim.lr"),
         ((root, "data.val_fraction=much"), "data.val_fraction: Value 'much' of type 'str'"),
         (("data.root=/no/such,folder",), "/no/such,folder does not exist"),
+        (("data.root=~nobody_here/x",), "data.root=~nobody_here/x"),
+        ((root, "hydra.run.dir=/dev/null/x"), "/dev/null"),
         ((root, "model.weights=file.pth"), "add model.pretrained=true"),
     ]:
         assert run_verb(train.main, *arguments) == 1, arguments
@@ -282,6 +317,81 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best(photos, run_verb, cap
     assert not (run / "metrics.json").exists()
 
 
+def test_on_a_gpu_an_epoch_without_a_number_is_noticed_at_its_end(
+    photos, run_verb, tmp_path, monkeypatch, capsys
+):
+    class Elsewhere(Classifier):
+        """Takes the branch of a device whose single losses are not looked at."""
+
+        def training_step(self, batch, batch_idx):
+            with monkeypatch.context() as patch:
+                patch.setattr(Classifier, "_check", lambda self, loss: None)
+                loss = super().training_step(batch, batch_idx)
+            nan = self.current_epoch == 1 and batch_idx == 1
+            if nan:
+                self.train_loss.update(loss.detach() * torch.nan)
+            return loss
+
+    monkeypatch.setattr(fitting, "Classifier", Elsewhere)
+    run = tmp_path / "run"
+    arguments = (f"data.root={photos}", *TINY, "data.val_fraction=0", f"hydra.run.dir={run}")
+    assert run_verb(train.main, *arguments) == 1
+    assert "the loss became nan in epoch 2" in capsys.readouterr().err
+    assert not (run / "best.ckpt").exists()
+    assert not (run / "metrics.json").exists()
+
+
+def test_learning_rates_of_the_stages(monkeypatch):
+    trainer = SimpleNamespace(max_epochs=4, estimated_stepping_batches=40, world_size=1)
+    monkeypatch.setattr(Classifier, "trainer", trainer)
+    settings = {"lr": 1e-4, "probe_lr": 1e-3, "probe_epochs": 1, "layer_decay": 0.5}
+    classifier = Classifier(["a", "b"], freeze_to="block4_conv1", warmup_steps=5, **settings)
+    made = classifier.configure_optimizers()
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(40):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    block4, block5, head = np.array(rates).T
+    assert (block4[:10] == 0).all(), "the probe moves the head alone"
+    assert (block5[:10] == 0).all()
+    assert head[0] == pytest.approx(1e-3)
+    assert np.argmax(block5) == 15, "ten steps of probe, five of warm-up"
+    assert [r.max() for r in (block4[10:], block5[10:], head[10:])] == pytest.approx(
+        [0.25e-4, 0.5e-4, 1e-4]
+    )
+    trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+    assert trained == num_parameters(classifier.model, trained=True)
+
+
+def test_the_best_of_a_moving_average_is_the_average(
+    shared_photos, run_verb, tmp_path, monkeypatch
+):
+    seen = []
+    step_end = Classifier.on_train_batch_start
+
+    def remember(self, batch, batch_idx):
+        step_end(self, batch, batch_idx)
+        seen.append({k: v.clone() for k, v in self.state_dict().items()})
+
+    monkeypatch.setattr(Classifier, "on_train_batch_start", remember)
+    arguments = (f"data.root={shared_photos}", *TINY, "optim.ema=0.5", "data.val_fraction=0")
+    for epochs, name in ((1, "one"), (2, "two")):
+        seen.clear()
+        run = f"hydra.run.dir={tmp_path / name}"
+        assert run_verb(train.main, *arguments, f"optim.epochs={epochs}", run) == 0
+    key = "model.head.fc2.weight"
+    average = seen[1][key]  # torch copies the weights after the first step, then averages
+    for state in seen[2:]:
+        average = 0.5 * average + 0.5 * state[key]
+    best = load_classifier(tmp_path / "two" / "best.ckpt").state_dict()[key]
+    # The last step's weights were never seen; the average lies half way to them.
+    last = 2 * best - average
+    assert not torch.equal(best, last)
+    assert (last - seen[-1][key]).abs().max() < 1e-3
+
+
 def test_one_batch_can_be_overfitted():
     torch.manual_seed(0)
     classifier = Classifier(["a", "b", "c"], image_size=32)
@@ -324,7 +434,9 @@ def test_schedule_rises_and_falls():
 
 def test_two_processes_count_each_test_photo_once(shared_photos, tmp_path):
     run = tmp_path / "run"
+    torch.save(vgg16(weights=None).state_dict(), tmp_path / "w.pth")
     command = [sys.executable, "-m", "bookcls.train", f"data.root={shared_photos}", "trainer=ddp",
+               "model.pretrained=true", f"model.weights={tmp_path}/w.pth", "optim.probe_epochs=1",
                "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true",
                "data.image_size=32", "data.batch_size=4", "optim.epochs=1",
                f"hydra.run.dir={run}"]  # fmt: skip
@@ -332,6 +444,8 @@ def test_two_processes_count_each_test_photo_once(shared_photos, tmp_path):
     assert done.returncode == 0, done.stderr
     metrics = metrics_of(run)
     assert (metrics["test/easy_n"], metrics["test/difficult_n"]) == (6, 20)
+    assert json.loads((run / "environment.json").read_text())["num_processes"] == 2
+    assert done.stdout.count("photos   ") == 1
     with (run / "predictions.csv").open(newline="") as file:
         names = [(r["split"], r["file"]) for r in csv.DictReader(file)]
     assert len(names) == len(set(names)) == 26

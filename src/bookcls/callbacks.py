@@ -22,9 +22,10 @@ class KeepCheckpoints(Checkpoint):
     the end of training. With weight averaging the averaged weights are kept.
     """
 
-    def __init__(self, run: Path) -> None:
-        """Writes into ``run``."""
+    def __init__(self, run: Path, *, has_val: bool) -> None:
+        """Writes into ``run``; ``has_val`` says whether photos are held out to choose by."""
         self.run = run
+        self.has_val = has_val
         self.best: dict[str, float] = {}
         self._saved_at = time.monotonic()
 
@@ -41,6 +42,9 @@ class KeepCheckpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves what a resume needs, now and then and at the end."""
         last = trainer.current_epoch + 1 == trainer.max_epochs
+        if last and not self.has_val:
+            self.best = {"epoch": trainer.max_epochs or 0}
+            self.save_best(trainer, pl_module)
         due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
         # All processes must save together, so the first one's clock decides.
         if last or trainer.strategy.broadcast(due):
@@ -51,12 +55,6 @@ class KeepCheckpoints(Checkpoint):
             else:
                 trainer.save_checkpoint(path)
             self._saved_at = time.monotonic()
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the last weights where nothing was held out to choose by."""
-        if not self.best:
-            self.best = {"epoch": trainer.current_epoch}
-            self.save_best(trainer, pl_module)
 
     def save_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes ``best.ckpt``: plain values only, enough to rebuild the model."""
@@ -97,11 +95,12 @@ class LineProgress(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prints losses and the time that is left."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        # Read in every process: the first read gathers the metric from all of them.
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
         if not trainer.is_global_zero or (epoch % max(1, epochs // 20) and epoch != epochs):
             return
         done = epoch - self._first_epoch
         left = (time.monotonic() - self._started) / done * (epochs - epoch)
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
         names = ("train/loss", "val/loss", "val/acc")
         shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
         minutes, seconds = divmod(int(left), 60)

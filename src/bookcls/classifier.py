@@ -73,7 +73,7 @@ class Classifier(pl.LightningModule):
             probe_lr: Learning rate of the probe.
             lr: Peak learning rate of fine-tuning.
             layer_decay: Each block's rate is that of the one above it times this.
-            warmup_steps: Steps over which the rate rises at the start of fine-tuning.
+            warmup_steps: Steps (of one process) of the warm-up of fine-tuning.
             weight_decay: AdamW's.
             label_smoothing: Share of the target spread over all classes.
             seed: Decides dropout.
@@ -86,7 +86,8 @@ class Classifier(pl.LightningModule):
             len(class_names), image_size=image_size, head=head, dropout=dropout, freeze_to=freeze_to
         )
         channels_last(self.model)
-        self.train_loss = MeanMetric()
+        # "warn", the default, would leave numbers that are none out of the mean.
+        self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_acc = MulticlassAccuracy(len(class_names), average="micro")
         self.test_names: list[str] = []
         self.test_scores = torch.nn.ModuleList()
@@ -118,7 +119,7 @@ class Classifier(pl.LightningModule):
         smoothing = self.hparams["label_smoothing"]
         loss = cross_entropy(self(images), target, label_smoothing=smoothing)
         if self.device.type == "cpu":
-            self._check(loss)
+            self._check(loss.detach())
         self.train_loss.update(loss.detach(), len(images))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
@@ -126,10 +127,9 @@ class Classifier(pl.LightningModule):
     def _check(self, loss: Tensor) -> None:
         if not math.isfinite(float(loss)):
             raise DivergedError(
-                f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. The best "
-                "checkpoint so far is kept. Try a lower optim.lr (it was "
-                f"{self.hparams['lr']:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
-                "trainer.precision=32-true."
+                f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. Checkpoints of "
+                f"earlier epochs are kept. Try a lower optim.lr (it was {self.hparams['lr']:g}), a "
+                "longer optim.warmup_images, optim.clip_norm=1 or trainer.precision=32-true."
             )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -189,9 +189,11 @@ class Classifier(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         probe = min(total, hp["probe_epochs"] * max(1, total // max_epochs))
 
+        warmup = hp["warmup_steps"] // self.trainer.world_size
+
         def body(step: int) -> float:
             tuned = step - probe
-            return 0.0 if tuned < 0 else warmup_cosine(tuned, total - probe, hp["warmup_steps"])
+            return 0.0 if tuned < 0 else warmup_cosine(tuned, total - probe, warmup)
 
         def head(step: int) -> float:
             if step < probe:

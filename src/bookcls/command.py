@@ -1,6 +1,7 @@
 """What every verb shares: its command line, and errors that a person can read."""
 
 import difflib
+import io
 import os
 import re
 import sys
@@ -41,6 +42,10 @@ def verb(
     Raises:
         SystemExit: With code 1 after an error of the user's.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A console that cannot show kanji shows escapes instead of failing.
+            stream.reconfigure(errors="backslashreplace")
     traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them.
     failed: list[Exception] = []
@@ -52,7 +57,7 @@ def verb(
             print(f"\njob {hydra_config.job.num}: {overrides}", flush=True)
         try:
             body(typed(cfg, schema), Path(hydra_config.runtime.output_dir))
-        except (BookclsError, OmegaConfBaseException) as error:
+        except (BookclsError, OmegaConfBaseException, OSError) as error:
             if traceback_wanted:
                 raise
             failed.append(error)
@@ -62,7 +67,7 @@ def verb(
         register_resolvers()
         sys.argv[1:] = prepare(quote_overrides(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
-    except (BookclsError, HydraException, OmegaConfBaseException) as error:
+    except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
         if traceback_wanted:
             raise
         failed.append(error)

@@ -5,29 +5,27 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from bookcls.config import AugConfig
 from bookcls.mixup import Item, MixupCollate
 from bookcls.photos import Decoded
-from bookcls.sampler import Draw, OverSampler, shared
+from bookcls.sampler import Draw, OverSampler
 from bookcls.samples import Sample
+from bookcls.settings import AugConfig
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 
 
 class PhotoDataset(Dataset[Item]):
-    """Decoded photos, in memory that worker processes share, behind a transform."""
+    """Decoded photos behind a transform."""
 
     def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
-        """Stacks the photos of ``samples``."""
+        """Takes the photos of ``samples`` out of ``images``, without a copy."""
         self.samples = list(samples)
-        stacked = np.stack([images[s.path] for s in self.samples])
-        self.images = shared(torch.from_numpy(stacked))
+        self.images = [images[s.path] for s in self.samples]
         self.transform = transform
 
     def __len__(self) -> int:
@@ -36,7 +34,7 @@ class PhotoDataset(Dataset[Item]):
     def __getitem__(self, draw: Draw | int) -> Item:
         """The photo of a draw, augmented by the draw's seed; or, by plain index, as it is."""
         index, seed = draw if isinstance(draw, tuple) else (draw, None)
-        image = self.transform(self.images[index].numpy(), seed)
+        image = self.transform(self.images[index], seed)
         return image, self.samples[index].label, 0 if seed is None else seed
 
 

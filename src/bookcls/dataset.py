@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bookcls.errors import BookclsError
 from bookcls.images import SUFFIXES
-from bookcls.samples import PhotoFolder, Sample, list_photos, make_sample, problems_error, visible
+from bookcls.samples import PhotoFolder, Sample, list_photos, make_sample, visible
 
+NOTHING = hashlib.sha256(b"").hexdigest()
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 
 
@@ -22,10 +23,10 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
         on_bad: ``skip`` leaves files that are no images out of training; ``error`` refuses.
 
     Returns:
-        The dataset.
+        The dataset; its ``problems`` are raised when it is decoded, all at once.
 
     Raises:
-        BookclsError: Naming every problem found.
+        BookclsError: If there is no such folder, or nothing in it to tell apart.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
@@ -46,7 +47,12 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
             f"{root / 'train'} holds one class, {class_names[0]}: a classifier needs two or more. "
             "With one thing to recognise, add a folder 'background' with photos without it."
         )
-    folder = PhotoFolder(root, class_names, [], {})
+    folder = PhotoFolder(root, class_names, [], {}, problems=problems)
+    problems += [
+        f"train/{name}: a class name cannot hold ;, which separates accepted classes"
+        for name in class_names
+        if ";" in name
+    ]
     for label, class_dir in enumerate(class_dirs):
         photos, rest = list_photos(class_dir)
         if on_bad == "skip":
@@ -57,22 +63,24 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
             problems.append(f"train/{class_dir.name}: an empty class; add photos or remove it")
         folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
     folder.tests = read_tests(root, class_names, problems)
-    problems += leaks(folder)
-    if problems:
-        raise problems_error(root, problems)
+    problems += copies(folder)
     return folder
 
 
-def leaks(folder: PhotoFolder) -> list[str]:
-    """A line for each test photo that is byte for byte a training photo."""
-    empty = hashlib.sha256(b"").hexdigest()
-    trained = {s.sha256: s.name for s in folder.train if s.sha256 != empty}
-    return [
-        f"{test.path.relative_to(folder.root)}: the same photo as train/{trained[test.sha256]}"
-        for samples in folder.tests.values()
-        for test in samples
-        if test.sha256 in trained
-    ]
+def copies(folder: PhotoFolder) -> list[str]:
+    """A line for each photo that stands in two classes or, byte for byte, in train and test."""
+    first: dict[str, Sample] = {}
+    lines = []
+    for sample in folder.train:
+        other = first.setdefault(sample.sha256, sample)
+        if other.label != sample.label and sample.sha256 != NOTHING:
+            lines.append(f"train/{sample.name}: the same photo as train/{other.name}")
+    for samples in folder.tests.values():
+        for sample in samples:
+            if sample.sha256 in first and sample.sha256 != NOTHING:
+                where = sample.path.relative_to(folder.root)
+                lines.append(f"{where}: the same photo as train/{first[sample.sha256].name}")
+    return lines
 
 
 def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
@@ -91,6 +99,9 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
         if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
             continue
         split = folder.name.removeprefix("test_")
+        if not split or split in tests:
+            problems.append(f"{folder.name}: give it a name of its own, test_<name>")
+            continue
         if (folder / "labels.csv").is_file():
             tests[split] = read_flat_test(folder, root, class_names, problems)
         else:
@@ -134,7 +145,7 @@ def read_flat_test(
             reader = csv.DictReader(file, strict=True)
             columns = [c.strip() for c in reader.fieldnames or []]
             reader.fieldnames = columns
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         problems.append(f"{here}: not a UTF-8 csv file ({error})")
         return []
@@ -147,7 +158,7 @@ def read_flat_test(
     entries = [p for p in visible(folder) if p.name != "labels.csv"]
     on_disk = {p.name: p for p in entries}
     samples, seen = [], Counter[str]()
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         values = {key: (row[key] or "").strip() for key in LABEL_COLUMNS}
         name = values["file"]
         if None in row or not name:

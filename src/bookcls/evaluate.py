@@ -5,10 +5,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bookcls import command, runs
-from bookcls.config import EvaluateConfig, EvaluateData
+from bookcls.config import full_path, read_config
 from bookcls.dataset import read_tests
 from bookcls.errors import BookclsError
-from bookcls.samples import PhotoFolder, problems_error
+from bookcls.samples import PhotoFolder
+from bookcls.settings import EvaluateConfig, EvaluateData
 
 
 def complete(data: EvaluateData, ckpt: Path) -> tuple[Path, int]:
@@ -18,14 +19,14 @@ def complete(data: EvaluateData, ckpt: Path) -> tuple[Path, int]:
         BookclsError: If no folder is known or it is not there.
     """
     saved = ckpt.parent / runs.CONFIG
-    trained = OmegaConf.load(saved) if saved.is_file() else OmegaConf.create()
+    trained = read_config(saved) if saved.is_file() else OmegaConf.create()
     root = data.root or OmegaConf.select(trained, "data.root")
     if root is None:
         raise BookclsError(
             f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to test on "
             "with data.root=DIR (a folder with test/ or test_<name>/)."
         )
-    folder = Path(root).expanduser().resolve()
+    folder = full_path("data.root", root)
     if not folder.is_dir():
         raise BookclsError(f"data.root={root} does not exist. Give data.root=DIR.")
     return folder, data.batch_size or OmegaConf.select(trained, "data.batch_size", default=16)
@@ -41,10 +42,10 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     root, batch_size = complete(config.data, ckpt)
 
     from bookcls.classifier import load_classifier
+    from bookcls.console import quiet_lightning, show
     from bookcls.datamodule import PhotoDataModule
-    from bookcls.fitting import quiet_lightning
     from bookcls.photos import decode_folder
-    from bookcls.testing import run_tests, show, store
+    from bookcls.testing import run_tests
 
     quiet_lightning()
     classifier = load_classifier(ckpt)
@@ -53,9 +54,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     tests = read_tests(root, classifier.class_names, problems)
     if not tests:
         problems.append("no test photos: put them into test/<class>/ or test_<name>/<class>/")
-    if problems:
-        raise problems_error(root, problems)
-    folder = PhotoFolder(root, classifier.class_names, [], tests)
+    folder = PhotoFolder(root, classifier.class_names, [], tests, problems=problems)
     folder, images = decode_folder(folder, hparams["image_size"], hparams["fit"], "error")
     datamodule = PhotoDataModule(
         classifier.class_names,
@@ -66,7 +65,8 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         batch_size=batch_size,
     )
     result = run_tests(classifier, datamodule, accelerator=config.trainer.accelerator)
-    store(output, result, classifier.class_names, folder.tests)
+    path = output / runs.PREDICTIONS
+    runs.write_predictions(path, classifier.class_names, folder.tests, result.probs)
     metrics = {**result.metrics, "ckpt": str(ckpt.resolve()), "data_root": str(root)}
     runs.write_json(output / runs.METRICS, metrics)
     show(result.metrics, list(folder.tests), f"{ckpt} on {root}")

@@ -16,6 +16,7 @@ from bookcls.books.manifest import (
     companions,
     read_manifest,
 )
+from bookcls.config import BOOKS, project_path
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig, Record, fetch_files
 from bookcls.runs import write_text
@@ -52,8 +53,8 @@ def fetch(config: FetchConfig, _: Path) -> None:
         ) from None
     except OSError as error:
         raise disk_error(error, record, entries) from error
-    photos = len(entries) - 1
-    print(f"{photos} photos in {output}. To train on them: data=folder data.root={output}")
+    where = "data=books" if output == Path(project_path(BOOKS)) else f"data.root={output}"
+    print(f"{len(entries) - 1} photos in {output}. Next: python -m bookcls.train {where}")
 
 
 def is_complete(output: Path, entries: list[Entry], texts: dict[str, str], record: Record) -> bool:

@@ -15,10 +15,10 @@ from rich.progress import Progress
 
 from bookcls.books.manifest import Entry, blob_sha1, listed
 from bookcls.books.source import UnreachableError, open_source, verified
-from bookcls.config import between
 from bookcls.errors import BookclsError
 from bookcls.images import ImageError, load_image
 from bookcls.runs import read_json, replacing, write_json
+from bookcls.settings import between
 
 SHOWN = 10
 """After so many failed files the others are not tried."""

@@ -1,10 +1,12 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
-import logging
-import os
+import pickle
+import shlex
 import sys
 import time
-import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,14 @@ from pytorch_lightning.loggers import CSVLogger
 from bookcls import runs
 from bookcls.callbacks import KeepCheckpoints, LineProgress
 from bookcls.classifier import Classifier, load_classifier
-from bookcls.config import OptimConfig, TrainConfig
+from bookcls.console import quiet_lightning, say_what_comes, show
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
 from bookcls.sampler import OverSampler
-from bookcls.samples import PhotoFolder, split_train_val
-from bookcls.testing import run_tests, show, store
-from bookcls.vgg16 import num_parameters
+from bookcls.samples import PhotoFolder, Sample
+from bookcls.settings import TrainConfig
+from bookcls.testing import run_tests
 from bookcls.weights import SCRATCH, Provenance, load_features
 
 
@@ -34,6 +36,7 @@ def fit_and_test(
     folder: PhotoFolder,
     images: Decoded,
     *,
+    split: tuple[list[Sample], list[Sample]],
     ckpt: Path | None,
     started: float,
 ) -> None:
@@ -44,6 +47,7 @@ def fit_and_test(
         run: Folder for the results.
         folder: The dataset.
         images: Its photos, decoded.
+        split: Its training part and its validation part.
         ckpt: A ``last.ckpt`` to go on from.
         started: ``time.monotonic()`` when the command began.
 
@@ -51,14 +55,12 @@ def fit_and_test(
         BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
     """
     quiet_lightning()
-    train_samples, val_samples = split_train_val(
-        folder.train, folder.class_names, config.data.val_fraction, config.seed
-    )
+    train, val = split
     datamodule = PhotoDataModule(
         folder.class_names,
         images,
-        train=train_samples,
-        val=val_samples,
+        train=train,
+        val=val,
         tests=folder.tests,
         aug=config.aug,
         oversample=config.data.oversample,
@@ -66,13 +68,17 @@ def fit_and_test(
         num_workers=config.data.num_workers,
         seed=config.seed,
     )
-    labels = [s.label for s in train_samples]
+    labels = [s.label for s in train]
     num_drawn = len(OverSampler(labels, seed=0, oversample=config.data.oversample))
-    classifier, provenance = build(config, folder.class_names)
-    checkpoints = KeepCheckpoints(run)
-    say_what_comes(config, folder, len(train_samples), len(val_samples), classifier, num_drawn)
-    try:
-        trainer = make_trainer(config, run, checkpoints, num_drawn, bool(val_samples))
+    stages = num_epochs(config, num_drawn)
+    checkpoints = KeepCheckpoints(run, has_val=bool(val))
+    trainer = make_trainer(config, run, checkpoints, epochs=sum(stages))
+    classifier, provenance = build(config, folder.class_names, probe_epochs=stages[0])
+    if trainer.is_global_zero:
+        environment = describe(config, folder, split, trainer, provenance)
+        runs.write_json(run / runs.ENVIRONMENT, environment)
+        say_what_comes(config, folder, split, classifier, num_drawn, stages)
+    with explained_failures(config, run):
         trainer.fit(
             classifier,
             datamodule=datamodule,
@@ -85,50 +91,76 @@ def fit_and_test(
             return
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
-    except (KeyboardInterrupt, SystemExit):
-        # Lightning turns the first Ctrl+C into SystemExit.
-        print(f"stopped; go on with  python -m bookcls.train resume={run}", flush=True)
-        raise
-    except MisconfigurationException as error:
-        raise BookclsError(f"these trainer settings do not fit this machine: {error}") from error
-    except torch.OutOfMemoryError as error:
-        raise BookclsError(
-            f"the device ran out of memory: lower data.batch_size={config.data.batch_size} or "
-            f"data.image_size={config.data.image_size}."
-        ) from error
-    store(run, result, folder.class_names, folder.tests)
-    runs.write_json(
-        run / runs.ENVIRONMENT,
-        runs.environment()
-        | {
-            "device": str(trainer.strategy.root_device),
-            "seed": config.seed,
-            "weights": vars(provenance),
-            "dataset": {
-                "root": str(folder.root),
-                "fingerprint": folder.fingerprint(),
-                "class_names": folder.class_names,
-                "num_train": len(train_samples),
-                "num_val": len(val_samples),
-                "skipped": [[str(path), why] for path, why in folder.skipped],
-            },
-        },
-    )
+    if folder.tests:
+        path = run / runs.PREDICTIONS
+        runs.write_predictions(path, folder.class_names, folder.tests, result.probs)
     metrics: dict[str, Any] = {
         **result.metrics,
         **checkpoints.best,
         "weights": provenance.name,
         "seconds": round(time.monotonic() - started, 1),
     }
-    (run / runs.LAST).unlink(missing_ok=True)
     runs.write_json(run / runs.METRICS, metrics)
+    (run / runs.LAST).unlink(missing_ok=True)
     title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
     show(result.metrics, list(folder.tests), title)
     print(f"run folder  {run}")
-    print(f"test again  python -m bookcls.evaluate ckpt={run}")
+    print(f"test again  python -m bookcls.evaluate ckpt={shlex.quote(str(run))}")
 
 
-def build(config: TrainConfig, class_names: list[str]) -> tuple[Classifier, Provenance]:
+@contextmanager
+def explained_failures(config: TrainConfig, run: Path) -> Iterator[None]:
+    """Turns what a machine or a user may do to a run into words.
+
+    Raises:
+        BookclsError: If memory ran out or a checkpoint is damaged.
+    """
+    again = f"python -m bookcls.train resume={shlex.quote(str(run))}"
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns the first Ctrl+C into SystemExit.
+        print(f"stopped; go on with  {again}", flush=True)
+        raise
+    except torch.OutOfMemoryError as error:
+        raise BookclsError(
+            f"the device ran out of memory: lower data.batch_size={config.data.batch_size} or "
+            f"data.image_size={config.data.image_size}."
+        ) from error
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+        raise BookclsError(
+            f"{run / runs.LAST} is damaged; delete it and start the run again with  {again}"
+        ) from error
+
+
+def describe(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    split: tuple[list[Sample], list[Sample]],
+    trainer: pl.Trainer,
+    provenance: Provenance,
+) -> dict[str, Any]:
+    """What a result depends on besides the settings, for environment.json."""
+    train, val = split
+    return runs.environment() | {
+        "device": str(trainer.strategy.root_device),
+        "num_processes": trainer.world_size,
+        "seed": config.seed,
+        "weights": vars(provenance),
+        "dataset": {
+            "root": str(folder.root),
+            "fingerprint": folder.fingerprint(),
+            "class_names": folder.class_names,
+            "num_train": len(train),
+            "num_val": len(val),
+            "skipped": [[str(path), why] for path, why in folder.skipped],
+        },
+    }
+
+
+def build(
+    config: TrainConfig, class_names: list[str], *, probe_epochs: int
+) -> tuple[Classifier, Provenance]:
     """The classifier with its first weights, and where they are from."""
     state, provenance = None, SCRATCH
     if config.model.pretrained:
@@ -142,7 +174,7 @@ def build(config: TrainConfig, class_names: list[str]) -> tuple[Classifier, Prov
         head=config.model.head,
         dropout=config.model.dropout,
         freeze_to=config.model.freeze_to,
-        probe_epochs=optim.probe_epochs,
+        probe_epochs=probe_epochs,
         probe_lr=optim.probe_lr,
         lr=optim.lr,
         layer_decay=optim.layer_decay,
@@ -154,104 +186,66 @@ def build(config: TrainConfig, class_names: list[str]) -> tuple[Classifier, Prov
     )
     if state is not None:
         classifier.model.features.load_state_dict(state)
-        print(f"weights  {provenance.name}: {len(state)} of {len(state)} tensors loaded")
     return classifier, provenance
 
 
 def make_trainer(
-    config: TrainConfig, run: Path, checkpoints: KeepCheckpoints, num_drawn: int, has_val: bool
+    config: TrainConfig, run: Path, checkpoints: KeepCheckpoints, *, epochs: int
 ) -> pl.Trainer:
-    """Lightning's Trainer as conf/trainer and conf/optim ask for it."""
+    """Lightning's Trainer as conf/trainer and conf/optim ask for it.
+
+    Raises:
+        BookclsError: If the machine has no such device.
+    """
     optim, settings = config.optim, config.trainer
     terminal = sys.stdout.isatty()
     callbacks: list[Callback] = [RichProgressBar() if terminal else LineProgress()]
     if optim.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=optim.ema))
-    if optim.patience is not None and has_val:
+    if optim.patience is not None and checkpoints.has_val:
         callbacks.append(EarlyStopping("val/loss", patience=optim.patience))
     callbacks.append(checkpoints)
-    strategy = settings.strategy
-    if strategy == "ddp" and optim.probe_epochs:
+    strategy = "auto"
+    if settings.strategy == "ddp" or settings.several:
         # During the probe the features get no gradient, which plain ddp takes for a mistake.
-        strategy = "ddp_find_unused_parameters_true"
-    epochs = num_epochs(optim, num_drawn)
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=strategy,
-        precision=settings.precision,  # type: ignore[arg-type]  # a str checked by TrainerConfig
-        max_epochs=min(epochs, settings.max_epochs or epochs),
-        limit_train_batches=settings.limit_train_batches,
-        limit_val_batches=settings.limit_val_batches,
-        gradient_clip_val=optim.clip_norm,
-        callbacks=callbacks,
-        logger=CSVLogger(run, name="logs"),
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_progress_bar=terminal,
-        enable_model_summary=False,
-        # The sampler divides the draws itself; every process validates all held-out photos.
-        use_distributed_sampler=False,
-    )
-
-
-def num_epochs(optim: OptimConfig, num_drawn: int) -> int:
-    """Epochs in all, probe included, for ``num_drawn`` photos an epoch."""
-    epochs = optim.epochs
-    if optim.images_seen is not None:
-        epochs = max(1, round(optim.images_seen / num_drawn))
-    return optim.probe_epochs + epochs
-
-
-def say_what_comes(
-    config: TrainConfig,
-    folder: PhotoFolder,
-    num_train: int,
-    num_val: int,
-    classifier: Classifier,
-    num_drawn: int,
-) -> None:
-    """Prints in a few lines, in the first process, what will be trained on what."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    for path, why in folder.skipped:
-        print(f"left out  {path.relative_to(folder.root)}: {why}")
-    tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())
-    print(
-        f"photos   {folder.root}: {len(folder.class_names)} classes, {num_train} to train, "
-        f"{num_val} to validate, test: {tests or 'none'}"
-    )
-    model, frozen = classifier.model, config.model.freeze_to
-    print(
-        f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
-        f"{num_parameters(model, trained=True) / 1e6:.1f} of {num_parameters(model) / 1e6:.1f} M "
-        f"parameters train, {config.data.image_size} px"
-    )
-    print(f"budget   {num_epochs(config.optim, num_drawn)} epochs of {num_drawn} images")
-    if not config.model.pretrained and model.first_trained:
-        print(
-            f"warning: model.freeze_to={frozen} freezes layers that are random, since "
-            "model.pretrained=false."
+        strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=strategy,
+            precision=settings.precision,  # type: ignore[arg-type]  # checked by TrainerConfig
+            max_epochs=epochs,
+            limit_train_batches=settings.limit_train_batches,
+            limit_val_batches=settings.limit_val_batches,
+            gradient_clip_val=optim.clip_norm,
+            callbacks=callbacks,
+            logger=CSVLogger(run, name="logs"),
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            enable_progress_bar=terminal,
+            enable_model_summary=False,
+            # The sampler divides the draws; every process validates all held-out photos.
+            use_distributed_sampler=False,
         )
-    if config.data.batch_size > num_drawn:
-        print(
-            f"warning: data.batch_size={config.data.batch_size} is larger than an epoch's "
-            f"{num_drawn} images, so each step sees all of them."
-        )
-    if not num_val:
-        print("note: no photo is held out; the last weights are kept.")
-        if config.optim.patience is not None:
-            print("warning: optim.patience needs held-out photos and has no effect.")
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise BookclsError(
+            f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}, "
+            f"trainer.precision={settings.precision} do not fit this machine: {error}"
+        ) from error
 
 
-def quiet_lightning() -> None:
-    """Silences Lightning's notes that cannot help a user of these commands."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # Photos are in memory already: on a CPU workers would only take cores from the convolutions.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # Without validation photos there is nothing to validate, as data.val_fraction=0 asks for.
-    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
-    # torch's own deprecation inside Lightning's tree handling.
-    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+def num_epochs(config: TrainConfig, num_drawn: int) -> tuple[int, int]:
+    """Epochs of the probe and of fine-tuning, for ``num_drawn`` photos an epoch.
+
+    Under ``trainer.max_epochs`` the probe gets at most half, so that either stage is tried.
+    """
+    probe, tune = config.optim.probe_epochs, config.optim.epochs
+    if config.optim.images_seen is not None:
+        tune = max(1, round(config.optim.images_seen / num_drawn))
+    most = config.trainer.max_epochs
+    if most is not None and probe + tune > most:
+        probe = min(probe, most // 2)
+        tune = most - probe
+    return probe, tune

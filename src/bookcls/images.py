@@ -1,7 +1,6 @@
 """The one image loader, for training, testing, activation maps and prediction."""
 
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from bookcls.errors import BookclsError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
+# Ours is checked as soon as the header is read; Pillow's own limit is lower.
+Image.MAX_IMAGE_PIXELS = None
 
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
@@ -57,19 +58,16 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
         ImageError: If the file is empty, truncated, too large or not an image.
     """
     try:
-        with warnings.catch_warnings():
-            # Our own size limit below replaces Pillow's warning; broken EXIF only loses EXIF.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise ImageError(
-                        f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels"
-                    )
-                if size is not None and image.format == "JPEG":
-                    image.draft(None, (2 * size, 2 * size))
-                image.load()
-                return _as_rgb(ImageOps.exif_transpose(image))
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(
+                    f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels"
+                )
+            if size is not None and image.format == "JPEG":
+                image.draft(None, (2 * size, 2 * size))
+            image.load()
+            return _as_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except DECODER_ERRORS as error:

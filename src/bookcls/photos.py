@@ -1,5 +1,6 @@
 """Decodes every photo once, at the size that is needed."""
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -38,7 +39,9 @@ def decode(samples: Sequence[Sample], size: int, fit: str) -> tuple[Decoded, dic
     console = Console(stderr=True)
     images: Decoded = {}
     bad: dict[Path, str] = {}
-    with ThreadPoolExecutor() as pool:
+    # Around the threads, not in them: the filters of warnings belong to the whole process.
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
         results = track(
             pool.map(one, samples),
             description="Reading photos",
@@ -71,15 +74,16 @@ def decode_folder(
         The dataset without what was skipped, and the images.
 
     Raises:
-        BookclsError: Naming every photo that could not be read, and every class that skipping
-            left empty.
+        BookclsError: Naming every problem of the folder, every photo that could not be read, and
+            every class that skipping left empty.
     """
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit)
     refused = tests if on_bad == "skip" else [*folder.train, *tests]
-    problems = [
+    unreadable = [
         f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused if s.path in bad
     ]
+    problems = [*folder.problems, *unreadable]
     kept = [s for s in folder.train if s.path not in bad]
     if on_bad == "skip":
         skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
@@ -87,8 +91,8 @@ def decode_folder(
         names = [name for label, name in enumerate(folder.class_names) if label not in left]
         problems += [f"train/{name}: no readable photo left" for name in names]
         folder = replace(folder, train=kept, skipped=[*folder.skipped, *skipped])
-    elif problems and not any(s.path in bad for s in tests):
-        problems.append("(data.on_bad=skip leaves unreadable training photos out)")
+    elif any(s.path in bad for s in folder.train):
+        problems.append("(data.on_bad=skip would leave unreadable training photos out)")
     if problems:
         raise problems_error(folder.root, problems)
     return folder, images

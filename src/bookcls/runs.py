@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bookcls import __version__
 from bookcls.errors import BookclsError
 from bookcls.samples import Sample
 
@@ -46,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows syncs only what is open for writing.
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -82,6 +83,30 @@ def read_json(path: Path) -> dict[str, Any]:
 def is_finished(run: Path) -> bool:
     """True for a run that ended: metrics.json is written last."""
     return (run / METRICS).is_file()
+
+
+def claim(run: Path, config: str) -> None:
+    """Writes config.yaml, and so takes a run folder that nobody else may write into.
+
+    Raises:
+        BookclsError: If another run has it.
+    """
+    if not is_first_process():
+        return
+    try:
+        with (run / CONFIG).open("x", encoding="utf-8") as file:
+            file.write(config)
+    except FileExistsError as error:
+        raise BookclsError(
+            f"{run} belongs to another run: resume={run} goes on with it if it was stopped; for a "
+            "new one choose another hydra.run.dir."
+        ) from error
+
+
+def is_first_process() -> bool:
+    """True but for the helpers of a run with several processes, which the launcher numbers."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def find_checkpoint(run_or_file: str) -> Path:
@@ -146,7 +171,7 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = "missing"
     return {
-        "bookcls": version("bookcls"),
+        "bookcls": __version__,
         "git_commit": git_commit(),
         "command": sys.argv,
         "python": platform.python_version(),

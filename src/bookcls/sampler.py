@@ -1,9 +1,9 @@
 """Which photo is drawn when: oversampling to balance the classes, reproducible from a seed."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from imblearn.over_sampling import RandomOverSampler
 from torch.utils.data import Sampler
 
@@ -11,19 +11,11 @@ Draw = tuple[int, int]
 """Index of the photo and a seed of its own for this draw."""
 
 
-def shared(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor, moved to memory that worker processes share."""
-    tensor.share_memory_()  # type: ignore[no-untyped-call]
-    return tensor
-
-
 class OverSampler(Sampler[Draw]):
     """Draws small classes again until each is as frequent as the largest.
 
     imbalanced-learn's RandomOverSampler picks the indices, anew in each epoch; every photo is drawn
     at least once. With several processes each takes its own share.
-
-    The epoch lives in shared memory, where persistent workers see it too.
     """
 
     def __init__(
@@ -49,11 +41,11 @@ class OverSampler(Sampler[Draw]):
         self.oversample = oversample and len(set(labels)) > 1
         self.rank = rank
         self.world_size = world_size
-        self.epoch = shared(torch.zeros((), dtype=torch.int64))
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of each epoch."""
-        self.epoch.fill_(epoch)
+        self.epoch = epoch
 
     def indices(self, epoch: int) -> list[int]:
         """Indices of all photos of an epoch, over all processes, in order."""
@@ -61,7 +53,10 @@ class OverSampler(Sampler[Draw]):
         indices = np.arange(len(self.labels))
         if self.oversample:
             picker = RandomOverSampler(random_state=int(rng.integers(2**31)))
-            picker.fit_resample(indices.reshape(-1, 1), self.labels)
+            with warnings.catch_warnings():
+                # scikit-learn takes classes of one or two photos for a regression.
+                warnings.simplefilter("ignore", UserWarning)
+                picker.fit_resample(indices.reshape(-1, 1), self.labels)
             indices = picker.sample_indices_
         order = rng.permutation(indices)
         # Every process must see the same number of batches, or the gradients' exchange hangs.
@@ -69,7 +64,7 @@ class OverSampler(Sampler[Draw]):
         return drawn
 
     def __iter__(self) -> Iterator[Draw]:
-        epoch = int(self.epoch)
+        epoch = self.epoch
         drawn = self.indices(epoch)
         for position in range(self.rank, len(drawn), self.world_size):
             seeds = np.random.SeedSequence([self.seed, 3, epoch, position])

@@ -45,6 +45,7 @@ class PhotoFolder:
         train: Training photos.
         tests: Split name ("easy") -> its photos.
         skipped: Photos left out under ``on_bad=skip``, each with the reason.
+        problems: A line for each thing that keeps the dataset from being used.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class PhotoFolder:
     train: list[Sample]
     tests: dict[str, list[Sample]]
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         """SHA-256 over every photo's split, name, answers and bytes."""
@@ -109,7 +111,7 @@ def split_train_val(
 ) -> tuple[list[Sample], list[Sample]]:
     """Holds out a share of each class for validation, before any oversampling.
 
-    Every class keeps at least one photo on either side.
+    Every class keeps at least one photo on either side, and copies of a photo stay together.
 
     Args:
         samples: Training photos.
@@ -121,25 +123,27 @@ def split_train_val(
         Training part and validation part.
 
     Raises:
-        BookclsError: If a class has fewer than two photos to split.
+        BookclsError: If a class has fewer than two different photos.
     """
     if val_fraction == 0:
         return list(samples), []
-    counts = Counter(s.label for s in samples)
-    few = [class_names[label] for label, n in sorted(counts.items()) if n < 2]
+    distinct: dict[int, list[str]] = {}
+    for label, sha256 in dict.fromkeys((s.label, s.sha256) for s in samples):
+        distinct.setdefault(label, []).append(sha256)
+    few = [class_names[label] for label, hashes in sorted(distinct.items()) if len(hashes) < 2]
     if few:
         raise BookclsError(
             f"class {', '.join(few)} has a single photo, so none can be held out for validation: "
             "add photos, or set data.val_fraction=0 to train on all of them."
         )
     rng = np.random.default_rng([seed, 1])
-    held = set[int]()
-    for label, n in sorted(counts.items()):
-        indices = [i for i, s in enumerate(samples) if s.label == label]
+    held = set[str]()
+    for _, hashes in sorted(distinct.items()):
+        n = len(hashes)
         num_val = min(max(1, math.floor(n * val_fraction + 0.5)), n - 1)
-        held.update(rng.permutation(indices)[:num_val].tolist())
-    train = [s for i, s in enumerate(samples) if i not in held]
-    return train, [s for i, s in enumerate(samples) if i in held]
+        held.update(hashes[i] for i in rng.permutation(n)[:num_val])
+    train = [s for s in samples if s.sha256 not in held]
+    return train, [s for s in samples if s.sha256 in held]
 
 
 def floor_correct(samples: Sequence[Sample]) -> int:

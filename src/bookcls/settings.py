@@ -1,0 +1,201 @@
+"""Dataclasses that mirror conf/: their fields are the yaml's keys.
+
+A wrong type, an unknown key or a value out of range is refused by name, before any heavy import.
+"""
+
+from dataclasses import dataclass, field
+
+from bookcls.errors import BookclsError, one_of
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+
+
+def positive(name: str, value: float) -> None:
+    """Refuses a setting that is not above zero."""
+    if not value > 0:
+        raise BookclsError(f"{name}={value}: must be above 0.")
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    """Refuses a setting outside [low, high]."""
+    if not low <= value <= high:
+        raise BookclsError(f"{name}={value}: must be between {low:g} and {high:g}.")
+
+
+@dataclass
+class DataConfig:
+    """conf/data: which photos, at what size, and how they are split."""
+
+    root: str
+    image_size: int
+    fit: str
+    val_fraction: float
+    oversample: bool
+    batch_size: int
+    on_bad: str
+    num_workers: int | None
+
+    def __post_init__(self) -> None:
+        if not self.root.strip():
+            raise BookclsError("data.root is empty: give the folder that holds train/.")
+        if not 32 <= self.image_size <= 1024:
+            raise BookclsError(
+                f"data.image_size={self.image_size}: must be 32 to 1024 pixels; VGG16 halves the "
+                "side five times."
+            )
+        one_of("data.fit", self.fit, ("letterbox", "squash"))
+        if not 0 <= self.val_fraction < 1:
+            raise BookclsError(
+                f"data.val_fraction={self.val_fraction}: must be at least 0 (train on every photo) "
+                "and below 1."
+            )
+        positive("data.batch_size", self.batch_size)
+        one_of("data.on_bad", self.on_bad, ("error", "skip"))
+        if self.num_workers is not None:
+            between("data.num_workers", self.num_workers, 0, 64)
+
+
+@dataclass
+class ModelConfig:
+    """conf/model: VGG16, its weights, what is frozen, and the head."""
+
+    pretrained: bool
+    weights: str
+    freeze_to: str | int | None
+    head: str
+    dropout: float
+
+    def __post_init__(self) -> None:
+        one_of("model.head", self.head, ("gap256", "flatten256"))
+        between("model.dropout", self.dropout, 0, 0.95)
+        if not self.pretrained and self.weights != "auto":
+            raise BookclsError(
+                f"model.weights={self.weights} is used only with weights: "
+                "add model.pretrained=true."
+            )
+
+
+@dataclass
+class AugConfig:
+    """conf/aug: strengths of the augmentations, zero for off."""
+
+    hflip: float
+    vflip: float
+    rotate: float
+    zoom: float
+    erase: float
+    mixup_alpha: float
+
+    def __post_init__(self) -> None:
+        for name in ("hflip", "vflip", "erase"):
+            between(f"aug.{name}", getattr(self, name), 0, 1)
+        between("aug.rotate", self.rotate, 0, 180)
+        between("aug.zoom", self.zoom, 0, 0.9)
+        between("aug.mixup_alpha", self.mixup_alpha, 0, 100)
+
+
+@dataclass
+class OptimConfig:
+    """conf/optim: the stages of training and their learning rates."""
+
+    probe_epochs: int
+    probe_lr: float
+    epochs: int
+    images_seen: int | None
+    lr: float
+    layer_decay: float
+    warmup_images: int
+    weight_decay: float
+    label_smoothing: float
+    clip_norm: float | None
+    ema: float | None
+    patience: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("probe_lr", "lr", "epochs", "layer_decay"):
+            positive(f"optim.{name}", getattr(self, name))
+        for name in ("images_seen", "clip_norm", "patience"):
+            if getattr(self, name) is not None:
+                positive(f"optim.{name}", getattr(self, name))
+        for name in ("probe_epochs", "warmup_images", "weight_decay"):
+            between(f"optim.{name}", getattr(self, name), 0, 1e9)
+        between("optim.label_smoothing", self.label_smoothing, 0, 0.9)
+        if self.ema is not None:
+            between("optim.ema", self.ema, 0, 0.99999)
+
+
+@dataclass
+class TrainerConfig:
+    """conf/trainer: where and how precisely Lightning runs."""
+
+    accelerator: str
+    devices: int
+    num_nodes: int
+    strategy: str
+    precision: str
+    limit_train_batches: int | float | None
+    limit_val_batches: int | float | None
+    max_epochs: int | None
+
+    def __post_init__(self) -> None:
+        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        one_of("trainer.precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
+        one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
+        if self.devices < -1 or self.devices == 0:
+            raise BookclsError(f"trainer.devices={self.devices}: a number, or -1 for all.")
+        positive("trainer.num_nodes", self.num_nodes)
+        for name in ("max_epochs", "limit_train_batches", "limit_val_batches"):
+            if getattr(self, name) is not None:
+                positive(f"trainer.{name}", getattr(self, name))
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one process may take part."""
+        return self.devices != 1 or self.num_nodes > 1
+
+
+@dataclass
+class TrainConfig:
+    """conf/train.yaml as a whole."""
+
+    data: DataConfig
+    model: ModelConfig
+    aug: AugConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    seed: int = 0
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        between("seed", self.seed, 0, 2**32 - 1)
+
+
+@dataclass
+class EvaluateData:
+    """The photos to test on; None is what the run was trained with."""
+
+    root: str | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            positive("data.batch_size", self.batch_size)
+
+
+@dataclass
+class EvaluateTrainer:
+    """Where to test."""
+
+    accelerator: str = "auto"
+
+    def __post_init__(self) -> None:
+        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+
+
+@dataclass
+class EvaluateConfig:
+    """conf/evaluate.yaml as a whole."""
+
+    ckpt: str
+    data: EvaluateData = field(default_factory=EvaluateData)
+    trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
