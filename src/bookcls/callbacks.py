@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, Checkpoint, RichProgressBar, WeightAveraging
 
 from bookcls.runs import BEST, LAST, replacing
 
@@ -79,8 +79,23 @@ class KeepCheckpoints(Checkpoint):
         self.best = state_dict["best"]
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's bar of an epoch, counted from one, without the number of the log folder."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs} "
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands behind the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+
 class LineProgress(Callback):
-    """A line about every twentieth of the training, for output that is no terminal."""
+    """A line about every twentieth of the training: losses, and the time that is left."""
 
     def __init__(self) -> None:
         """Starts the clock."""

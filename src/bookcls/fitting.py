@@ -13,11 +13,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from pytorch_lightning.loggers import CSVLogger
 
 from bookcls import runs
-from bookcls.callbacks import KeepCheckpoints, LineProgress
+from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.console import quiet_lightning, say_what_comes, show
 from bookcls.datamodule import PhotoDataModule
@@ -199,7 +199,9 @@ def make_trainer(
     """
     optim, settings = config.optim, config.trainer
     terminal = sys.stdout.isatty()
-    callbacks: list[Callback] = [RichProgressBar() if terminal else LineProgress()]
+    callbacks: list[Callback] = [LineProgress()]
+    if terminal:
+        callbacks.append(EpochBar())
     if optim.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=optim.ema))
     if optim.patience is not None and checkpoints.has_val:
