@@ -57,6 +57,10 @@ sample: $(READY)  ## render dataset/sample again
 books: $(READY)  ## fetch the real photos of the 2018 study into dataset/books
 	$(PY) -m bookcls.fetch $(ARGS)
 
+.PHONY: pretrain
+pretrain: $(READY)  ## VGG16 weights from rendered scenes: hours on a CPU (ARGS=preset=gpu)
+	$(PY) -m bookcls.pretrain $(ARGS)
+
 .PHONY: lock
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile --universal --upgrade --generate-hashes --no-header --quiet \

@@ -423,7 +423,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(trained, tmp_path):
 
 
 def test_schedule_rises_and_falls():
-    from bookcls.classifier import warmup_cosine
+    from bookcls.schedule import warmup_cosine
 
     factors = [warmup_cosine(step, 100, 10) for step in range(100)]
     assert np.argmax(factors) == 10

@@ -7,6 +7,7 @@ TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
   python -m bookcls.train      from a folder of photos to a tested classifier
   python -m bookcls.evaluate   test a trained classifier again, or on other photos
   python -m bookcls.fetch      get the real photos of the 2018 study
+  python -m bookcls.pretrain   make VGG16 weights from rendered scenes alone
 
 --help after any of them lists its settings. Start with
   python -m bookcls.train experiment=laptop

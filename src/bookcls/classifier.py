@@ -19,6 +19,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from bookcls.errors import BookclsError
 from bookcls.layers import block_of
+from bookcls.schedule import warmup_cosine
 from bookcls.scores import SplitScores
 from bookcls.vgg16 import VGG16, channels_last
 from bookcls.weights import MEAN, STD
@@ -206,24 +207,6 @@ class Classifier(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-
-def warmup_cosine(step: int, total: int, warmup: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to zero.
-
-    Args:
-        step: The step, from 0.
-        total: Number of steps.
-        warmup: Steps of the warm-up, at most half of ``total``.
-
-    Returns:
-        A factor in (0, 1].
-    """
-    warmup = min(warmup, total // 2)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, total - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def load_classifier(path: Path) -> Classifier:

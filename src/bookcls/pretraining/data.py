@@ -1,0 +1,182 @@
+"""Scenes as Lightning wants them: a step's number decides its batch, in any process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bookcls.pretraining.augment import colour, erase, normalised
+from bookcls.pretraining.bank import Bank
+from bookcls.pretraining.composer import Composer
+from bookcls.pretraining.rendered import Split, scene_at
+from bookcls.pretraining.settings import PretrainConfig
+from bookcls.synthetic.arrays import Bytes
+
+Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Images, identities, visible areas: (N, 3, S, S), (N, K), (N, K)."""
+
+VAL_BATCH = 64
+_COMPOSE, _AUGMENT = 73, 74
+
+
+class RenderedBatches(Dataset[tuple[int, *Batch]]):
+    """Batches from the renderer; images are uint8 here. Item ``n`` is that of step ``n``."""
+
+    def __init__(self, bank: Bank, config: PretrainConfig, split: Split) -> None:
+        """Draws nothing yet."""
+        self.bank = bank
+        self.config = config
+        self.split: Split = split
+        self._rows: Bytes | None = None
+
+    def __getitem__(self, number: int) -> tuple[int, *Batch]:
+        if self._rows is None:
+            self._rows = self.bank.pictures()
+        if self.split == "train":
+            stage = self.config.stage_at(number)
+            side, num = stage.image_size, stage.batch_size
+            first = self.config.images_before(number)
+        else:
+            side, first = self.config.stages[-1].image_size, number * VAL_BATCH
+            num = min(VAL_BATCH, self.config.val_scenes - first)
+        scenes = [
+            scene_at(
+                self.bank, self._rows, side, seed=self.config.seed, split=self.split, index=index
+            )
+            for index in range(first, first + num)
+        ]
+        images = torch.from_numpy(np.stack([s.image for s in scenes])).permute(0, 3, 1, 2)
+        ids = torch.from_numpy(np.stack([s.ids for s in scenes]))
+        areas = torch.from_numpy(np.stack([s.areas for s in scenes]))
+        return number, images, ids, areas
+
+
+class StepNumbers(Dataset[int]):
+    """Nothing but the step's number, for scenes that the device composes."""
+
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+class RoundSampler(Sampler[int]):
+    """The steps of a round, which is what Lightning calls an epoch here."""
+
+    def __init__(self, round_steps: int, done: Callable[[], int]) -> None:
+        """Remembers how to ask.
+
+        Args:
+            round_steps: Steps in a round.
+            done: Gives the number of steps done so far. Lightning's own count of epochs, as given
+                to ``set_epoch``, starts from 0 again when a run is resumed between two.
+        """
+        self.round_steps = round_steps
+        self.done = done
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.done()
+        return iter(range(start, start + self.round_steps))
+
+    def __len__(self) -> int:
+        return self.round_steps
+
+
+class SceneData(pl.LightningDataModule):
+    """Endless training scenes, and a fixed set of held-out ones from the renderer."""
+
+    def __init__(self, bank: Bank, config: PretrainConfig, num_workers: int) -> None:
+        """Draws nothing yet.
+
+        Args:
+            bank: The covers.
+            config: The settings.
+            num_workers: Processes that render; the result does not depend on it.
+        """
+        super().__init__()
+        self.bank = bank
+        self.config = config
+        self.num_workers = num_workers
+        self.held_out: list[tuple[int, *Batch]] = []
+        self._composer: Composer | None = None
+
+    def setup(self, stage: str) -> None:
+        """Renders the held-out scenes, once."""
+        if not self.held_out:
+            numbers = range(-(-self.config.val_scenes // VAL_BATCH))
+            dataset = RenderedBatches(self.bank, self.config, "val")
+            self.held_out = list(_loader(dataset, list(numbers), self.num_workers, keep=False))
+
+    def train_dataloader(self) -> DataLoader[object]:
+        """One item a step: a batch, or only the step's number where the device composes."""
+        trainer = self.trainer
+        assert trainer is not None
+        sampler = RoundSampler(self.config.round_steps, lambda: trainer.global_step)
+        if self.config.scenes == "gpu":
+            return _loader(StepNumbers(), sampler, 0)
+        dataset = RenderedBatches(self.bank, self.config, "train")
+        return _loader(dataset, sampler, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader[object]:
+        """The held-out scenes."""
+        return DataLoader(self.held_out, batch_size=None)  # type: ignore[arg-type]
+
+    def on_after_batch_transfer(
+        self, batch: int | tuple[int, *Batch], dataloader_idx: int
+    ) -> Batch:
+        """Composes the batch where that is the device's work, augments it, normalises it."""
+        assert self.trainer is not None
+        if isinstance(batch, int):
+            return self.compose(batch, self.trainer.strategy.root_device)
+        number, pixels, ids, areas = batch
+        images = pixels.float() / 255
+        if self.trainer.training:
+            images = self.augment(images, number)
+        return normalised(images), ids, areas
+
+    def compose(self, step: int, device: torch.device) -> Batch:
+        """The composer's batch of a step."""
+        if self._composer is None:
+            self._composer = Composer(self.bank, device)
+        stage = self.config.stage_at(step)
+        seed = mixed(self.config.seed, _COMPOSE, step)
+        scenes = self._composer.compose(stage.batch_size, stage.image_size, seed)
+        return normalised(self.augment(scenes.images, step)), scenes.ids, scenes.areas
+
+    def augment(self, images: Tensor, step: int) -> Tensor:
+        """Colour and erasing, decided by the step."""
+        rng = torch.Generator(images.device).manual_seed(mixed(self.config.seed, _AUGMENT, step))
+        return erase(colour(images, rng, self.config.colour), rng, self.config.erase)
+
+
+def mixed(*numbers: int) -> int:
+    """A 63-bit seed from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _loader(
+    dataset: Dataset[object] | RenderedBatches | StepNumbers,
+    sampler: Sampler[int] | list[int],
+    num_workers: int,
+    *,
+    keep: bool = True,
+) -> DataLoader[object]:
+    if num_workers:
+        # A forked process that inherits OpenCV's pool of threads waits for them forever.
+        cv2.setNumThreads(0)
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=keep and num_workers > 0,
+    )
+
+
+def default_cache() -> Path:
+    """Where covers are kept unless ``cache`` says otherwise."""
+    return Path.home() / ".cache" / "bookcls"

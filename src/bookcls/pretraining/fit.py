@@ -1,0 +1,204 @@
+"""One pretraining: covers, scenes, Lightning, and the weights that come out."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, RichProgressBar, WeightAveraging
+from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from bookcls import runs
+from bookcls.config import full_path
+from bookcls.console import quiet_lightning
+from bookcls.errors import BookclsError
+from bookcls.pretraining.bank import Bank, open_bank
+from bookcls.pretraining.data import SceneData, default_cache
+from bookcls.pretraining.export import write_card, write_weights
+from bookcls.pretraining.identities import BASE, UNKNOWN_BASE
+from bookcls.pretraining.module import Pretrainer
+from bookcls.pretraining.rounds import Rounds
+from bookcls.pretraining.settings import CARD, WEIGHTS, PretrainConfig
+from bookcls.pretraining.sheet import write_sheet
+
+
+def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: float) -> None:
+    """Trains, and writes weights and card, also when time was up before the last step.
+
+    Args:
+        config: The settings.
+        run: Folder for the results.
+        ckpt: A ``last.ckpt`` to go on from.
+        started: ``time.monotonic()`` when the command began.
+
+    Raises:
+        BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
+    """
+    quiet_lightning()
+    num_workers = workers(config)
+    bank = covers(config, num_workers)
+    data = SceneData(bank, config, num_workers)
+    pl.seed_everything(config.seed, verbose=False)
+    module = Pretrainer(
+        config.num_identities,
+        min_share=config.min_share,
+        optimizer=config.optimizer,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_steps,
+        num_steps=config.num_steps,
+    )
+    rounds = Rounds(run, config, started)
+    try:
+        trainer = make_trainer(config, run, rounds)
+        say_what_comes(config, trainer, num_workers)
+        path = None if ckpt is None else str(ckpt)
+        trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        # The averaged weights; fitting leaves them in the module only if it had steps to do.
+        last = torch.load(run / runs.LAST, map_location="cpu", weights_only=True)
+        module.load_state_dict(last["state_dict"])
+        (metrics,) = trainer.validate(module, datamodule=data, verbose=False)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"stopped; go on with  python -m bookcls.pretrain resume={run}", flush=True)
+        raise
+    except MisconfigurationException as error:
+        raise BookclsError(f"these settings do not fit this machine: {error}") from error
+    except torch.OutOfMemoryError as error:
+        raise BookclsError("the device ran out of memory: lower batch_size in stages.") from error
+    store(run, config, module, rounds, metrics, trainer)
+    accuracy = f"val/acc {metrics['val/acc']:.3f}, val/loss {metrics['val/loss']:.3f}"
+    print(f"weights  {run / WEIGHTS}: {accuracy} after {rounds.images} images")
+    if trainer.global_step < config.num_steps:
+        print(f"go on with  python -m bookcls.pretrain resume={run}")
+
+
+def show(config: PretrainConfig, path: Path) -> None:
+    """Writes a contact sheet of scenes instead of training."""
+    bank = covers(config, workers(config))
+    device = "cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu"
+    write_sheet(path, bank, config, device)
+    print(f"scenes   {path}")
+
+
+def covers(config: PretrainConfig, num_workers: int) -> Bank:
+    """The bank of covers, drawn if need be."""
+    cache = full_path("cache", config.cache) if config.cache else default_cache()
+    return open_bank(
+        cache, config.num_identities, config.num_unknown, config.cover_height,
+        num_workers=num_workers,
+    )  # fmt: skip
+
+
+def workers(config: PretrainConfig) -> int:
+    """Processes that draw and render: half of the cores unless set."""
+    if config.num_workers is not None:
+        return config.num_workers
+    return min(16, max(1, (os.cpu_count() or 2) // 2))
+
+
+def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Trainer:
+    """Lightning's Trainer; one of its epochs is a round."""
+    terminal = sys.stdout.isatty()
+    callbacks: list[Callback] = [RichProgressBar()] if terminal else []
+    if config.ema is not None:
+        callbacks.append(WeightAveraging(multi_avg_fn=warming_average(config.ema)))
+    torch.set_float32_matmul_precision("high")
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        precision=config.precision,  # type: ignore[arg-type]  # a str checked by PretrainConfig
+        max_epochs=config.num_rounds,
+        check_val_every_n_epoch=config.val_every,
+        gradient_clip_val=config.clip_norm,
+        callbacks=[*callbacks, rounds],
+        logger=CSVLogger(run, name="logs"),
+        log_every_n_steps=min(20, config.round_steps),
+        num_sanity_val_steps=0,
+        enable_progress_bar=terminal,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        benchmark=config.scenes == "gpu",
+    )
+
+
+def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """A moving average whose decay rises from 0.18 to ``decay``.
+
+    The plain one (Lightning's EMAWeightAveraging) would still hold mostly the first step's weights
+    when a short run is over, and validation would look at those.
+    """
+
+    def update(averaged: list[Tensor], current: list[Tensor], num: Tensor | int) -> None:
+        warm = min(decay, (1 + int(num)) / (10 + int(num)))
+        get_ema_multi_avg_fn(warm)(averaged, current, num)  # type: ignore[no-untyped-call]
+
+    return update
+
+
+def store(
+    run: Path,
+    config: PretrainConfig,
+    module: Pretrainer,
+    rounds: Rounds,
+    metrics: Any,  # noqa: ANN401  # Lightning's own alias of a mapping
+    trainer: pl.Trainer,
+) -> None:
+    """Writes the weights and then their card."""
+    about = {"scenes_seen": str(rounds.images), "seed": str(config.seed), "licence": "MIT"}
+    digest = write_weights(run / WEIGHTS, module.features, about)
+    recipe, here = asdict(config), runs.environment()
+    for name in ("resume", "show", "cache", "max_minutes"):
+        del recipe[name]
+    write_card(
+        run / CARD,
+        {
+            "sha256": digest,
+            "bytes": (run / WEIGHTS).stat().st_size,
+            "finished": trainer.global_step >= config.num_steps,
+            "steps": trainer.global_step,
+            "images_seen": rounds.images,
+            "images_per_second": round(rounds.images_per_second, 1),
+            "seconds": round(rounds.seconds, 1),
+            "val_acc": float(metrics["val/acc"]),
+            "val_loss": float(metrics["val/loss"]),
+            "val_scenes": config.val_scenes,
+            "data": (
+                f"scenes composed by a program from {config.num_identities} invented book covers "
+                f"(integers from {BASE}) and {config.num_unknown} distractors (from "
+                f"{UNKNOWN_BASE}); no photo, no cover of the sample"
+            ),
+            "machine": machine(trainer.strategy.root_device),
+            "recipe": recipe,
+            **{key: here[key] for key in ("bookcls", "git_commit", "python", "versions")},
+        },
+    )
+
+
+def machine(device: torch.device) -> str:
+    """The kind of device that trained."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [row for row in info.read_text().splitlines() if row.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{os.cpu_count()} cores of {name}" if device.type == "cpu" else f"{device.type}, {name}"
+
+
+def say_what_comes(config: PretrainConfig, trainer: pl.Trainer, num_workers: int) -> None:
+    """Prints in a few lines what will be done."""
+    stages = ", then ".join(f"{s.steps} steps of {s.batch_size} at {s.image_size} px"
+                            for s in config.stages)  # fmt: skip
+    device = trainer.strategy.root_device
+    source = f"{num_workers} workers" if config.scenes == "cpu" else str(device)
+    print(f"scenes   {config.num_identities} identities, composed by {source}")
+    print(f"budget   {stages}: {config.images_before(config.num_steps)} images on {device}")

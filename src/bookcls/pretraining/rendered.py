@@ -1,0 +1,105 @@
+"""Training scenes from the renderer: (seed, split, index) decides everything, in any process."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bookcls.pretraining.bank import Bank
+from bookcls.synthetic import rooms, sampling, scenes
+from bookcls.synthetic.arrays import Bytes
+from bookcls.synthetic.covers import Skin
+from bookcls.synthetic.layout import Layout
+
+MAX_COVERS = 5
+"""Most covers in a scene."""
+
+UNKNOWN = -1
+"""Stands for a cover that no class knows, or for none at all."""
+
+NO_KNOWN = 0.08
+"""Share of scenes without a known cover: half of them empty rooms, half with distractors."""
+
+Split = Literal["train", "val"]
+_STREAM = {"train": 71, "val": 72}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A scene and what is to be seen in it.
+
+    Attributes:
+        image: uint8 RGB (S, S, 3).
+        ids: int64 (MAX_COVERS,): identities from 0, UNKNOWN for a distractor or nothing.
+        areas: float32 (MAX_COVERS,): visible area of each as a share of the picture.
+    """
+
+    image: Bytes
+    ids: npt.NDArray[np.int64]
+    areas: npt.NDArray[np.float32]
+
+
+def draw_rows(rng: np.random.Generator, bank: Bank) -> list[int]:
+    """Rows of the bank that lie in a scene; may be none."""
+    num_unknown = bank.num_covers - bank.num_identities
+    way = rng.random()
+    if way < NO_KNOWN / 2:
+        return []
+    num = 1 + int(rng.choice(MAX_COVERS, p=[0.34, 0.24, 0.18, 0.14, 0.1]))
+    strange = rng.random(num) < (1.0 if way < NO_KNOWN else 0.15)
+    if way >= NO_KNOWN:
+        strange[int(rng.integers(num))] = False
+    known = rng.choice(bank.num_identities, size=min(num, bank.num_identities), replace=False)
+    others = rng.integers(num_unknown, size=num) + bank.num_identities
+    pairs = zip(np.resize(known, num), others, strict=True)
+    return [int(b if odd else a) for (a, b), odd in zip(pairs, strange, strict=True)]
+
+
+def scene_at(
+    bank: Bank, rows: Bytes, image_size: int, *, seed: int, split: Split, index: int
+) -> Labelled:
+    """Renders a scene.
+
+    Args:
+        bank: The covers.
+        rows: ``bank.pictures()``, opened by this process.
+        image_size: Side of the picture in pixels.
+        seed: Seed of the run.
+        split: Its scenes never meet the other split's.
+        index: Number of the scene.
+
+    Returns:
+        A square part of a 4:3 picture, turned by quarters at random, and its truth.
+    """
+    rng = np.random.default_rng([_STREAM[split], seed, index])
+    chosen = draw_rows(rng, bank)
+    if chosen:
+        scale = rng.normal(1.0, 0.07, len(chosen)).clip(0.8, 1.2)
+        sizes = [
+            (float(w * k), float(h * k), float(d * k))
+            for (w, h, d), k in zip(bank.sizes[chosen], scale, strict=True)
+        ]
+        layout = sampling.anywhere(rng, sizes, range(len(chosen)))
+    else:
+        layout = rooms.empty(rng)
+    skins = [bank.skin(rows, row) for row in chosen]
+    # Cuts near the middle are the likeliest: at the ends there is often no book left.
+    left, turns = float(rng.random(2).mean()), int(rng.integers(4))
+    image, index_map = _square(layout, skins, image_size, left)
+    counts = np.bincount(index_map.ravel() + 1, minlength=MAX_COVERS + 1)[1:]
+    ids = np.full(MAX_COVERS, UNKNOWN, np.int64)
+    for place, row in enumerate(chosen):
+        ids[place] = row if row < bank.num_identities else UNKNOWN
+    areas = (counts[:MAX_COVERS] / image_size**2).astype(np.float32)
+    return Labelled(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)
+
+
+def _square(
+    layout: Layout, skins: list[Skin], side: int, left: float
+) -> tuple[Bytes, npt.NDArray[np.int16]]:
+    """Composes at the camera's aspect and cuts a square out of it, ``left`` of the way across."""
+    width = max(side, round(side * layout.camera.aspect))
+    scene = scenes.compose(layout, skins, side, width)
+    start = round((width - side) * left)
+    return scene.image[:, start : start + side], scene.index[:, start : start + side]

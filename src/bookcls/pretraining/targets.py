@@ -1,0 +1,51 @@
+"""What the loss gets: how much of each known cover is to be seen."""
+
+import torch
+from torch import Tensor
+
+NONE = 0
+"""Class of a scene in which no known cover shows; identity ``k`` is class ``k + 1``."""
+
+
+def soft_targets(ids: Tensor, areas: Tensor, num_identities: int, min_share: float) -> Tensor:
+    """Soft targets by visible area.
+
+    Args:
+        ids: int64 (N, K): identities from 0, negative for a distractor or nothing.
+        areas: float32 (N, K): visible areas as shares of the picture.
+        num_identities: Classes without NONE.
+        min_share: Less of a cover than this share of the picture counts as not seen.
+
+    Returns:
+        float32 (N, num_identities + 1), each row sums to 1: the known covers' shares of what is
+        seen of them, or all weight on NONE where none is seen.
+    """
+    counted = areas.float() * ((ids >= 0) & (areas >= min_share) & (areas > 0))
+    target = torch.zeros(len(ids), num_identities + 1, device=ids.device)
+    target.scatter_add_(1, ids.clamp(min=-1) + 1, counted)
+    total = target.sum(dim=1, keepdim=True)
+    target[:, NONE : NONE + 1] = (total == 0).float()
+    return target / target.sum(dim=1, keepdim=True)
+
+
+def visible_areas(alphas: Tensor) -> Tensor:
+    """Visible share of the picture of things that lie on one another.
+
+    Args:
+        alphas: float32 (N, K, H, W), 0 to 1: how much of each pixel each thing covers by itself;
+            later things lie on earlier ones.
+
+    Returns:
+        float32 (N, K).
+    """
+    open_above = torch.ones_like(alphas[:, 0])
+    areas: list[Tensor] = []
+    for alpha in alphas.unbind(dim=1)[::-1]:
+        areas.append((alpha * open_above).mean(dim=(1, 2)))
+        open_above = open_above * (1 - alpha)
+    return torch.stack(areas[::-1], dim=1)
+
+
+def is_hit(logits: Tensor, target: Tensor) -> Tensor:
+    """True (N,) where the likeliest class is one that is to be seen."""
+    return target.gather(1, logits.argmax(dim=1, keepdim=True))[:, 0] > 0

@@ -1,0 +1,411 @@
+"""Pretraining on rendered scenes, at toy size."""
+
+import json
+import sys
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import nn
+from torchvision.models import vgg16, vgg16_bn
+
+from bookcls import pretrain
+from bookcls.config import CHECKOUT, typed
+from bookcls.errors import BookclsError
+from bookcls.pretraining import bank as banks
+from bookcls.pretraining import fit
+from bookcls.pretraining.augment import colour, erase, uniform
+from bookcls.pretraining.composer import Composer
+from bookcls.pretraining.data import RenderedBatches, SceneData, _loader
+from bookcls.pretraining.export import fold_batchnorm, tensors_hash
+from bookcls.pretraining.identities import BASE, UNKNOWN_BASE, drawn, known, unknown
+from bookcls.pretraining.module import new_features
+from bookcls.pretraining.quads import Boxes, edges, look, lying
+from bookcls.pretraining.rendered import scene_at
+from bookcls.pretraining.settings import PretrainConfig
+from bookcls.pretraining.targets import is_hit, soft_targets, visible_areas
+from bookcls.synthetic.books import BOOKS, UNKNOWN
+from bookcls.weights import load_features
+from test_config import composed
+
+PRESETS = ("cpu", "gpu", "toy")
+
+
+def config_of(preset="toy", *overrides):
+    return typed(composed(f"pretrain/preset={preset}", *overrides, verb="pretrain"), PretrainConfig)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(two_threads):
+    """At this size a second thread mostly waits for the first."""
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def bank(cache):
+    return banks.open_bank(cache, 8, 4, 32)
+
+
+OPENED: list[str] = []
+_LISTENING = [False]
+
+
+def _listen(event, arguments):
+    if event == "open" and _LISTENING[0]:
+        OPENED.append(str(arguments[0]))
+
+
+sys.addaudithook(_listen)
+
+
+@pytest.fixture(scope="module")
+def whole(cache, tmp_path_factory):
+    """A finished toy run; OPENED has every file that it opened."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    _LISTENING[0] = True
+    fit.pretrain(replace(config_of(), cache=str(cache)), run, ckpt=None, started=0)
+    _LISTENING[0] = False
+    return run
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_becomes_typed_values(preset):
+    config = config_of(preset)
+    assert config.num_steps % config.round_steps == 0
+    assert config.num_steps >= sum(stage.steps for stage in config.stages)
+
+
+def test_stages_follow_each_other():
+    stages = "stages=[{image_size: 32, steps: 3, batch_size: 4},{image_size: 64, steps: 2, "
+    config = config_of("toy", stages + "batch_size: 2}]")
+    assert [config.stage_at(k).image_size for k in range(7)] == [32] * 3 + [64] * 4
+    assert [config.images_before(k) for k in range(7)] == [0, 4, 8, 12, 14, 16, 18]
+    assert (config.num_rounds, config.num_steps) == (3, 6)
+
+
+def test_wrong_settings_are_refused_by_name(run_verb, capsys):
+    assert run_verb(pretrain.main, "preset=toy", "lr=0") == 1
+    assert "lr=0.0: must be above 0" in capsys.readouterr().err
+    assert run_verb(pretrain.main, "preset=moon") == 1
+    assert "choose one of cpu, gpu, toy" in capsys.readouterr().err
+    assert run_verb(pretrain.main, "resume=nowhere") == 1
+    assert "there is no run" in capsys.readouterr().err
+    assert run_verb(pretrain.main, "resume=nowhere", "lr=1") == 1
+    assert "leave out lr=1" in capsys.readouterr().err
+
+
+def randomised(seed=0):
+    torch.manual_seed(seed)
+    features = new_features()
+    for module in features:
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.3, 3)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    return features
+
+
+def test_folded_weights_give_the_same_outputs():
+    features = randomised()
+    state = fold_batchnorm(features)
+    assert features.training
+    with torch.device("meta"):
+        plain, same = vgg16(weights=None).features, vgg16_bn(weights=None).features
+    assert [str(a) for a in features] == [str(b) for b in same]
+    assert [(k, v.shape) for k, v in state.items()] == [
+        (k, v.shape) for k, v in plain.state_dict().items()
+    ]
+    plain.load_state_dict(state, assign=True)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected, given = features.eval()(images), plain.eval()(images)
+    assert expected.std() > 0
+    assert (given - expected).norm() / expected.norm() <= 1e-4
+    with pytest.raises(ValueError, match="not a convolution before a BatchNorm"):
+        fold_batchnorm(plain)
+
+
+def test_identities_are_disjoint_from_the_sample_and_the_distractors(bank):
+    designs = [drawn(row, 8) for row in range(bank.num_covers)]
+    sample = [*BOOKS.values(), *UNKNOWN.values()]
+    assert not any(design in sample for design in designs)
+    seeds = {block.seed for design in designs for block in (*design.blocks, *design.band)}
+    taken = {block.seed for design in sample for block in (*design.blocks, *design.band)}
+    assert seeds & taken <= {0}
+    numbers = {known(k) for k in range(100_000)}
+    assert len(numbers) == 100_000
+    assert max(numbers)[0] < UNKNOWN_BASE <= unknown(0)[0]
+    assert min(numbers)[0] >= BASE > 100_000
+    rows = bank.pictures()
+    assert rows.shape == (12, 32, 24 + 4, 3)
+    assert len({row.tobytes() for row in rows}) == 12
+
+
+def test_the_bank_is_drawn_once(bank, cache, monkeypatch):
+    monkeypatch.setattr(banks, "_draw", None)
+    assert np.array_equal(banks.open_bank(cache, 8, 4, 32).pictures(), bank.pictures())
+    assert banks.key(8, 4, 32) != banks.key(8, 5, 32)
+
+
+def test_a_damaged_bank_is_drawn_again(bank, tmp_path, capsys):
+    (tmp_path / bank.path.name).write_bytes(bank.path.read_bytes()[:200])
+    again = banks.open_bank(tmp_path, 8, 4, 32)
+    assert "is damaged" in capsys.readouterr().out
+    assert again.path.read_bytes() == bank.path.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == [bank.path.name]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_rendered_scenes_do_not_depend_on_the_workers(bank, split):
+    dataset = RenderedBatches(bank, config_of(), split)
+    numbers = [3, 0, 2, 1] if split == "train" else [0]
+    alone, together = (list(_loader(dataset, numbers, k, keep=False)) for k in (0, 2))
+    assert [batch[0] for batch in together] == numbers
+    for first, second in zip(alone, together, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
+
+
+def test_splits_and_seeds_differ(bank):
+    def image(**changed):
+        settings = {"seed": 0, "split": "train", "index": 0} | changed
+        return scene_at(bank, bank.pictures(), 32, **settings).image.tobytes()
+
+    images = {image(), image(seed=1), image(split="val"), image(index=1)}
+    assert len(images) == 4
+
+
+def test_rendered_scenes_tell_what_they_show(bank):
+    scenes = [scene_at(bank, bank.pictures(), 32, seed=0, split="train", index=k)
+              for k in range(60)]  # fmt: skip
+    ids, areas = np.stack([s.ids for s in scenes]), np.stack([s.areas for s in scenes])
+    assert ids.min() == -1
+    assert ids.max() == 7
+    assert areas.min() >= 0
+    assert areas.sum(1).max() <= 1 + 1e-6
+    nothing = ~((ids >= 0) & (areas > 0.01)).any(1)
+    assert 0 < nothing.mean() < 0.35
+
+
+def test_soft_targets_by_visible_area():
+    ids = torch.tensor([[0, 1, -1], [2, -1, -1], [2, 2, 1], [-1, -1, -1]])
+    areas = torch.tensor([[0.3, 0.1, 0.5], [0.004, 0.2, 0.0], [0.1, 0.1, 0.2], [0.0, 0.0, 0.0]])
+    target = soft_targets(ids, areas, 3, 0.01)
+    expected = [[0, 0.75, 0.25, 0], [1, 0, 0, 0], [0, 0, 0.5, 0.5], [1, 0, 0, 0]]
+    assert torch.allclose(target, torch.tensor(expected, dtype=torch.float32))
+    logits = torch.eye(4)[[1, 0, 1, 2]]
+    assert is_hit(logits, target).tolist() == [True, True, False, False]
+
+
+def square(left, top, side):
+    return torch.tensor([(left, top), (left + side, top), (left + side, top + side),
+                         (left, top + side)])  # fmt: skip
+
+
+def test_composed_areas_match_a_hand_made_scene(bank):
+    # A square of half the side, and a quarter of it hidden by another of half the side.
+    front = torch.stack([square(0.25, 0.25, 0.5), square(0.5, 0.5, 0.5), square(0.0, 0.0, 0.5)])
+    inverse = torch.eye(3).repeat(1, 3, 1, 1)
+    zero = torch.zeros(1, 3, 2)
+    boxes = Boxes(front[None], zero, zero, inverse)
+    canvas, x = torch.zeros(1, 3, 64, 64), (torch.arange(64) + 0.5) / 64
+    rows = torch.tensor([[0, 9, -1]])
+    composer = Composer(bank, "cpu")
+    painted, areas = composer.paint(canvas, boxes, rows, torch.full((1, 1), 0.4), x)
+    assert torch.allclose(areas, torch.tensor([[0.1875, 0.25, 0.0]]), atol=1e-3)
+    mask = (painted[0] > 0).any(0)
+    assert mask[16:48, 16:48].float().mean() > 0.9
+    assert not mask[:14].any()
+    target = soft_targets(torch.tensor([[0, -1, -1]]), areas, 8, 0.01)
+    assert target[0, 1] == 1
+
+
+def test_a_swept_quad_covers_its_way():
+    normal, offset = edges(square(0.2, 0.2, 0.2)[None], torch.tensor([[0.3, 0.3]]))
+    inside = torch.tensor([(0.3, 0.3), (0.6, 0.6), (0.45, 0.45)])
+    outside = torch.tensor([(0.25, 0.65), (0.75, 0.6), (0.15, 0.3)])
+    for points, sign in ((inside, True), (outside, False)):
+        distance = (offset - points @ normal[0].T).amin(-1)
+        assert ((distance > 0) == sign).all()
+
+
+def test_visible_areas_of_soft_edges():
+    alphas = torch.zeros(1, 2, 2, 2)
+    alphas[0, 0] = 1
+    alphas[0, 1, 0, 0] = 0.5
+    assert torch.allclose(visible_areas(alphas), torch.tensor([[0.875, 0.125]]))
+
+
+def test_composed_scenes_are_fixed_by_their_seed(bank):
+    composer = Composer(bank, "cpu")
+    first, second, other = (composer.compose(24, 32, seed) for seed in (5, 5, 6))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.areas, second.areas)
+    assert torch.equal(first.ids, second.ids)
+    assert not torch.equal(first.images, other.images)
+    assert first.images.shape == (24, 3, 32, 32)
+    assert first.images.min() >= 0
+    assert first.images.max() <= 1
+    assert first.areas.sum(1).max() <= 1 + 1e-5
+    target = soft_targets(first.ids, first.areas, 8, 0.01)
+    assert torch.allclose(target.sum(1), torch.ones(24))
+    assert (target[:, 1:].sum(1) > 0).float().mean() > 0.6
+
+
+def test_resumed_equals_uninterrupted(whole, cache, run_verb, tmp_path, capsys):
+    cut = tmp_path / "cut"
+    settings = ("preset=toy", f"cache={cache}", f"hydra.run.dir={cut}")
+    assert run_verb(pretrain.main, *settings, "max_minutes=0.0001") == 0
+    assert "time is up" in capsys.readouterr().out
+    card = json.loads((cut / "vgg16_rendered.json").read_text())
+    assert (card["finished"], card["steps"]) == (False, 2)
+    assert run_verb(pretrain.main, f"resume={cut}", "max_minutes=5") == 0
+    cards = [json.loads((run / "vgg16_rendered.json").read_text()) for run in (whole, cut)]
+    for key in ("finished", "steps", "images_seen", "val_acc", "val_loss", "sha256", "recipe"):
+        assert cards[0][key] == cards[1][key], key
+    states = [torch.load(run / "last.ckpt", weights_only=True) for run in (whole, cut)]
+    for key in ("state_dict", "current_model_state"):
+        for name, value in states[0][key].items():
+            assert torch.equal(value, states[1][key][name]), name
+    # Cut off after the last step, before the weights were written.
+    (cut / "vgg16_rendered.json").unlink()
+    assert run_verb(pretrain.main, f"resume={cut}") == 0
+    again = json.loads((cut / "vgg16_rendered.json").read_text())
+    assert {k: again[k] for k in ("sha256", "val_loss", "images_seen")} == {
+        k: cards[0][k] for k in ("sha256", "val_loss", "images_seen")
+    }
+    assert run_verb(pretrain.main, f"resume={cut}") == 1
+    assert "this run is finished" in capsys.readouterr().err
+
+
+def test_the_gpu_recipe_runs_on_a_cpu_at_toy_size(cache, run_verb, tmp_path):
+    run = tmp_path / "run"
+    stages = "stages=[{image_size: 32, steps: 1, batch_size: 2},{image_size: 64, steps: 1, "
+    settings = ("preset=gpu", "precision=32-true", "accelerator=cpu", stages + "batch_size: 3}]",
+                "num_identities=8", "num_unknown=4", "cover_height=32", "val_scenes=4",
+                "round_steps=2", "val_every=1", "num_workers=0", f"cache={cache}",
+                f"hydra.run.dir={run}")  # fmt: skip
+    assert run_verb(pretrain.main, *settings) == 0
+    card = json.loads((run / "vgg16_rendered.json").read_text())
+    assert (card["finished"], card["steps"], card["images_seen"]) == (True, 2, 5)
+
+
+def test_the_batch_of_a_step_is_fixed(bank):
+    stages = "stages=[{image_size: 32, steps: 1, batch_size: 2},{image_size: 64, steps: 1, "
+    config = config_of("toy", stages + "batch_size: 3}]", "scenes=gpu")
+    device = torch.device("cpu")
+    first, again = (
+        [SceneData(bank, config, 0).compose(step, device) for step in order]
+        for order in ((0, 1), (1, 0))
+    )
+    assert [batch[0].shape for batch in first] == [(2, 3, 32, 32), (3, 3, 64, 64)]
+    for one, other in zip(first, again[::-1], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_weights_load_and_the_card_tells_of_them(whole):
+    path = whole / "vgg16_rendered.safetensors"
+    state, provenance = load_features(str(path))
+    assert len(state) == 26
+    card = json.loads((whole / "vgg16_rendered.json").read_text())
+    assert card["sha256"] == provenance.sha256 == sha256(path.read_bytes()).hexdigest()
+    assert card["bytes"] == path.stat().st_size < 30e6
+    assert (card["finished"], card["steps"], card["images_seen"]) == (True, 4, 16)
+    assert {"recipe", "machine", "seconds", "images_per_second", "val_acc", "versions", "licence",
+            "good_for", "bad_for", "natural_images"} <= set(card)  # fmt: skip
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["format"] == "bookcls.vgg16-features.1"
+        raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        assert file.metadata()["tensors_sha256"] == tensors_hash(raw)
+    assert all(value.dtype == torch.float16 for value in raw.values())
+    averaged = torch.load(whole / "last.ckpt", weights_only=True)["state_dict"]
+    features = new_features()
+    prefix = "features."
+    features.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in averaged.items() if k.startswith(prefix)}
+    )
+    for name, value in fold_batchnorm(features).items():
+        assert torch.equal(value.half().float(), state[name])
+
+
+def test_no_photo_is_read(whole):
+    assert any("covers-" in name for name in OPENED)
+    assert not [name for name in OPENED if str(CHECKOUT / "dataset") in name]
+    assert not [name for name in OPENED if name.lower().endswith((".jpg", ".jpeg", ".png"))]
+
+
+def test_scenes_can_be_looked_at(cache, run_verb, tmp_path, capsys):
+    for scenes in ("cpu", "gpu"):
+        path = tmp_path / f"{scenes}.png"
+        overrides = ("preset=toy", f"scenes={scenes}", f"cache={cache}", f"show={path}")
+        assert run_verb(pretrain.main, *overrides) == 0
+        with Image.open(path) as picture:
+            assert picture.size == (340, 204)
+
+
+def test_weights_that_do_not_fit_half_precision_are_refused(tmp_path):
+    from bookcls.pretraining.export import write_weights
+
+    features = randomised()
+    nn.init.constant_(features[1].weight, 1e7)
+    with pytest.raises(BookclsError, match="do not fit fp16"):
+        write_weights(tmp_path / "w.safetensors", features, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_homographies_map_the_corners_of_a_front():
+    rng = torch.Generator().manual_seed(3)
+    num, slots = 5, 2
+    camera = look(uniform(rng, (num,), 0, 0.7), uniform(rng, (num,), 0, 6), torch.full((num,), 3.0))
+    spot, turn = uniform(rng, (num, slots, 3), -0.4, 0.4), uniform(rng, (num, slots), 0, 6)
+    size = torch.tensor([0.7, 1.0, 0.1]).expand(num, slots, 3)
+    boxes = lying(camera, spot, turn, size, torch.zeros(num, 2))
+    corners = torch.cat([boxes.front, torch.ones(num, slots, 4, 1)], -1)
+    mapped = corners @ boxes.inverse.transpose(2, 3)
+    expected = torch.tensor([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]).expand(num, slots, 4, 2)
+    assert torch.allclose(mapped[..., :2] / mapped[..., 2:], expected, atol=1e-4)
+    side = boxes.front.roll(-1, 2) - boxes.front
+    after = side.roll(-1, 2)
+    # Clockwise on the screen: nothing is mirrored.
+    assert (side[..., 0] * after[..., 1] - side[..., 1] * after[..., 0] > 0).all()
+
+
+def test_a_book_shows_its_own_cover_the_right_way_round(bank):
+    x = (torch.arange(32) + 0.5) / 32
+    front = torch.tensor([[(0.0, 0), (1, 0), (1, 1), (0, 1)]])
+    inverse = torch.tensor([[[2.0, 0, -1], [0, 2, -1], [0, 0, 1]]])
+    composer = Composer(bank, "cpu")
+    for row in (0, 5, 11):
+        seen = composer.book(front, torch.zeros(1, 2), inverse, torch.tensor([row]), x)[0]
+        cover = torch.tensor(bank.pictures()[row, :, :24]).permute(2, 0, 1)[None].float() / 255
+        whole = torch.nn.functional.interpolate(cover, (32, 32), mode="bilinear")[0]
+        assert (seen - whole)[:, 2:-2, 2:-2].abs().mean() < 0.01
+        assert (seen - whole.flip(2)).abs().mean() > 0.02
+
+
+def test_the_average_follows_early_and_remembers_late():
+    update = fit.warming_average(0.99)
+    for done, kept in ((0, 0.1), (8, 0.5), (10**6, 0.99)):
+        average = [torch.zeros(1)]
+        update(average, [torch.ones(1)], torch.tensor(done))
+        assert average[0].item() == pytest.approx(1 - kept, abs=1e-4)
+
+
+def test_augmentation_keeps_the_range_and_can_do_nothing():
+    images = torch.rand(6, 3, 16, 16)
+    rng = torch.Generator().manual_seed(0)
+    assert torch.allclose(erase(colour(images, rng, 0), rng, 0), images, atol=1e-6)
+    changed = erase(colour(images, rng, 1), rng, 1)
+    assert (changed != images).flatten(1).any(1).all()
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
