@@ -8,7 +8,7 @@ READY := .venv/.ready
 help:  ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
-# uv installs four times as fast as pip, but does not know pip's settings: pip where uv fails.
+# uv installs over three times as fast as pip, but does not know pip's settings: pip where uv fails.
 install = .venv/bin/uv pip install --python $(PY) --compile-bytecode $(1) || \
   $(PYTHON) -m pip --python $(PY) install $(1)
 
