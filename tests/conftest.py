@@ -1,6 +1,7 @@
 """Small photos that the tests render themselves, and verbs run in this process."""
 
 import csv
+import gc
 import os
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def run_verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             return int(stop.code or 0)
         finally:
             os.environ.pop("HYDRA_FULL_ERROR", None)
+            gc.collect()  # a trainer and its model refer to each other
         return 0
 
     return run
