@@ -175,6 +175,19 @@ def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, 
     assert (run / "metrics.json").is_file()
 
 
+def test_a_damaged_last_checkpoint_is_named(photos, run_verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    run = tmp_path / "run"
+    with power_cut(1), pytest.raises(PowerCutError):
+        run_verb(train.main, f"data.root={photos}", *TINY, f"hydra.run.dir={run}")
+    with (run / "last.ckpt").open("r+b") as file:
+        file.truncate(1_000_000)
+    assert run_verb(train.main, f"resume={run}") == 1
+    assert "last.ckpt is damaged; delete it" in capsys.readouterr().err
+    (run / "last.ckpt").unlink()
+    assert run_verb(train.main, f"resume={run}") == 0
+
+
 def test_resume_refuses_what_it_cannot_do(trained, run_verb, tmp_path, capsys):
     for arguments, message in [
         ((f"resume={trained}",), "this run is finished"),

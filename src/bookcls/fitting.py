@@ -127,7 +127,9 @@ def explained_failures(config: TrainConfig, run: Path) -> Iterator[None]:
             f"the device ran out of memory: lower data.batch_size={config.data.batch_size} or "
             f"data.image_size={config.data.image_size}."
         ) from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        if type(error) is RuntimeError and "PytorchStreamReader" not in str(error):
+            raise
         raise BookclsError(
             f"{run / runs.LAST} is damaged; delete it and start the run again with  {again}"
         ) from error
