@@ -162,3 +162,10 @@ def test_a_damaged_config_of_a_run_is_refused_by_name(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(BookclsError, match=r"config\.yaml is damaged|not set"):
         typed(read_config(tmp_path / "config.yaml"), TrainConfig)
+
+
+@pytest.mark.parametrize("word", ["photos", "runs/2026-01-31/12-00-00", "help"])
+def test_a_word_that_is_no_setting_is_explained(word):
+    with pytest.raises(BookclsError, match="settings are given as name=value"):
+        quote_overrides([word])
+    assert quote_overrides(["--cfg", "job"]) == ["--cfg", "job"]

@@ -15,6 +15,10 @@ SAVE_EVERY_SECONDS = 20.0
 """Least time between two ``last.ckpt``, which are 180 MB each."""
 
 
+LINE_EVERY_SECONDS = 10.0
+"""Least time between two lines of progress."""
+
+
 class KeepCheckpoints(Checkpoint):
     """Keeps ``best.ckpt`` (weights and hyper-parameters) and ``last.ckpt`` (to resume from).
 
@@ -95,26 +99,30 @@ class EpochBar(RichProgressBar):
 
 
 class LineProgress(Callback):
-    """A line about every twentieth of the training: losses, and the time that is left."""
+    """A line every ten seconds or so: losses, and the time that is left."""
 
     def __init__(self) -> None:
         """Starts the clock."""
-        self._started = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._first_epoch = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
-        self._started = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._first_epoch = trainer.current_epoch
+        if self._first_epoch and trainer.is_global_zero:
+            print(f"going on after epoch {self._first_epoch} of {trainer.max_epochs}", flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prints losses and the time that is left."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
         # Read in every process: the first read gathers the metric from all of them.
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        if not trainer.is_global_zero or (epoch % max(1, epochs // 20) and epoch != epochs):
-            return
         done = epoch - self._first_epoch
+        due = time.monotonic() - self._printed >= LINE_EVERY_SECONDS
+        if not trainer.is_global_zero or not (due or done == 1 or epoch == epochs):
+            return
+        self._printed = time.monotonic()
         left = (time.monotonic() - self._started) / done * (epochs - epoch)
         names = ("train/loss", "val/loss", "val/acc")
         shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)

@@ -87,7 +87,7 @@ def explained(error: Exception, name: str) -> str:
     """An error's message in a person's words, with the choices that there are."""
     text = str(error).strip()
     if isinstance(error, OmegaConfBaseException) and error.full_key:
-        return f"{error.full_key}: {error.msg or text}"
+        return f"{error.full_key}: {text.splitlines()[0]}"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={option}: choose one of {', '.join(error.options)}."
@@ -98,6 +98,7 @@ def explained(error: Exception, name: str) -> str:
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
         known = sorted(flat_keys(hydra.compose(name)))
+    known += [path.name for path in conf_dir(name).iterdir() if path.is_dir()]
     near = difflib.get_close_matches(key, known, n=3)
     if near:
         return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."
@@ -124,11 +125,16 @@ def quote_overrides(argv: list[str]) -> list[str]:
     Hydra reads spaces, accents, kanji, commas, brackets and ``~`` as its own syntax. A value that
     its parser refuses, or that names an existing file or folder, is meant as plain text; so is a
     path with commas where no multirun is asked for.
+
+    Raises:
+        BookclsError: For a word that is neither a setting nor an option.
     """
     parser = OverridesParser.create()
     multirun = bool({"-m", "--multirun"} & set(argv))
     quoted = []
-    for arg in argv:
+    for before, arg in zip(["", *argv], argv, strict=False):
+        if "=" not in arg and not arg.startswith(("-", "+", "~")) and not before.startswith("-"):
+            raise BookclsError(f"{arg}: settings are given as name=value; --help lists the names.")
         key, equals, value = arg.partition("=")
         if arg.startswith("-") or not equals or value[:1] in ("'", '"'):
             quoted.append(arg)

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import shlex
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,6 +70,15 @@ def say_what_comes(
         print("note: no photo is held out; the last weights are kept.")
         if config.optim.patience is not None:
             print("warning: optim.patience needs held-out photos and has no effect.")
+
+
+def python() -> str:
+    """The interpreter that runs, as a person here would type it."""
+    try:
+        executable = Path(sys.executable).relative_to(Path.cwd())
+    except ValueError:
+        executable = Path(sys.executable)
+    return shlex.quote(str(executable))
 
 
 def unused_folders(root: Path) -> list[Path]:

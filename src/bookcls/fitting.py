@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import CSVLogger
 from bookcls import runs
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import Classifier, load_classifier
-from bookcls.console import quiet_lightning, say_what_comes, show
+from bookcls.console import python, quiet_lightning, say_what_comes, show
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
@@ -105,7 +105,7 @@ def fit_and_test(
     title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
     show(result.metrics, list(folder.tests), title)
     print(f"run folder  {run}")
-    print(f"test again  python -m bookcls.evaluate ckpt={shlex.quote(str(run))}")
+    print(f"test again  {python()} -m bookcls.evaluate ckpt={shlex.quote(str(run))}")
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def explained_failures(config: TrainConfig, run: Path) -> Iterator[None]:
     Raises:
         BookclsError: If memory ran out or a checkpoint is damaged.
     """
-    again = f"python -m bookcls.train resume={shlex.quote(str(run))}"
+    again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
