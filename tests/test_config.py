@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from bookcls.command import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
-from bookcls.fitting import build, make_trainer
+from bookcls.fitting import build, make_trainer, num_epochs
 from bookcls.layers import first_trained
 from bookcls.settings import EvaluateConfig, TrainConfig
+from bookcls.weights import TUNING
 
 CONF = conf_dir("train")
 OPTIONS = sorted(
@@ -36,7 +38,7 @@ def composed(*overrides: str, verb: str = "train"):
 def test_every_option_composes_and_instantiates(group, option, tmp_path):
     config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
     classifier, _ = build(config, ["a", "b"], probe_epochs=0)
-    assert classifier.model.first_trained == first_trained(config.model.freeze_to)
+    assert classifier.model.first_trained == 0
     PhotoDataModule(["a", "b"], {}, aug=config.aug)
     checkpoints = KeepCheckpoints(tmp_path, has_val=True)
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
@@ -52,16 +54,34 @@ def test_the_defaults_are_the_baseline():
     assert not config.model.pretrained
     assert not any(vars(config.aug).values())
     assert (config.data.image_size, config.data.val_fraction) == (128, 0.2)
-    assert (config.model.freeze_to, config.optim.probe_epochs) == (None, 0)
+    assert (config.model.freeze_to, config.optim.probe_epochs) == ("auto", 0)
 
 
 def test_pretrained_brings_its_own_recipe():
     config = typed(composed("data.root=x", "model.pretrained=true"), TrainConfig)
-    assert (config.model.freeze_to, config.optim.probe_epochs) == ("block4_conv1", 5)
-    config = typed(
-        composed("data.root=x", "model.pretrained=true", "model.freeze_to=head"), TrainConfig
+    assert (config.model.weights, config.optim.probe_epochs) == ("auto", 5)
+    classifier, provenance = build(
+        replace(config, model=replace(config.model, weights="rendered")), ["a", "b"], probe_epochs=5
     )
-    assert config.model.freeze_to == "head"
+    tuning = TUNING[provenance.source]
+    assert classifier.model.first_trained == first_trained(tuning.freeze_to)
+    assert classifier.hparams["lr"] == tuning.lr
+
+
+def test_what_is_set_wins_over_what_suits_the_weights():
+    config = typed(
+        composed("model.pretrained=true", "model.weights=rendered", "model.freeze_to=head",
+                 "optim.lr=0.5"), TrainConfig
+    )  # fmt: skip
+    classifier, _ = build(config, ["a", "b"], probe_epochs=0)
+    assert classifier.model.first_trained == first_trained("head")
+    assert classifier.hparams["lr"] == 0.5
+
+
+def test_images_seen_counts_the_probe():
+    config = typed(composed("model.pretrained=true", "optim.images_seen=1000"), TrainConfig)
+    assert num_epochs(config, 100) == (5, 5)
+    assert num_epochs(config, 300) == (5, 1)
 
 
 def test_the_studys_eight_cells_are_eight_commands():

@@ -320,15 +320,15 @@ def test_the_weights_load_and_the_card_tells_of_them(whole):
     assert len(state) == 26
     card = json.loads((whole / "vgg16_rendered.json").read_text())
     assert card["sha256"] == provenance.sha256 == sha256(path.read_bytes()).hexdigest()
-    assert card["bytes"] == path.stat().st_size < 30e6
+    assert card["bytes"] == path.stat().st_size < 15e6
     assert (card["finished"], card["steps"], card["images_seen"]) == (True, 4, 16)
     assert {"recipe", "machine", "seconds", "images_per_second", "val_acc", "versions", "licence",
             "good_for", "bad_for", "natural_images"} <= set(card)  # fmt: skip
     with safe_open(path, "pt") as file:
-        assert file.metadata()["format"] == "bookcls.vgg16-features.1"
+        assert file.metadata()["format"] == "bookcls.vgg16-features.2"
         raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         assert file.metadata()["tensors_sha256"] == tensors_hash(raw)
-    assert all(value.dtype == torch.float16 for value in raw.values())
+    assert raw["28.weight"].dtype == torch.int8
     averaged = torch.load(whole / "last.ckpt", weights_only=True)["state_dict"]
     features = new_features()
     prefix = "features."
@@ -336,7 +336,11 @@ def test_the_weights_load_and_the_card_tells_of_them(whole):
         {k.removeprefix(prefix): v for k, v in averaged.items() if k.startswith(prefix)}
     )
     for name, value in fold_batchnorm(features).items():
-        assert torch.equal(value.half().float(), state[name])
+        # Half a step of a grid of 127 steps up to the channel's largest weight; biases are exact.
+        rows, ours = value.view(len(value), -1), state[name].view(len(value), -1)
+        step = rows.abs().amax(1) / 127 * (value.ndim > 1)
+        error = (ours - rows).abs().amax(1)
+        assert bool((error <= 0.501 * step).all()), name
 
 
 def test_no_photo_is_read(whole):
@@ -354,12 +358,12 @@ def test_scenes_can_be_looked_at(cache, run_verb, tmp_path, capsys):
             assert picture.size == (340, 204)
 
 
-def test_weights_that_do_not_fit_half_precision_are_refused(tmp_path):
+def test_weights_that_are_not_finite_are_refused(tmp_path):
     from bookcls.pretraining.export import write_weights
 
     features = randomised()
-    nn.init.constant_(features[1].weight, 1e7)
-    with pytest.raises(BookclsError, match="do not fit fp16"):
+    nn.init.constant_(features[1].weight, torch.inf)
+    with pytest.raises(BookclsError, match="not finite"):
         write_weights(tmp_path / "w.safetensors", features, {})
     assert not list(tmp_path.iterdir())
 

@@ -14,9 +14,11 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from bookcls import evaluate, fitting, train
+from bookcls import evaluate, fitting, train, weights
 from bookcls.classifier import Classifier, load_classifier
+from bookcls.config import read_config, typed
 from bookcls.errors import BookclsError
+from bookcls.settings import TrainConfig
 from bookcls.vgg16 import num_parameters
 from conftest import TINY, draw
 
@@ -220,6 +222,29 @@ def test_training_with_given_weights_loads_every_tensor(
     for name, value in state.items():
         if name.startswith("features.") and int(name.split(".")[1]) < 17:
             assert torch.equal(learned[f"model.{name}"], value), f"{name} is frozen by default"
+
+
+def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
+    shared_photos, run_verb, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
+    run = tmp_path / "run"
+    tiny = (*TINY, "optim.epochs=1", "optim.probe_epochs=1", f"hydra.run.dir={run}")
+    assert run_verb(train.main, f"data.root={shared_photos}", "model.pretrained=true", *tiny) == 0
+    top, _, table = capsys.readouterr().out.partition("epoch 1")
+    for part in (top, table):
+        assert part.count("warning: ImageNet weights are neither cached nor to be had") == 1
+    metrics = json.loads((run / "metrics.json").read_text())
+    environment = json.loads((run / "environment.json").read_text())
+    assert metrics["weights_source"] == environment["weights"]["source"] == "rendered"
+    card = json.loads(weights.CARD.read_text(encoding="utf-8"))
+    assert environment["weights"]["sha256"] == card["sha256"]
+
+    # A stopped run goes on with the weights it began with, network or not.
+    config = typed(read_config(run / "config.yaml"), TrainConfig)
+    assert config.model.weights == "auto"
+    assert train.same_weights(run, config).model.weights == "rendered"
 
 
 def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path, monkeypatch):

@@ -1,4 +1,8 @@
+import json
 import pickle
+import socket
+import time
+from hashlib import sha256
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,6 +13,8 @@ from torchvision.models import resnet18, vgg16
 
 from bookcls import weights
 from bookcls.errors import BookclsError
+from bookcls.layers import NAMES
+from bookcls.state_dict import dequantised, quantised
 from bookcls.weights import load_features
 
 
@@ -86,9 +92,24 @@ def test_other_contents_and_missing_files(tmp_path):
         load_features(str(tmp_path / "absent.pth"))
 
 
-def test_no_network_says_what_was_tried_and_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+@pytest.fixture
+def no_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.3)
+    forget = weights.unanswered.cache_clear
+    forget()
+    yield tmp_path / "hub" / "checkpoints" / "vgg16-397923af.pth"
+    forget()
 
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/vgg16.pth"
+
+
+def test_imagenet_insists(monkeypatch, no_cache):
     def refuse(*args, **kwargs):
         raise URLError("no route to host")
 
@@ -98,9 +119,98 @@ def test_no_network_says_what_was_tried_and_what_to_do(monkeypatch, tmp_path):
     message = str(caught.value)
     assert "download.pytorch.org" in message
     assert "no route to host" in message
-    assert str(tmp_path / "checkpoints" / "vgg16-397923af.pth") in message
+    assert str(no_cache) in message
     assert "model.weights=PATH" in message
+    assert "model.weights=rendered" in message
     assert "\n" not in message
+
+
+def test_auto_takes_the_weights_that_ship_if_nobody_answers(monkeypatch, no_cache, silent):
+    ask = weights.unanswered
+    monkeypatch.setattr(weights, "unanswered", lambda url: ask(silent))
+    state, provenance = load_features("auto")
+    assert provenance.source == "rendered"
+    assert "neither cached nor to be had (" in provenance.warning
+    assert "timed out" in provenance.warning
+    same, asked_for = load_features("rendered")
+    assert asked_for.warning == ""
+    assert asked_for.sha256 == provenance.sha256
+    assert all(torch.equal(same[key], state[key]) for key in same)
+
+
+def test_a_server_is_asked_once_and_not_for_long(no_cache, silent):
+    started = time.monotonic()
+    first = weights.unanswered(silent)
+    assert time.monotonic() - started < 5
+    assert first
+    assert weights.unanswered(silent) is first
+
+
+def test_auto_takes_imagenet_where_its_server_answers(monkeypatch, no_cache, features):
+    def download(url, dst, *args, **kwargs):
+        Path(dst).parent.mkdir(parents=True, exist_ok=True)
+        torch.save({f"features.{k}": v for k, v in features.items()}, dst)
+
+    monkeypatch.setattr(weights, "unanswered", lambda url: "")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(weights, "_digest", lambda path: "397923af" + 56 * "0")
+    state, provenance = load_features("auto")
+    assert provenance.source == "imagenet"
+    assert torch.equal(state["0.weight"], features["0.weight"])
+    # Now they are cached, and no server matters.
+    monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
+    assert load_features("auto")[1].source == "imagenet"
+
+
+def test_another_file_in_imagenets_place_is_refused(no_cache, features):
+    no_cache.parent.mkdir(parents=True)
+    torch.save({f"features.{k}": v for k, v in features.items()}, no_cache)
+    with pytest.raises(BookclsError, match=r"damaged .its sha256 does not begin with 397923af"):
+        load_features("auto")
+    no_cache.write_bytes(b"PK half")
+    with pytest.raises(BookclsError, match="is damaged: delete it"):
+        load_features("imagenet")
+
+
+def test_the_weights_that_ship_are_those_of_the_card(monkeypatch, tmp_path):
+    card = json.loads(weights.CARD.read_text(encoding="utf-8"))
+    content = bytearray(weights.SHIPPED.read_bytes())
+    assert sha256(content).hexdigest() == card["sha256"]
+    assert len(content) == card["bytes"] < 30e6
+    assert card["natural_images"] == 0
+    content[-1] ^= 1
+    (tmp_path / "w.safetensors").write_bytes(content)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "w.safetensors")
+    with pytest.raises(BookclsError, match="is not the file that shipped"):
+        load_features("rendered")
+    (tmp_path / "w.safetensors").unlink()
+    with pytest.raises(BookclsError, match="Install bookcls again"):
+        load_features("rendered")
+
+
+def test_int8_keeps_each_channel_within_half_a_step(features):
+    state = {
+        **features,
+        "0.weight": features["0.weight"] * torch.logspace(-6, 3, 64).view(-1, 1, 1, 1),
+    }
+    state["2.weight"] = state["2.weight"].clone()
+    state["2.weight"][3] = 0
+    back = dequantised(quantised(state))
+    assert back.keys() == state.keys()
+    for name, value in state.items():
+        if value.ndim == 1:
+            assert torch.equal(back[name], value)
+            continue
+        step = value.flatten(1).abs().amax(1) / 127
+        error = (back[name] - value).flatten(1).abs().amax(1)
+        assert bool((error <= 0.501 * step).all())
+    assert not back["2.weight"][3].any()
+
+
+def test_weights_of_every_source_say_how_to_tune_them():
+    assert set(weights.TUNING) == {"scratch", "imagenet", "rendered", "file"}
+    for tuning in weights.TUNING.values():
+        assert tuning.freeze_to is None or tuning.freeze_to in NAMES
 
 
 def test_mean_and_std_are_torchvisions():

@@ -25,6 +25,8 @@ def say_what_comes(
     classifier: Classifier,
     num_drawn: int,
     stages: tuple[int, int],
+    *,
+    warning: str = "",
 ) -> None:
     """Prints in a few lines what will be trained on what.
 
@@ -35,6 +37,7 @@ def say_what_comes(
         classifier: The model.
         num_drawn: Images an epoch.
         stages: Epochs of the probe and of fine-tuning.
+        warning: What is to be said about the weights.
     """
     num_train, num_val = map(len, split)
     for path in unused_folders(folder.root):
@@ -46,7 +49,7 @@ def say_what_comes(
         f"photos   {folder.root}: {len(folder.class_names)} classes, {num_train} to train, "
         f"{num_val} to validate, test: {tests or 'none'}"
     )
-    model, frozen = classifier.model, config.model.freeze_to
+    model = classifier.model
     print(
         f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
         f"{num_parameters(model, trained=True) / 1e6:.1f} of {num_parameters(model) / 1e6:.1f} M "
@@ -54,12 +57,15 @@ def say_what_comes(
     )
     probe, tune = stages
     print(f"weights  {classifier.hparams['weights']}")
+    if warning:
+        print(f"warning: {warning}")
+        print("         (model.weights=rendered asks for these, model.weights=imagenet for those)")
     probed = f"{probe} epochs of the head alone, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     if not config.model.pretrained and model.first_trained:
         print(
-            f"warning: model.freeze_to={frozen} freezes layers that are random, since "
-            "model.pretrained=false."
+            f"warning: model.freeze_to={config.model.freeze_to} freezes layers that are random, "
+            "since model.pretrained=false."
         )
     if config.data.batch_size > num_drawn:
         print(
@@ -93,8 +99,17 @@ def unused_folders(root: Path) -> list[Path]:
     ]
 
 
-def show(metrics: Mapping[str, float], splits: Sequence[str], title: str) -> None:
-    """Prints one row per test split: counts, accuracy with its interval, floor and NLL."""
+def show(
+    metrics: Mapping[str, float], splits: Sequence[str], title: str, *, warning: str = ""
+) -> None:
+    """Prints one row per test split: counts, accuracy with its interval, floor and NLL.
+
+    Args:
+        metrics: Scores by key, ``test/<split>_<score>``.
+        splits: Names of the test splits, in the order of the rows.
+        title: Stands above the table.
+        warning: Stands under it.
+    """
     console = Console(highlight=False)
     if not splits:
         console.print(
@@ -127,6 +142,8 @@ def show(metrics: Mapping[str, float], splits: Sequence[str], title: str) -> Non
         "floor: accuracy of the best constant answer\n"
         "strict: only photos where one class leads, and only that class"
     )
+    if warning:
+        table.caption += f"\nwarning: {escape(warning)}"
     console.print(table)
 
 

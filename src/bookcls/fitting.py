@@ -23,11 +23,12 @@ from bookcls.console import python, quiet_lightning, say_what_comes, show
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
+from bookcls.precision import automatic
 from bookcls.sampler import OverSampler
 from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import TrainConfig
 from bookcls.testing import run_tests
-from bookcls.weights import SCRATCH, Provenance, load_features
+from bookcls.weights import SCRATCH, TUNING, Provenance, load_features
 
 
 def fit_and_test(
@@ -77,7 +78,9 @@ def fit_and_test(
     if trainer.is_global_zero:
         environment = describe(config, folder, split, trainer, provenance)
         runs.write_json(run / runs.ENVIRONMENT, environment)
-        say_what_comes(config, folder, split, classifier, num_drawn, stages)
+        say_what_comes(
+            config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
+        )
     with explained_failures(config, run):
         trainer.fit(
             classifier,
@@ -98,12 +101,13 @@ def fit_and_test(
         **result.metrics,
         **checkpoints.best,
         "weights": provenance.name,
+        "weights_source": provenance.source,
         "seconds": round(time.monotonic() - started, 1),
     }
     runs.write_json(run / runs.METRICS, metrics)
     (run / runs.LAST).unlink(missing_ok=True)
     title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
-    show(result.metrics, list(folder.tests), title)
+    show(result.metrics, list(folder.tests), title, warning=provenance.warning)
     print(f"run folder  {run}")
     print(f"test again  {python()} -m bookcls.evaluate ckpt={shlex.quote(str(run))}")
 
@@ -146,6 +150,7 @@ def describe(
     train, val = split
     return runs.environment() | {
         "device": str(trainer.strategy.root_device),
+        "precision": trainer.precision,
         "num_processes": trainer.world_size,
         "seed": config.seed,
         "weights": vars(provenance),
@@ -168,17 +173,18 @@ def build(
     if config.model.pretrained:
         state, provenance = load_features(config.model.weights)
     pl.seed_everything(config.seed, verbose=False)
-    optim = config.optim
+    optim, tuning = config.optim, TUNING[provenance.source]
+    freeze_to = config.model.freeze_to
     classifier = Classifier(
         class_names,
         image_size=config.data.image_size,
         fit=config.data.fit,
         head=config.model.head,
         dropout=config.model.dropout,
-        freeze_to=config.model.freeze_to,
+        freeze_to=tuning.freeze_to if freeze_to == "auto" else freeze_to,
         probe_epochs=probe_epochs,
         probe_lr=optim.probe_lr,
-        lr=optim.lr,
+        lr=optim.lr or tuning.lr,
         layer_decay=optim.layer_decay,
         warmup_steps=optim.warmup_images // config.data.batch_size,
         weight_decay=optim.weight_decay,
@@ -200,6 +206,9 @@ def make_trainer(
         BookclsError: If the machine has no such device.
     """
     optim, settings = config.optim, config.trainer
+    precision = settings.precision
+    if precision == "auto":
+        precision = automatic(settings.accelerator)
     terminal = sys.stdout.isatty()
     callbacks: list[Callback] = [LineProgress()]
     if terminal:
@@ -219,7 +228,7 @@ def make_trainer(
             devices=settings.devices,
             num_nodes=settings.num_nodes,
             strategy=strategy,
-            precision=settings.precision,  # type: ignore[arg-type]  # checked by TrainerConfig
+            precision=precision,  # type: ignore[arg-type]  # checked by TrainerConfig
             max_epochs=epochs,
             limit_train_batches=settings.limit_train_batches,
             limit_val_batches=settings.limit_val_batches,
@@ -236,18 +245,19 @@ def make_trainer(
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise BookclsError(
             f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}, "
-            f"trainer.precision={settings.precision} do not fit this machine: {error}"
+            f"trainer.precision={precision} do not fit this machine: {error}"
         ) from error
 
 
 def num_epochs(config: TrainConfig, num_drawn: int) -> tuple[int, int]:
     """Epochs of the probe and of fine-tuning, for ``num_drawn`` photos an epoch.
 
+    ``optim.images_seen`` counts both, so that it means the same work with and without a probe.
     Under ``trainer.max_epochs`` the probe gets at most half, so that either stage is tried.
     """
     probe, tune = config.optim.probe_epochs, config.optim.epochs
     if config.optim.images_seen is not None:
-        tune = max(1, round(config.optim.images_seen / num_drawn))
+        tune = max(1, round(config.optim.images_seen / num_drawn) - probe)
     most = config.trainer.max_epochs
     if most is not None and probe + tune > most:
         probe = min(probe, most // 2)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bookcls.errors import BookclsError, one_of
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def positive(name: str, value: float) -> None:
@@ -102,7 +103,7 @@ class OptimConfig:
     probe_lr: float
     epochs: int
     images_seen: int | None
-    lr: float
+    lr: float | None
     layer_decay: float
     warmup_images: int
     weight_decay: float
@@ -112,9 +113,9 @@ class OptimConfig:
     patience: int | None
 
     def __post_init__(self) -> None:
-        for name in ("probe_lr", "lr", "epochs", "layer_decay"):
+        for name in ("probe_lr", "epochs", "layer_decay"):
             positive(f"optim.{name}", getattr(self, name))
-        for name in ("images_seen", "clip_norm", "patience"):
+        for name in ("lr", "images_seen", "clip_norm", "patience"):
             if getattr(self, name) is not None:
                 positive(f"optim.{name}", getattr(self, name))
         for name in ("probe_epochs", "warmup_images", "weight_decay"):
@@ -139,7 +140,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
-        one_of("trainer.precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
+        one_of("trainer.precision", self.precision, PRECISIONS)
         one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
         if self.devices < -1 or self.devices == 0:
             raise BookclsError(f"trainer.devices={self.devices}: a number, or -1 for all.")

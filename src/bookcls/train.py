@@ -66,11 +66,12 @@ def train(config: TrainConfig, run: Path) -> None:
     resumed = config.resume is not None
     root = full_path("data.root", config.data.root)
     if resumed:
-        config = typed(read_config(run / CONFIG), TrainConfig)
+        config = same_weights(run, typed(read_config(run / CONFIG), TrainConfig))
     config = replace(config, data=replace(config.data, root=str(root)))
     if config.trainer.several and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("several devices and -m do not go together: start the runs one by one.")
-    first_trained(config.model.freeze_to)
+    if config.model.freeze_to != "auto":
+        first_trained(config.model.freeze_to)
     if not root.exists() and root == Path(project_path(BOOKS)):
         raise BookclsError(f"{root} is not there yet: get it by python -m bookcls.fetch.")
     data = config.data
@@ -87,6 +88,16 @@ def train(config: TrainConfig, run: Path) -> None:
 
     ckpt = run / LAST if resumed and (run / LAST).is_file() else None
     fit_and_test(config, run, folder, images, split=split, ckpt=ckpt, started=started)
+
+
+def same_weights(run: Path, config: TrainConfig) -> TrainConfig:
+    """Goes on with the weights that ``auto`` chose when the run began."""
+    if config.model.weights != "auto" or not (run / ENVIRONMENT).is_file():
+        return config
+    source = read_json(run / ENVIRONMENT)["weights"]["source"]
+    if source == "scratch":
+        return config
+    return replace(config, model=replace(config.model, weights=source))
 
 
 def same_photos(run: Path, folder: PhotoFolder) -> None:

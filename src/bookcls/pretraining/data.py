@@ -1,5 +1,6 @@
 """Scenes as Lightning wants them: a step's number decides its batch, in any process."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -174,7 +175,14 @@ def _loader(
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=keep and num_workers > 0,
+        worker_init_fn=_step_back,
     )
+
+
+def _step_back(worker: int) -> None:
+    """Leaves the cores to the convolutions: one thread of theirs held up holds up all."""
+    if hasattr(os, "nice"):
+        os.nice(19)
 
 
 def default_cache() -> Path:

@@ -1,4 +1,4 @@
-"""From trained weights to the file that ships: BatchNorm folded away, fp16, hashes and a card."""
+"""From trained weights to the file that ships: BatchNorm folded away, int8, hashes and a card."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ from torchvision.models import vgg16
 from bookcls.errors import BookclsError
 from bookcls.pretraining.settings import WEIGHTS
 from bookcls.runs import replacing, write_json
+from bookcls.state_dict import quantised
 
-FORMAT = "bookcls.vgg16-features.1"
+FORMAT = "bookcls.vgg16-features.2"
 GOOD_FOR = (
     "Starting VGG16 on few photos of books and other flat, printed things where ImageNet's weights "
     "cannot be had or their licence is unwelcome; fine-tune most layers."
@@ -71,7 +72,9 @@ def tensors_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str]) -> str:
-    """Writes the folded weights in fp16, whole or not at all.
+    """Writes the folded weights as int8 with a scale per output channel, whole or not at all.
+
+    ``load_file(path)`` gives them back: weight = int8 * scale; see :mod:`bookcls.state_dict`.
 
     Args:
         path: A ``.safetensors`` file.
@@ -82,14 +85,14 @@ def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str])
         The file's sha256.
 
     Raises:
-        BookclsError: If a value is not finite in fp16.
+        BookclsError: If a value is not finite.
     """
-    state = {name: value.half() for name, value in fold_batchnorm(features).items()}
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+    folded = fold_batchnorm(features)
+    if not all(bool(torch.isfinite(value).all()) for value in folded.values()):
         raise BookclsError(
-            "the folded weights do not fit fp16: a channel's variance is nearly zero or training "
-            "diverged. Train on, or with a lower lr."
+            "the folded weights are not finite: training diverged. Train again with a lower lr."
         )
+    state = quantised(folded)
     metadata = {"format": FORMAT, "tensors_sha256": tensors_hash(state), **about}
     content = _in_order(save(state, metadata))
     with replacing(path) as temporary:

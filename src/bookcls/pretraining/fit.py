@@ -20,6 +20,7 @@ from bookcls import runs
 from bookcls.config import full_path
 from bookcls.console import quiet_lightning
 from bookcls.errors import BookclsError
+from bookcls.precision import automatic
 from bookcls.pretraining.bank import Bank, open_bank
 from bookcls.pretraining.data import SceneData, default_cache
 from bookcls.pretraining.export import write_card, write_weights
@@ -110,11 +111,14 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
     callbacks: list[Callback] = [RichProgressBar()] if terminal else []
     if config.ema is not None:
         callbacks.append(WeightAveraging(multi_avg_fn=warming_average(config.ema)))
+    precision = config.precision
+    if precision == "auto":
+        precision = automatic(config.accelerator)
     torch.set_float32_matmul_precision("high")
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=1,
-        precision=config.precision,  # type: ignore[arg-type]  # a str checked by PretrainConfig
+        precision=precision,  # type: ignore[arg-type]  # a str checked by PretrainConfig
         max_epochs=config.num_rounds,
         check_val_every_n_epoch=config.val_every,
         gradient_clip_val=config.clip_norm,
@@ -154,7 +158,7 @@ def store(
     """Writes the weights and then their card."""
     about = {"scenes_seen": str(rounds.images), "seed": str(config.seed), "licence": "MIT"}
     digest = write_weights(run / WEIGHTS, module.features, about)
-    recipe, here = asdict(config), runs.environment()
+    recipe, here = asdict(config) | {"precision": trainer.precision}, runs.environment()
     for name in ("resume", "show", "cache", "max_minutes"):
         del recipe[name]
     write_card(

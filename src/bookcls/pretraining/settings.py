@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bookcls.errors import BookclsError, one_of
-from bookcls.settings import ACCELERATORS, between, positive
+from bookcls.settings import ACCELERATORS, PRECISIONS, between, positive
 
 WEIGHTS = "vgg16_rendered.safetensors"
 CARD = "vgg16_rendered.json"
@@ -72,7 +72,7 @@ class PretrainConfig:
             positive("clip_norm", self.clip_norm)
         if self.ema is not None:
             between("ema", self.ema, 0, 0.99999)
-        one_of("precision", self.precision, ("32-true", "bf16-mixed", "16-mixed"))
+        one_of("precision", self.precision, PRECISIONS)
         one_of("accelerator", self.accelerator, ACCELERATORS)
         if self.num_workers is not None:
             between("num_workers", self.num_workers, 0, 256)

@@ -158,13 +158,13 @@ def anywhere(rng: np.random.Generator, sizes: Sequence[Size], covers: Sequence[i
     """Any scene of one book or more: strewn, piled or standing, near or far, as a mix."""
     way = rng.random()
     if way < 0.45 or len(covers) == 1:
-        distance = float(rng.uniform(1.6, 2.6)) * (1 + 0.45 * (len(covers) - 1) ** 0.7)
+        distance = float(rng.uniform(1.15, 2.5)) * (1 + 0.45 * (len(covers) - 1) ** 0.7)
         layout = strewn(rng, sizes, covers, distance)
     elif way < 0.8:
-        distance, spread = float(rng.uniform(1.9, 3.6)), float(rng.uniform(0.3, 0.8))
+        distance, spread = float(rng.uniform(1.5, 3.4)), float(rng.uniform(0.3, 0.8))
         layout = pile(rng, sizes, covers, distance, spread)
     else:
-        layout = leaning(rng, sizes, covers, float(rng.uniform(1.8, 3.2)))
+        layout = leaning(rng, sizes, covers, float(rng.uniform(1.4, 3.0)))
     if not layout.props and rng.random() < 0.3:
         layout = replace(layout, props=(rooms.carpet(rng, layout.camera),))
     if rng.random() < 0.3:
