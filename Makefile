@@ -26,7 +26,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 .PHONY: train
-train: $(READY)  ## train on the sample with the best recipe for a laptop's ten minutes
+train: $(READY)  ## train on the sample with the best recipe for a laptop's few minutes
 	$(PY) -m bookcls.train experiment=laptop $(ARGS)
 
 .PHONY: test
@@ -60,6 +60,22 @@ books: $(READY)  ## fetch the real photos of the 2018 study into dataset/books
 .PHONY: pretrain
 pretrain: $(READY)  ## VGG16 weights from rendered scenes: hours on a CPU (ARGS=preset=gpu)
 	$(PY) -m bookcls.pretrain $(ARGS)
+
+.PHONY: ablation
+ablation: $(READY)  ## the study's table, 24 runs: some two hours of two cores; goes on after a stop
+	$(PY) -m bookcls.train sweep=ablation experiment=small $(ARGS)
+
+.PHONY: freeze
+freeze: $(READY)  ## where to freeze, 42 runs: some two to three hours of two cores
+	$(PY) -m bookcls.train sweep=freeze experiment=small aug=all $(ARGS)
+
+.PHONY: report
+report: $(READY)  ## compare runs: tables, plots and one page (ARGS=runs=DIR)
+	$(PY) -m bookcls.report $(or $(ARGS),runs=runs)
+
+.PHONY: cam
+cam: $(READY)  ## what the latest run looked at, shown and measured (ARGS=ckpt=RUN)
+	$(PY) -m bookcls.cam $(ARGS)
 
 .PHONY: lock
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows

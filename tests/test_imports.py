@@ -10,7 +10,7 @@ import pytest
 import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
-VERBS = {"train", "evaluate", "fetch", "pretrain"}
+VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam"}
 LEAVES = {
     "errors": set(),
     "layers": {"errors"},
@@ -21,6 +21,8 @@ LEAVES = {
     "dataset": {"errors", "images", "samples"},
     "photos": {"images", "samples"},
     "runs": {"errors", "samples"},
+    "cells": {"errors", "layers", "runs", "weights"},
+    "workers": {"cells"},
     "vgg16": {"layers"},
     "state_dict": {"errors", "layers"},
     "weights": {"errors", "state_dict"},
@@ -30,7 +32,7 @@ LEAVES = {
     "mixup": set(),
     "scores": {"samples"},
     "callbacks": {"runs"},
-    "console": {"classifier", "samples", "settings", "vgg16"},
+    "console": {"classifier", "runs", "samples", "settings", "vgg16"},
     "pretraining.settings": {"errors", "settings"},
     "pretraining.identities": {"synthetic"},
     "pretraining.bank": {"errors", "pretraining", "runs", "synthetic"},
@@ -45,16 +47,74 @@ LEAVES = {
     "pretraining.composer": {"pretraining"},
     "pretraining.export": {"errors", "pretraining", "runs", "state_dict"},
     "pretraining.sheet": {"errors", "pretraining", "runs"},
-    "command": {"config", "errors"},
+    "pretraining.probe": {
+        "config",
+        "dataset",
+        "layers",
+        "photos",
+        "transforms",
+        "vgg16",
+        "weights",
+    },
+    "command": {"cells", "config", "errors", "runs"},
     "books.manifest": {"errors"},
     "books.source": {"books", "errors"},
     "fetching": {"books", "errors", "images", "runs", "settings"},
     "schedule": set(),
+    "explaining.settings": {"errors", "layers", "settings"},
+    "explaining.chosen": {"config", "errors", "explaining", "images", "runs", "samples"},
+    "explaining.masks": {"errors", "samples"},
+    "explaining.external": {"errors", "samples"},
+    "explaining.maps": {"layers", "vgg16"},
+    "explaining.audit": {"explaining"},
+    "explaining.road": {"explaining", "vgg16"},
+    "explaining.numbers": {"explaining"},
+    "explaining.explained": {"explaining", "samples"},
+    "explaining.versus": {"explaining", "runs", "samples"},
+    "explaining.explainer": {
+        "classifier",
+        "errors",
+        "explaining",
+        "images",
+        "samples",
+        "transforms",
+    },
+    "explaining.records": {"explaining", "runs"},
+    "explaining.panels": {"explaining", "runs"},
+    "explaining.sheets": {"explaining"},
+    "explaining.failures": {"explaining", "samples"},
+    "explaining.words": {"explaining"},
+    "explaining.explain": {
+        "classifier",
+        "dataset",
+        "errors",
+        "explaining",
+        "images",
+        "runs",
+        "samples",
+    },
+    "reporting.settings": {"errors"},
+    "reporting.statistics": set(),
+    "reporting.files": {"errors"},
+    "reporting.found": {"errors", "layers", "reporting", "runs"},
+    "reporting.cells": {"layers", "reporting"},
+    "reporting.summary": {"reporting"},
+    "reporting.study": {"reporting"},
+    "reporting.confusion": {"reporting"},
+    "reporting.tables": {"reporting"},
+    "reporting.plots": {"layers", "reporting", "runs"},
+    "reporting.thumbnails": {"images"},
+    "reporting.page": {"reporting"},
+    "tuning.space": {"errors", "settings"},
+    "tuning.trials": {"tuning"},
+    "tuning.study": {"tuning"},
+    "tuning.results": {"reporting", "runs", "tuning"},
 }
-LIGHTNING = {"datamodule", "classifier", "callbacks", "testing", "fitting"} | {
+LIGHTNING = {"datamodule", "classifier", "callbacks", "testing", "recipe", "trackers", "fitting"}
+LIGHTNING |= {"tuning.crossval", "tuning.search"} | {
     f"pretraining.{name}" for name in ("data", "module", "rounds", "fit")
 }
-HYDRA = {"config", "command"} | VERBS
+HYDRA = {"config", "command", "sweep"} | VERBS
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "albumentations", "torchmetrics", "imblearn"}
 
 
@@ -93,7 +153,8 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    placed |= {"books.__init__", "pretraining.__init__"}
+    rooms = ("books", "pretraining", "explaining", "reporting", "tuning")
+    placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
 
@@ -126,6 +187,8 @@ def test_only_some_know_lightning_and_hydra():
     ("verb", "argument"),
     [(verb, "--help") for verb in sorted(VERBS)]
     + [("train", "data.root=/no/such/folder"), ("train", "aug=strong"), ("evaluate", "ckpt=no")]
+    + [("tune", "data.root=/no/such/folder"), ("tune", "space.optim.lr.low=1")]
+    + [("cam", "ckpt=no"), ("cam", "layer=conv5"), ("cam", "ckpt=null")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):

@@ -45,10 +45,10 @@ def trained(shared_photos, tmp_path_factory):
 
 def test_a_run_folder_holds_what_it_promises(trained):
     names = {p.name for p in trained.iterdir()}
-    assert names >= {".hydra", "best.ckpt", "config.yaml", "environment.json", "metrics.json",
+    assert names >= {"best.ckpt", "config.yaml", "environment.json", "metrics.json",
                      "predictions.csv", "logs"}  # fmt: skip
     assert "last.ckpt" not in names
-    assert not [n for n in names if n.startswith(".") and n != ".hydra"]
+    assert not [n for n in names if n.startswith(".")]
     metrics = metrics_of(trained)
     for split, n in (("easy", 6), ("difficult", 20)):
         assert metrics[f"test/{split}_n"] == n
@@ -300,16 +300,6 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         assert message in err, arguments
         assert "Traceback" not in err
         assert err.startswith("bookcls: error: ")
-
-
-def test_a_multirun_goes_on_after_a_failed_job(photos, run_verb, capsys, tmp_path):
-    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    arguments = ("-m", f"data.root={photos}", "data.val_fraction=5,0.2", sweep, *TINY)
-    assert run_verb(train.main, *arguments, "trainer=smoke") == 1
-    captured = capsys.readouterr()
-    assert captured.err.count("bookcls: error:") == 1
-    assert not (tmp_path / "sweep/0/metrics.json").exists()
-    assert (tmp_path / "sweep/1/metrics.json").is_file()
 
 
 def test_a_batch_larger_than_the_data_works_and_says_so(photos, run_verb, capsys):

@@ -5,6 +5,8 @@ import io
 import os
 import re
 import sys
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +20,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bookcls.config import conf_dir, register_resolvers, typed
+from bookcls import cells
+from bookcls.config import conf_dir, full_path, register_resolvers, typed
 from bookcls.errors import BookclsError
+from bookcls.runs import CONFIG, is_first_process
 
 T = TypeVar("T")
+LAUNCHERS = ("joblib", "submitit")
+"""Packages whose exceptions say that a process of a sweep is gone."""
 
 
 def verb(
@@ -48,20 +54,38 @@ def verb(
             stream.reconfigure(errors="backslashreplace")
     traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them.
-    failed: list[Exception] = []
+    began = time.time()
+    failed: list[str] = []
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> str | None:
+        register_resolvers()  # once more, since a launcher may have started another process
         hydra_config = HydraConfig.get()
-        if hydra_config.mode == RunMode.MULTIRUN:
+        output = Path(hydra_config.runtime.output_dir)
+        multirun, place = hydra_config.mode == RunMode.MULTIRUN, ""
+        if cells.current:
+            place = f"{cells.current}: "
+        elif multirun:
             overrides = " ".join(hydra_config.overrides.task)
             print(f"\njob {hydra_config.job.num}: {overrides}", flush=True)
         try:
-            body(typed(cfg, schema), Path(hydra_config.runtime.output_dir))
+            body(typed(cfg, schema), output)
         except (BookclsError, OmegaConfBaseException, OSError) as error:
             if traceback_wanted:
                 raise
-            failed.append(error)
-            complain(explained(error, name))
+            failed.append(explained(error, name))
+        except Exception as error:
+            if traceback_wanted or not multirun:
+                raise
+            path = output / f"traceback_{hydra_config.job.num}.txt"
+            path.write_text(traceback.format_exc(), encoding="utf-8")
+            said = str(error).strip().partition("\n")[0]
+            failed.append(f"{type(error).__name__}: {said} (see {path})")
+        else:
+            return None
+        finally:
+            remove_empty(output, began)
+        complain(place + failed[-1])
+        return failed[-1]
 
     try:
         register_resolvers()
@@ -70,12 +94,62 @@ def verb(
     except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
         if traceback_wanted:
             raise
-        failed.append(error)
-        complain(explained(error, name))
+        failed.append(explained(error, name))
+        complain(failed[-1])
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if traceback_wanted or type(error).__module__.partition(".")[0] not in LAUNCHERS:
+            raise
+        said = str(error).strip().partition("\n")[0]
+        failed.append(f"a process of the sweep died ({said}); the same command goes on with it.")
+        complain(failed[-1])
     if failed:
         sys.exit(1)
+
+
+def remove_empty(folder: Path, began: float) -> None:
+    """Removes a folder that Hydra has made since ``began`` and that nothing was written into."""
+    try:
+        ours = folder != Path.cwd() and folder.stat().st_mtime >= began
+        if ours and is_first_process():
+            folder.rmdir()
+            if re.fullmatch(r"\d{4}-\d\d-\d\d", folder.parent.name):
+                folder.parent.rmdir()
+    except OSError:
+        return  # it holds something
+
+
+def resumed(argv: list[str], *, beside: str, is_finished: Callable[[Path], bool]) -> list[str]:
+    """Makes ``resume=RUN`` write into RUN, and refuses it beside settings that would change it.
+
+    Args:
+        argv: The overrides.
+        beside: A setting that may be given all the same.
+        is_finished: Whether there is nothing left to do in a run folder.
+
+    Raises:
+        BookclsError: If there is no such unfinished run.
+    """
+    given = [arg for arg in argv if arg.startswith("resume=") and arg != "resume=null"]
+    # Lightning starts further processes with the overrides that are made below.
+    if not given or "hydra.output_subdir=null" in argv:
+        return argv
+    value = given[0].removeprefix("resume=").strip("'\"")
+    run = full_path("resume", value)
+    allowed = [arg for arg in argv if arg.startswith(f"{beside}=")]
+    others = [arg for arg in argv if arg not in given + allowed]
+    if others:
+        raise BookclsError(
+            f"resume={value} continues a run as it was set; leave out {' '.join(others)} (only "
+            f"{beside}=... may stand beside it), or start a new run."
+        )
+    if not (run / CONFIG).is_file():
+        raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
+    if is_finished(run):
+        raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
+    folder = quote(str(run))
+    return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *allowed]
 
 
 def complain(error: Exception | str) -> None:
@@ -130,7 +204,8 @@ def quote_overrides(argv: list[str]) -> list[str]:
         BookclsError: For a word that is neither a setting nor an option.
     """
     parser = OverridesParser.create()
-    multirun = bool({"-m", "--multirun"} & set(argv))
+    named_sweep = any(arg.startswith("sweep=") and arg != "sweep=null" for arg in argv)
+    multirun = named_sweep or bool({"-m", "--multirun"} & set(argv))
     quoted = []
     for before, arg in zip(["", *argv], argv, strict=False):
         if "=" not in arg and not arg.startswith(("-", "+", "~")) and not before.startswith("-"):

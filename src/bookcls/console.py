@@ -2,8 +2,6 @@
 
 import logging
 import math
-import shlex
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.classifier import Classifier
+from bookcls.runs import python as python
 from bookcls.samples import PhotoFolder, Sample, visible
 from bookcls.settings import TrainConfig
 from bookcls.vgg16 import num_parameters
@@ -76,15 +75,6 @@ def say_what_comes(
         print("note: no photo is held out; the last weights are kept.")
         if config.optim.patience is not None:
             print("warning: optim.patience needs held-out photos and has no effect.")
-
-
-def python() -> str:
-    """The interpreter that runs, as a person here would type it."""
-    try:
-        executable = Path(sys.executable).relative_to(Path.cwd())
-    except ValueError:
-        executable = Path(sys.executable)
-    return shlex.quote(str(executable))
 
 
 def unused_folders(root: Path) -> list[Path]:

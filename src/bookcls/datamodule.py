@@ -120,6 +120,12 @@ class PhotoDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
 
+    @property
+    def num_drawn(self) -> int:
+        """Images of an epoch, over all processes."""
+        labels = [s.label for s in self.train_samples]
+        return len(OverSampler(labels, seed=self.seed, oversample=self.oversample))
+
     def train_dataloader(self) -> DataLoader[Item]:
         """Augmented, balanced, mixed batches; the last one may be smaller."""
         trainer = self.trainer

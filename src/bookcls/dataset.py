@@ -13,7 +13,7 @@ NOTHING = hashlib.sha256(b"").hexdigest()
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 
 
-def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
+def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -> PhotoFolder:
     """Reads the structure of a dataset and hashes its files; decodes nothing.
 
     Args:
@@ -21,6 +21,7 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
             with a ``labels.csv`` (file, dominant, accepted; several accepted classes separated by
             ``;``) or with class subfolders.
         on_bad: ``skip`` leaves files that are no images out of training; ``error`` refuses.
+        with_tests: False opens nothing outside ``train/``.
 
     Returns:
         The dataset; its ``problems`` are raised when it is decoded, all at once.
@@ -62,7 +63,8 @@ def read_folder(root: Path, *, on_bad: str = "error") -> PhotoFolder:
         if not photos:
             problems.append(f"train/{class_dir.name}: an empty class; add photos or remove it")
         folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
-    folder.tests = read_tests(root, class_names, problems)
+    if with_tests:
+        folder.tests = read_tests(root, class_names, problems)
     problems += copies(folder)
     return folder
 

@@ -12,23 +12,20 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from bookcls import runs
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
-from bookcls.classifier import Classifier, load_classifier
+from bookcls.classifier import load_classifier
 from bookcls.console import python, quiet_lightning, say_what_comes, show
-from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
-from bookcls.precision import automatic
-from bookcls.sampler import OverSampler
+from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import TrainConfig
 from bookcls.testing import run_tests
-from bookcls.weights import SCRATCH, TUNING, Provenance, load_features
+from bookcls.trackers import make_loggers
+from bookcls.weights import SCRATCH, Provenance
 
 
 def fit_and_test(
@@ -40,6 +37,7 @@ def fit_and_test(
     split: tuple[list[Sample], list[Sample]],
     ckpt: Path | None,
     started: float,
+    origin: dict[str, Any],
 ) -> None:
     """Trains, tests the best checkpoint, prints the table and writes the run folder.
 
@@ -51,32 +49,32 @@ def fit_and_test(
         split: Its training part and its validation part.
         ckpt: A ``last.ckpt`` to go on from.
         started: ``time.monotonic()`` when the command began.
+        origin: What else environment.json says: the words that led to the run, its cell.
 
     Raises:
         BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
     """
     quiet_lightning()
+    loggers = make_loggers(config.logger, run)
     train, val = split
-    datamodule = PhotoDataModule(
-        folder.class_names,
-        images,
-        train=train,
-        val=val,
-        tests=folder.tests,
-        aug=config.aug,
-        oversample=config.data.oversample,
-        batch_size=config.data.batch_size,
-        num_workers=config.data.num_workers,
-        seed=config.seed,
-    )
-    labels = [s.label for s in train]
-    num_drawn = len(OverSampler(labels, seed=0, oversample=config.data.oversample))
+    datamodule = make_datamodule(config, folder, images, train=train, val=val)
+    num_drawn = datamodule.num_drawn
     stages = num_epochs(config, num_drawn)
     checkpoints = KeepCheckpoints(run, has_val=bool(val))
-    trainer = make_trainer(config, run, checkpoints, epochs=sum(stages))
+    terminal = sys.stdout.isatty()
+    callbacks: list[Callback] = [LineProgress(), *([EpochBar()] if terminal else []), checkpoints]
+    if config.optim.patience is not None and val:
+        callbacks.append(EarlyStopping("val/loss", patience=config.optim.patience))
+    trainer = make_trainer(
+        config,
+        epochs=sum(stages),
+        callbacks=callbacks,
+        loggers=loggers,
+        progress_bar=terminal,
+    )
     classifier, provenance = build(config, folder.class_names, probe_epochs=stages[0])
     if trainer.is_global_zero:
-        environment = describe(config, folder, split, trainer, provenance)
+        environment = describe(config, folder, split, trainer, provenance) | origin
         runs.write_json(run / runs.ENVIRONMENT, environment)
         say_what_comes(
             config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
@@ -163,103 +161,3 @@ def describe(
             "skipped": [[str(path), why] for path, why in folder.skipped],
         },
     }
-
-
-def build(
-    config: TrainConfig, class_names: list[str], *, probe_epochs: int
-) -> tuple[Classifier, Provenance]:
-    """The classifier with its first weights, and where they are from."""
-    state, provenance = None, SCRATCH
-    if config.model.pretrained:
-        state, provenance = load_features(config.model.weights)
-    pl.seed_everything(config.seed, verbose=False)
-    optim, tuning = config.optim, TUNING[provenance.source]
-    freeze_to = config.model.freeze_to
-    classifier = Classifier(
-        class_names,
-        image_size=config.data.image_size,
-        fit=config.data.fit,
-        head=config.model.head,
-        dropout=config.model.dropout,
-        freeze_to=tuning.freeze_to if freeze_to == "auto" else freeze_to,
-        probe_epochs=probe_epochs,
-        probe_lr=optim.probe_lr,
-        lr=optim.lr or tuning.lr,
-        layer_decay=optim.layer_decay,
-        warmup_steps=optim.warmup_images // config.data.batch_size,
-        weight_decay=optim.weight_decay,
-        label_smoothing=optim.label_smoothing,
-        seed=config.seed,
-        weights=provenance.name,
-    )
-    if state is not None:
-        classifier.model.features.load_state_dict(state)
-    return classifier, provenance
-
-
-def make_trainer(
-    config: TrainConfig, run: Path, checkpoints: KeepCheckpoints, *, epochs: int
-) -> pl.Trainer:
-    """Lightning's Trainer as conf/trainer and conf/optim ask for it.
-
-    Raises:
-        BookclsError: If the machine has no such device.
-    """
-    optim, settings = config.optim, config.trainer
-    precision = settings.precision
-    if precision == "auto":
-        precision = automatic(settings.accelerator)
-    terminal = sys.stdout.isatty()
-    callbacks: list[Callback] = [LineProgress()]
-    if terminal:
-        callbacks.append(EpochBar())
-    if optim.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=optim.ema))
-    if optim.patience is not None and checkpoints.has_val:
-        callbacks.append(EarlyStopping("val/loss", patience=optim.patience))
-    callbacks.append(checkpoints)
-    strategy = "auto"
-    if settings.strategy == "ddp" or settings.several:
-        # During the probe the features get no gradient, which plain ddp takes for a mistake.
-        strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
-    try:
-        return pl.Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.num_nodes,
-            strategy=strategy,
-            precision=precision,  # type: ignore[arg-type]  # checked by TrainerConfig
-            max_epochs=epochs,
-            limit_train_batches=settings.limit_train_batches,
-            limit_val_batches=settings.limit_val_batches,
-            gradient_clip_val=optim.clip_norm,
-            callbacks=callbacks,
-            logger=CSVLogger(run, name="logs"),
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
-            enable_progress_bar=terminal,
-            enable_model_summary=False,
-            # The sampler divides the draws; every process validates all held-out photos.
-            use_distributed_sampler=False,
-        )
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        raise BookclsError(
-            f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}, "
-            f"trainer.precision={precision} do not fit this machine: {error}"
-        ) from error
-
-
-def num_epochs(config: TrainConfig, num_drawn: int) -> tuple[int, int]:
-    """Epochs of the probe and of fine-tuning, for ``num_drawn`` photos an epoch.
-
-    ``optim.images_seen`` counts both, so that it means the same work with and without a probe.
-    Under ``trainer.max_epochs`` the probe gets at most half, so that either stage is tried.
-    """
-    probe, tune = config.optim.probe_epochs, config.optim.epochs
-    if config.optim.images_seen is not None:
-        tune = max(1, round(config.optim.images_seen / num_drawn) - probe)
-    most = config.trainer.max_epochs
-    if most is not None and probe + tune > most:
-        probe = min(probe, most // 2)
-        tune = most - probe
-    return probe, tune

@@ -8,11 +8,8 @@ from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import full_path, read_config, typed
-from bookcls.errors import BookclsError
 from bookcls.pretraining.settings import CARD, PretrainConfig
 from bookcls.runs import CONFIG, LAST, claim, read_json
-
-LIMIT = "max_minutes="
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -22,25 +19,12 @@ def prepare(argv: list[str]) -> list[str]:
         BookclsError: If there is no such run, or it stands beside settings that it would change.
     """
     argv = [f"pretrain/{arg}" if arg.startswith("preset=") else arg for arg in argv]
-    given = [arg for arg in argv if arg.startswith("resume=") and arg != "resume=null"]
-    if not given:
-        return argv
-    value = given[0].removeprefix("resume=").strip("'\"")
-    run = full_path("resume", value)
-    limits = [arg for arg in argv if arg.startswith(LIMIT)]
-    others = [arg for arg in argv if arg not in given and arg not in limits]
-    if others:
-        raise BookclsError(
-            f"resume={value} continues a run as it was set; leave out {' '.join(others)} (only "
-            f"{LIMIT}... may stand beside it), or start a new run."
-        )
-    if not (run / CONFIG).is_file():
-        raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
-    if (run / CARD).is_file() and read_json(run / CARD).get("finished"):
-        raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
-    folder = command.quote(str(run))
-    place = [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null"]
-    return [*place, *limits]
+    return command.resumed(argv, beside="max_minutes", is_finished=is_finished)
+
+
+def is_finished(run: Path) -> bool:
+    """True for a run that ended and is not only waiting to go on."""
+    return (run / CARD).is_file() and bool(read_json(run / CARD).get("finished"))
 
 
 def pretrain(config: PretrainConfig, run: Path) -> None:

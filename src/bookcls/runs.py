@@ -4,13 +4,16 @@ import csv
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from bookcls import __version__
 from bookcls.errors import BookclsError
@@ -22,6 +25,8 @@ CONFIG = "config.yaml"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.csv"
 ENVIRONMENT = "environment.json"
+LOCK = ".lock"
+"""While a process writes into the folder."""
 
 PACKAGES = (
     "torch",
@@ -85,6 +90,35 @@ def is_finished(run: Path) -> bool:
     return (run / METRICS).is_file()
 
 
+class BusyError(BookclsError):
+    """Another process writes into a run folder."""
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keeps other processes out of a run folder; the lock dies with the process.
+
+    Raises:
+        BusyError: If another process has it.
+    """
+    if not is_first_process():
+        yield
+        return
+    lock = FileLock(run / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BusyError(
+            f"{run}: another process is writing into it; wait for its end, or stop it."
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps an open file.
+            (run / LOCK).unlink()
+        lock.release()
+
+
 def claim(run: Path, config: str) -> None:
     """Writes config.yaml, and so takes a run folder that nobody else may write into.
 
@@ -107,6 +141,15 @@ def is_first_process() -> bool:
     """True but for the helpers of a run with several processes, which the launcher numbers."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+def python() -> str:
+    """The interpreter that runs, as a person here would type it."""
+    try:
+        executable = Path(sys.executable).relative_to(Path.cwd())
+    except ValueError:
+        executable = Path(sys.executable)
+    return shlex.quote(str(executable))
 
 
 def find_checkpoint(run_or_file: str) -> Path:

@@ -146,6 +146,23 @@ def split_train_val(
     return train, [s for s in samples if s.sha256 in held]
 
 
+def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
+    """Refuses folds of which some would hold no photo of a class.
+
+    Raises:
+        BookclsError: Naming each class with fewer different photos than folds.
+    """
+    distinct = Counter(label for label, _ in {(s.label, s.sha256) for s in samples})
+    few = [f"{class_names[k]} ({n})" for k, n in sorted(distinct.items()) if n < cv]
+    if few:
+        least = min(distinct.values())
+        advice = f"set data.cv={least} or less, or add photos" if least > 1 else "add photos"
+        raise BookclsError(
+            f"data.cv={cv} folds need {cv} different photos of each class, and there are fewer of "
+            f"{', '.join(few)}: {advice}."
+        )
+
+
 def floor_correct(samples: Sequence[Sample]) -> int:
     """How many photos the best constant answer gets right."""
     return max(Counter(a for s in samples for a in s.accepted).values(), default=0)

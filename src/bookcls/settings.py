@@ -3,7 +3,8 @@
 A wrong type, an unknown key or a value out of range is refused by name, before any heavy import.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from bookcls.errors import BookclsError, one_of
 
@@ -69,11 +70,6 @@ class ModelConfig:
     def __post_init__(self) -> None:
         one_of("model.head", self.head, ("gap256", "flatten256"))
         between("model.dropout", self.dropout, 0, 0.95)
-        if not self.pretrained and self.weights != "auto":
-            raise BookclsError(
-                f"model.weights={self.weights} is used only with weights: "
-                "add model.pretrained=true."
-            )
 
 
 @dataclass
@@ -156,6 +152,17 @@ class TrainerConfig:
 
 
 @dataclass
+class LoggerConfig:
+    """conf/logger: who records losses and accuracy besides csv."""
+
+    kind: str = "csv"
+    tracking_uri: str = "sqlite:///runs/mlflow.db"
+
+    def __post_init__(self) -> None:
+        one_of("logger.kind", self.kind, ("csv", "tensorboard", "mlflow"))
+
+
+@dataclass
 class TrainConfig:
     """conf/train.yaml as a whole."""
 
@@ -164,11 +171,68 @@ class TrainConfig:
     aug: AugConfig
     optim: OptimConfig
     trainer: TrainerConfig
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
     seed: int = 0
     resume: str | None = None
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
+
+
+@dataclass
+class TuneData(DataConfig):
+    """conf/data, and how its training photos are divided into folds."""
+
+    cv: int
+    repeats: int
+    views: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between("data.cv", self.cv, 2, 1000)
+        between("data.repeats", self.repeats, 1, 1000)
+        between("data.views", self.views, 0, 100)
+
+
+@dataclass
+class TuneConfig:
+    """conf/tune.yaml as a whole."""
+
+    data: TuneData
+    model: ModelConfig
+    aug: AugConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    space: dict[str, Any]
+    trials: int
+    minutes: float | None
+    seed: int = 0
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        between("seed", self.seed, 0, 2**32 - 1)
+        positive("trials", self.trials)
+        if self.minutes is not None:
+            positive("minutes", self.minutes)
+        if self.trainer.several:
+            raise BookclsError(
+                f"trainer.devices={self.trainer.devices}, trainer.num_nodes="
+                f"{self.trainer.num_nodes}: the folds train one after another on one device; set "
+                "both to 1."
+            )
+
+    @property
+    def start(self) -> TrainConfig:
+        """The first trial's settings: no photo of a fold's training part is held out again."""
+        data = {f.name: getattr(self.data, f.name) for f in fields(DataConfig)}
+        return TrainConfig(
+            data=DataConfig(**data | {"val_fraction": 0.0}),
+            model=self.model,
+            aug=self.aug,
+            optim=self.optim,
+            trainer=self.trainer,
+            seed=self.seed,
+        )
 
 
 @dataclass

@@ -1,20 +1,31 @@
 """``python -m bookcls.train``: from a folder of photos to a tested classifier."""
 
+import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bookcls import command
+from bookcls import cells, command, workers
 from bookcls.config import BOOKS, full_path, project_path, read_config, typed
 from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
 from bookcls.photos import decode_folder
-from bookcls.runs import CONFIG, ENVIRONMENT, LAST, claim, is_finished, read_json
+from bookcls.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    LAST,
+    LOCK,
+    BusyError,
+    claim,
+    held,
+    is_finished,
+    read_json,
+)
 from bookcls.samples import PhotoFolder, split_train_val
 from bookcls.settings import TrainConfig
 
@@ -25,57 +36,116 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If there is no such unfinished run.
     """
-    given = [arg for arg in argv if arg.startswith("resume=") and arg != "resume=null"]
-    # Lightning starts further processes with the overrides that are made below.
-    if not given or "hydra.output_subdir=null" in argv:
-        return argv
-    value = given[0].removeprefix("resume=").strip("'\"")
-    run = full_path("resume", value)
-    root = [arg for arg in argv if arg.startswith("data.root=")]
-    rest = [arg for arg in argv if arg not in given + root]
-    if rest:
-        raise BookclsError(
-            f"resume={value} continues a run as it was set, apart from data.root for photos that "
-            f"have moved; leave out {' '.join(rest)}, or start a new run."
-        )
-    if not (run / CONFIG).is_file():
-        raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
-    if is_finished(run):
-        raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
-    saved = str(OmegaConf.select(read_config(run / CONFIG), "data.root"))
-    folder = command.quote(str(run))
-    return [
-        f"resume={folder}",
-        *(root or [f"data.root={command.quote(saved)}"]),
-        f"hydra.run.dir={folder}",
-        "hydra.output_subdir=null",
-    ]
+    return command.resumed(argv, beside="data.root", is_finished=is_finished)
 
 
 def train(config: TrainConfig, run: Path) -> None:
-    """Checks the input, then trains and tests.
+    """Checks the input, then trains and tests: a single run, or a cell of a sweep.
 
     Args:
         config: The settings.
-        run: Folder for the results.
+        run: Folder for the results; for a cell that of the whole sweep.
 
     Raises:
         BookclsError: For anything that the user can put right.
     """
     started = time.monotonic()
+    words = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
-    root = full_path("data.root", config.data.root)
+    root = config.data.root
     if resumed:
         config = same_weights(run, typed(read_config(run / CONFIG), TrainConfig))
-    config = replace(config, data=replace(config.data, root=str(root)))
-    if config.trainer.several and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise BookclsError("several devices and -m do not go together: start the runs one by one.")
+        if not any(word.startswith("data.root=") for word in words):
+            root = config.data.root
+    folder_path = full_path("data.root", root)
+    config = replace(config, data=replace(config.data, root=str(folder_path)))
+    if not config.model.pretrained and config.model.weights != "auto":
+        if cells.current is None:
+            raise BookclsError(
+                f"model.weights={config.model.weights} is used only with weights: "
+                "add model.pretrained=true."
+            )
+        # A sweep over model.pretrained has cells from scratch beside those with these weights.
+        config = replace(config, model=replace(config.model, weights="auto"))
     if config.model.freeze_to != "auto":
         first_trained(config.model.freeze_to)
-    if not root.exists() and root == Path(project_path(BOOKS)):
-        raise BookclsError(f"{root} is not there yet: get it by python -m bookcls.fetch.")
+    if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
+        raise BookclsError(f"{folder_path} is not there yet: get it by python -m bookcls.fetch.")
+    folder = read_folder(folder_path, on_bad=config.data.on_bad)
+    if cells.current is not None:
+        train_cell(cells.current, config, folder, words, started)
+        return
+    origin: dict[str, Any] = {"overrides": words}
+    if resumed:
+        saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
+        origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
+    with held(run):
+        fit(config, run, folder, origin, started, resumed=resumed)
+
+
+def train_cell(
+    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
+) -> None:
+    """Trains a cell of a sweep: not again if it is finished, from its last checkpoint if it can.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    if config.trainer.several:
+        raise BookclsError(
+            f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
+            f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "
+            "side add hydra/launcher=joblib; for one run on several devices leave the sweep out."
+        )
+    weights = cells.weights_of(config.model.weights) if config.model.pretrained else "scratch"
+    cell.key = cells.cell_key(asdict(config), folder.fingerprint(), weights)
+    run = cell.run
+    if not is_finished(run):
+        run.mkdir(parents=True, exist_ok=True)
+        try:
+            with held(run):
+                if not is_finished(run):  # by another process, a moment ago
+                    run_cell(cell, config, folder, words, started)
+                    return
+        except BusyError:
+            cell.outcome = "elsewhere"
+            print(f"{cell}: another process is at it", flush=True)
+            return
+    cell.outcome = "done before"
+    print(f"{cell}: done before, {cells.accuracies(run)}", flush=True)
+
+
+def run_cell(
+    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
+) -> None:
+    """Trains a cell whose folder is held."""
+    print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
+    run = cell.run
+    resumed = (run / CONFIG).is_file() and (run / LAST).is_file()
+    for left in run.iterdir():
+        # What was stopped before its first checkpoint begins again; so does a half written file.
+        if left.name != LOCK and (not resumed or left.name.startswith(".")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    origin = {"overrides": words, "cell": cell.key}
+    try:
+        with workers.side_by_side(cell):
+            fit(config, run, folder, origin, started, resumed=resumed)
+    except (KeyboardInterrupt, SystemExit):
+        print("the sweep is stopped; the same command goes on with it", flush=True)
+        raise
+
+
+def fit(
+    config: TrainConfig,
+    run: Path,
+    folder: PhotoFolder,
+    origin: dict[str, Any],
+    started: float,
+    *,
+    resumed: bool = False,
+) -> None:
+    """Decodes the photos, takes the run folder, trains and tests."""
     data = config.data
-    folder = read_folder(root, on_bad=data.on_bad)
     folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad)
     split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
     if resumed:
@@ -87,7 +157,9 @@ def train(config: TrainConfig, run: Path) -> None:
     from bookcls.fitting import fit_and_test
 
     ckpt = run / LAST if resumed and (run / LAST).is_file() else None
-    fit_and_test(config, run, folder, images, split=split, ckpt=ckpt, started=started)
+    fit_and_test(
+        config, run, folder, images, split=split, ckpt=ckpt, started=started, origin=origin
+    )
 
 
 def same_weights(run: Path, config: TrainConfig) -> TrainConfig:

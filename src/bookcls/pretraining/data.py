@@ -182,7 +182,7 @@ def _loader(
 def _step_back(worker: int) -> None:
     """Leaves the cores to the convolutions: one thread of theirs held up holds up all."""
     if hasattr(os, "nice"):
-        os.nice(19)
+        os.nice(10)
 
 
 def default_cache() -> Path:

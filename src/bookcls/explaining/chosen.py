@@ -1,0 +1,150 @@
+"""Which checkpoints, which photos, and where the results go. No torch."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookcls import runs
+from bookcls.config import full_path, read_config
+from bookcls.errors import BookclsError
+from bookcls.explaining.settings import CamConfig
+from bookcls.images import SUFFIXES
+from bookcls.samples import Sample, visible
+
+LOOK_IN = "runs"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What will be explained.
+
+    Attributes:
+        ckpts: Checkpoint files.
+        root: Folder of the dataset, or None where only single photos are given.
+        batch_size: Photos a step.
+        images: Photos that were asked for by ``images=``, else None.
+        output: Folder of the results.
+    """
+
+    ckpts: list[Path]
+    root: Path | None
+    batch_size: int
+    images: list[Sample] | None
+    output: Path
+
+
+def latest_run(folder: Path) -> Path:
+    """The run below ``folder`` that finished last.
+
+    Raises:
+        BookclsError: If there is none.
+    """
+    finished = [path for path in folder.rglob(runs.METRICS) if (path.parent / runs.BEST).is_file()]
+    if not finished:
+        raise BookclsError(
+            f"{folder} holds no finished run: train one (python -m bookcls.train), or give "
+            "ckpt=RUN, a run folder or a .ckpt file."
+        )
+    return max(finished, key=lambda path: (path.stat().st_mtime, str(path))).parent
+
+
+def choose(config: CamConfig) -> Chosen:
+    """Finds everything that the settings name.
+
+    Raises:
+        BookclsError: For what is not there.
+    """
+    asked = config.ckpts or [str(latest_run(Path(LOOK_IN)))]
+    ckpts = [runs.find_checkpoint(name) for name in asked]
+    if len({ckpt.resolve() for ckpt in ckpts}) < len(ckpts):
+        raise BookclsError(f"ckpt=[{','.join(asked)}]: the same checkpoint twice.")
+    saved = ckpts[0].parent / runs.CONFIG
+    trained = read_config(saved) if saved.is_file() else {}
+    data = trained.get("data") or {}
+    images = None
+    if config.images is not None:
+        images = list_images(full_path("images", config.images))
+    root = find_root(config, ckpts[0], data.get("root"))
+    batch_size = config.data.batch_size or data.get("batch_size") or 16
+    folder = default_output(config, ckpts)
+    output = full_path("output", config.output) if config.output else folder
+    if output.exists() and not output.is_dir():
+        raise BookclsError(f"output={output} is a file: give a folder.")
+    return Chosen(ckpts, root, batch_size, images, output)
+
+
+def find_root(config: CamConfig, ckpt: Path, trained_on: str | None) -> Path | None:
+    """Folder of the dataset; None where there is none and none is needed."""
+    root = config.data.root or trained_on
+    if root is not None and full_path("data.root", root).is_dir():
+        return full_path("data.root", root)
+    if config.images is not None and config.data.root is None:
+        return None
+    if root is None:
+        raise BookclsError(
+            f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to explain with "
+            "data.root=DIR (a folder with test/ or test_<name>/) or images=PATH."
+        )
+    why = "does not exist" if config.data.root else "held the run's photos and is gone"
+    raise BookclsError(
+        f"data.root={root} {why}. Give data.root=DIR (a folder with test/ or test_<name>/), or "
+        "images=PATH for any photo or folder of photos."
+    )
+
+
+def default_output(config: CamConfig, ckpts: list[Path]) -> Path:
+    """RUN/cam for test photos, a folder in it for anything else, so that nothing mixes."""
+    folder = ckpts[0].parent / "cam"
+    if len(ckpts) > 1:
+        folder /= "compare"
+    if config.images is not None:
+        folder /= "images"
+    elif config.data.split == "train":
+        folder /= "train"
+    return folder
+
+
+def list_images(path: Path) -> list[Sample]:
+    """A photo, or every photo of a folder and of the folders in it; without labels.
+
+    Raises:
+        BookclsError: If there is none.
+    """
+    if path.is_file():
+        return [Sample(path, path.name, -1, (), "")]
+    if not path.is_dir():
+        raise BookclsError(f"images={path}: there is no such photo or folder.")
+    photos = list(_below(path))
+    if not photos:
+        raise BookclsError(f"images={path}: no photo in it (read are {' '.join(SUFFIXES)}).")
+    return [Sample(p, p.relative_to(path).as_posix(), -1, (), "") for p in photos]
+
+
+def _below(folder: Path) -> Iterable[Path]:
+    for entry in visible(folder):
+        if entry.is_dir():
+            yield from _below(entry)
+        elif entry.suffix.lower() in SUFFIXES:
+            yield entry
+
+
+def safe_names(names: Iterable[str]) -> dict[str, str]:
+    """Photo name -> file name without suffix that every system takes; no two are the same.
+
+    Example:
+        >>> safe_names(["a/b 1.jpg", "a_b_1.jpg", "本.png"])
+        {'a/b 1.jpg': 'a_b_1', 'a_b_1.jpg': 'a_b_1-2', '本.png': '本'}
+    """
+    taken: set[str] = set()
+    safe: dict[str, str] = {}
+    for name in names:
+        stem = re.sub(r"[^\w.-]+", "_", name.rpartition(".")[0] or name).strip("._") or "photo"
+        stem = stem[-100:]
+        unique, number = stem, 1
+        while unique.lower() in taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        taken.add(unique.lower())
+        safe[name] = unique
+    return safe

@@ -1,0 +1,239 @@
+"""One model and its answers, maps, numbers and audits, in batches, photo after photo."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bookcls.classifier import Classifier
+from bookcls.errors import BookclsError
+from bookcls.explaining import audit as audits
+from bookcls.explaining.audit import Audit
+from bookcls.explaining.explained import Explained, seed_of
+from bookcls.explaining.maps import Heat, heats
+from bookcls.explaining.masks import Mask, find_mask, fit_mask, load_mask
+from bookcls.explaining.numbers import Numbers, flag, measure, random_map
+from bookcls.explaining.road import road
+from bookcls.explaining.settings import TARGETS, CamConfig
+from bookcls.images import ImageError, fit_square, load_image
+from bookcls.samples import Sample
+from bookcls.transforms import Transform
+
+READABLE = 128
+"""A model trained on smaller photos gets its maps at this size: 8x8 cells, not 4x4 or 2x2."""
+HIDDEN = 5
+"""So many modules of the head lead to its hidden units."""
+SHOWN = 320
+"""Side of the square that figures show."""
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device that a setting means.
+
+    Raises:
+        BookclsError: If this machine has none.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}
+    for name in wanted.get(accelerator, (accelerator,)):
+        if there.get(name, name == "cpu"):
+            return torch.device(name)
+    raise BookclsError(
+        f"trainer.accelerator={accelerator}: this machine has none; leave it out or give cpu."
+    )
+
+
+class Explainer:
+    """A trained classifier that is asked what it looked at."""
+
+    def __init__(self, ckpt: Path, classifier: Classifier, config: CamConfig) -> None:
+        """Takes a classifier and moves it to the device of the settings.
+
+        Raises:
+            BookclsError: If the device, the class or the size does not fit.
+        """
+        self.ckpt = ckpt
+        self.config = config
+        self.class_names: list[str] = classifier.class_names
+        self.model = classifier.model.to(device_of(config.trainer.accelerator))
+        hparams = classifier.hparams
+        self.image_size: int = hparams["image_size"]
+        self.fit: str = hparams["fit"]
+        self.transform = Transform(tuple(hparams["mean"]), tuple(hparams["std"]))
+        bound = hparams["head"] == "flatten256"
+        self.size = config.size or (self.image_size if bound else max(self.image_size, READABLE))
+        if bound and self.size != self.image_size:
+            raise BookclsError(
+                f"size={self.size}: {ckpt} has the head flatten256, which takes "
+                f"{self.image_size} px alone. Leave size out, or blend in an earlier layer: "
+                "layer=[block4_conv3,block5_conv3]."
+            )
+        if config.target not in TARGETS and config.target not in self.class_names:
+            raise BookclsError(
+                f"target={config.target}: choose {', '.join(TARGETS)} or one of the classes "
+                f"{', '.join(self.class_names)}."
+            )
+
+    def explain(
+        self, split: str, samples: Sequence[Sample], root: Path | None, batch_size: int
+    ) -> Iterator[Explained]:
+        """Explains photos one batch after another; only one batch is in memory.
+
+        Args:
+            split: Folder of the split.
+            samples: Its photos.
+            root: Folder of the dataset, where the masks are, or None.
+            batch_size: Photos a step.
+
+        Yields:
+            One for each photo, in order.
+
+        Raises:
+            BookclsError: If a photo or a mask cannot be used.
+        """
+        for start in range(0, len(samples), batch_size):
+            yield from self._batch(split, samples[start : start + batch_size], root)
+
+    def _load(self, sample: Sample, size: int) -> npt.NDArray[np.uint8]:
+        try:
+            return fit_square(load_image(sample.path, size=size), size, self.fit)
+        except ImageError as error:
+            raise BookclsError(f"{sample.path}: {error}.") from error
+
+    def shown(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """A photo for figures, uint8 (SHOWN, SHOWN, 3)."""
+        return self._load(sample, SHOWN)
+
+    def images(self, samples: Sequence[Sample], size: int) -> Tensor:
+        """Normalised photos, float32 (N, 3, size, size), on the CPU."""
+        return torch.stack([self.transform(self._load(s, size)) for s in samples])
+
+    @torch.no_grad()
+    def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, C), and what they are made of: the head's hidden units (N, 256)."""
+        images = images.to(next(self.model.parameters()).device)
+        features = self.model.features(images.contiguous(memory_format=torch.channels_last))
+        hidden = self.model.head[:HIDDEN](features)
+        probs = self.model.head[HIDDEN:](hidden).float().softmax(dim=1)
+        return probs.cpu(), hidden.float().cpu()
+
+    def _batch(
+        self, split: str, samples: Sequence[Sample], root: Path | None
+    ) -> Iterator[Explained]:
+        images = self.images(samples, self.image_size)
+        probs, features = self.answers(images)
+        preds = probs.argmax(dim=1).tolist()
+        large = images if self.size == self.image_size else self.images(samples, self.size)
+        shown = [self._classes(s, p) for s, p in zip(samples, preds, strict=True)]
+        pairs = [(i, k) for i, ks in enumerate(shown) for k in dict.fromkeys([preds[i], *ks])]
+        found: list[dict[int, Heat]] = [{} for _ in samples]
+        for start in range(0, len(pairs), len(samples)):
+            part = pairs[start : start + len(samples)]
+            batch = large[[i for i, _ in part]].to(next(self.model.parameters()).device)
+            method, layers = self.config.method, self.config.layers
+            for (i, k), heat in zip(
+                part, heats(self.model, batch, [k for _, k in part], method, layers), strict=True
+            ):
+                found[i][k] = heat
+        masks = [self._mask(root, sample) for sample in samples]
+        small = [None if m is None else fit_mask(m, self.image_size, self.fit) for m in masks]
+        audit = self._audit(images, probs, [found[i][p] for i, p in enumerate(preds)], small)
+        for i, sample in enumerate(samples):
+            mask = masks[i]
+            numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
+            if mask is not None:
+                square = fit_mask(mask, self.size, self.fit)
+                for k, heat in found[i].items():
+                    numbers[k] = measure(heat, square == k + 1, seed_of(sample))
+            correct = preds[i] in sample.accepted if sample.accepted else None
+            word, reason = flag(
+                correct=correct,
+                prob=float(probs[i, preds[i]]),
+                unsure=self.config.unsure,
+                heat=found[i][preds[i]],
+                numbers=numbers[preds[i]],
+                audit=audit[i],
+            )
+            yield Explained(
+                split=split,
+                sample=sample,
+                probs=probs[i].numpy(),
+                features=features[i].numpy(),
+                correct=correct,
+                flag=word,
+                reason=reason,
+                heats=found[i],
+                numbers=numbers,
+                shown=shown[i],
+                audit=audit[i],
+                road=self._road(images[i], found[i][preds[i]], preds[i], mask is None, sample),
+                photo=self.shown(sample),
+            )
+
+    def _classes(self, sample: Sample, pred: int) -> list[int]:
+        """The classes to show; the answer where the photo has no such label."""
+        target = self.config.target
+        if target == "predicted":
+            return [pred]
+        if target == "dominant":
+            return [sample.label if sample.label >= 0 else pred]
+        if target == "accepted":
+            return list(sample.accepted)
+        return [self.class_names.index(target)]
+
+    def _mask(self, root: Path | None, sample: Sample) -> Image.Image | None:
+        path = find_mask(root, sample) if root else None
+        return load_mask(path, sample.path, len(self.class_names)) if path else None
+
+    def _audit(
+        self,
+        images: Tensor,
+        probs: Tensor,
+        maps: Sequence[Heat],
+        masks: Sequence[Mask | None],
+    ) -> list[Audit]:
+        """Asks again about every photo of a batch, each time about all of them at once."""
+        preds = [int(k) for k in probs.argmax(dim=1)]
+        rows = list(zip(images, preds, maps, masks, strict=True))
+        blurred = self._again(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
+        chance = self._again(
+            audits.blurred(x, random_map(heat, i)) for i, (x, _, heat, _) in enumerate(rows)
+        )
+        alone = self._again(audits.without_objects(x, mask) for x, _, _, mask in rows)
+        without = self._again(
+            audits.without_objects(x, None if mask is None else mask * (mask == k + 1))
+            for x, k, _, mask in rows
+        )
+        return [
+            audits.compare(
+                k,
+                blurred=None if heat.empty else blurred[i],
+                chance=None if heat.empty else chance[i],
+                alone=alone[i],
+                without=without[i],
+            )
+            for i, (_, k, heat, _) in enumerate(rows)
+        ]
+
+    def _again(self, images: Iterable[Tensor | None]) -> list[Tensor | None]:
+        """Probabilities (C,) of each image; None for None."""
+        given = list(images)
+        there = [x for x in given if x is not None]
+        answers: Iterator[Tensor] = iter(self.answers(torch.stack(there))[0] if there else ())
+        return [None if x is None else next(answers) for x in given]
+
+    def _road(
+        self, image: Tensor, heat: Heat, k: int, unmasked: bool, sample: Sample
+    ) -> tuple[float, float] | None:
+        wanted = unmasked if self.config.road is None else self.config.road
+        if not wanted or heat.empty:
+            return None
+        seed = seed_of(sample)
+        pair = [heat.map, random_map(heat, seed)]
+        twice = torch.stack([image, image]).to(next(self.model.parameters()).device)
+        mine, chance = road(self.model, twice, pair, [k, k], seed)
+        return mine, chance

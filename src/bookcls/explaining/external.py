@@ -1,0 +1,200 @@
+"""Answers of any other system to the same photos, joined by file name. No torch."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bookcls.errors import BookclsError
+from bookcls.samples import Sample
+
+COLUMNS = ("file", "label", "score")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What another system said to one photo; no label is no answer."""
+
+    file: str
+    label: str | None
+    score: float
+
+
+@dataclass
+class Joined:
+    """Another system's answers beside the photos.
+
+    Attributes:
+        answers: (split, photo name) -> its answer; None where it gave none.
+        unknown_files: Files that are none of the photos.
+        ambiguous: Files whose name fits several photos.
+        unknown_labels: Labels that are no class; they count as wrong answers.
+    """
+
+    answers: dict[tuple[str, str], Answer | None]
+    unknown_files: list[str] = field(default_factory=list)
+    ambiguous: list[str] = field(default_factory=list)
+    unknown_labels: list[str] = field(default_factory=list)
+
+
+def read_answers(path: Path) -> dict[str, Answer]:
+    """Reads answers; of several for one file the one with the highest score counts.
+
+    Args:
+        path: A csv with the columns file, label, score; or JSON lines as cloud AutoML writes
+            them: ``{"ID": ..., "annotations": [{"display_name": ..., "classification": {"score":
+            ...}}]}`` or ``{"instance": {"content": ...}, "prediction": {"displayNames": [...],
+            "confidences": [...]}}``.
+
+    Returns:
+        File as written there -> answer.
+
+    Raises:
+        BookclsError: If the file is missing, damaged or of another shape.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BookclsError(f"external={path} cannot be read ({error}).") from error
+    rows = _read_lines(path, text) if text.lstrip().startswith("{") else _read_csv(path, text)
+    if not rows:
+        raise BookclsError(f"external={path} holds no answers.")
+    best: dict[str, Answer] = {}
+    for row in rows:
+        known = best.get(row.file)
+        if known is None or known.label is None or (row.label and row.score > known.score):
+            best[row.file] = row
+    return best
+
+
+def _read_csv(path: Path, text: str) -> list[Answer]:
+    reader = csv.DictReader(text.splitlines(), strict=True)
+    columns = [c.strip().lower() for c in reader.fieldnames or []]
+    reader.fieldnames = columns
+    if not {"file", "label"} <= set(columns):
+        raise BookclsError(
+            f"external={path}: its columns are {','.join(columns) or 'none'}; needed are "
+            f"{','.join(COLUMNS)} (or JSON lines, see docs/explanations.md)."
+        )
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise BookclsError(f"external={path}: not a csv file ({error}).") from error
+    answers = []
+    for number, row in rows:
+        name, label = (row["file"] or "").strip(), (row["label"] or "").strip()
+        if not name:
+            raise BookclsError(f"external={path} line {number}: no file name.")
+        score = _score(path, number, (row.get("score") or "").strip())
+        answers.append(Answer(name, label or None, score))
+    return answers
+
+
+def _read_lines(path: Path, text: str) -> list[Answer]:
+    answers = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            name, pairs = _parse(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BookclsError(
+                f"external={path} line {number} is none of the two shapes of cloud AutoML "
+                f"predictions ({type(error).__name__}: {error}); see docs/explanations.md."
+            ) from error
+        rows = [Answer(name, str(label), _score(path, number, score)) for label, score in pairs]
+        answers += rows or [Answer(name, None, 0.0)]
+    return answers
+
+
+def _parse(row: dict[str, Any]) -> tuple[str, list[tuple[Any, Any]]]:
+    """File, and (label, score) pairs; no pair is no answer."""
+    if "instance" in row:
+        said = row.get("prediction") or {}
+        labels, scores = said.get("displayNames") or [], said.get("confidences") or []
+        return str(row["instance"]["content"]), list(zip(labels, scores, strict=True))
+    notes = row.get("annotations") or []
+    pairs = [(n["display_name"], n["classification"]["score"]) for n in notes]
+    return str(row["ID"]), pairs
+
+
+def _score(path: Path, number: int, value: str | float) -> float:
+    if value == "":
+        return 0.0
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise BookclsError(
+            f"external={path} line {number}: score {value} is no number from 0 to 1."
+        )
+    return score
+
+
+def join(
+    answers: dict[str, Answer],
+    photos: Sequence[tuple[str, Sample]],
+    class_names: Sequence[str],
+) -> Joined:
+    """Lays answers beside photos, by the longest end of the path that names one photo.
+
+    Args:
+        answers: File as written by the other system (a path, an address or a bare name).
+        photos: (split, photo) pairs; every one gets an answer or None.
+        class_names: The classes.
+    """
+    by_end: dict[str, list[tuple[str, str]]] = {}
+    for split, sample in photos:
+        folder = sample.path.parents[len(Path(sample.name).parts) - 1].name
+        whole = f"{folder}/{sample.name}"
+        parts = whole.split("/")
+        for n in range(len(parts)):
+            by_end.setdefault("/".join(parts[n:]), []).append((split, sample.name))
+    joined = Joined({(split, sample.name): None for split, sample in photos})
+    for file, answer in answers.items():
+        parts = file.replace("\\", "/").split("/")
+        ends = ["/".join(parts[n:]) for n in range(len(parts))]
+        hits: list[tuple[str, str]] = next((by_end[end] for end in ends if end in by_end), [])
+        if len(hits) != 1:
+            (joined.ambiguous if hits else joined.unknown_files).append(file)
+            continue
+        known = joined.answers[hits[0]]
+        if answer.label is None or (known and known.score >= answer.score):
+            continue
+        joined.answers[hits[0]] = answer
+        if answer.label not in class_names and answer.label not in joined.unknown_labels:
+            joined.unknown_labels.append(answer.label)
+    return joined
+
+
+def complaints(joined: Joined, path: Path) -> list[str]:
+    """What could not be joined, in words.
+
+    Raises:
+        BookclsError: If no photo got an answer.
+    """
+
+    def some(names: Sequence[str]) -> str:
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    lines = []
+    missing = [name for (_, name), answer in joined.answers.items() if answer is None]
+    if len(missing) == len(joined.answers):
+        raise BookclsError(
+            f"external={path}: none of its answers is for a photo here; its files are called "
+            f"{some(joined.unknown_files or joined.ambiguous) or 'nothing'}. They are joined by "
+            "the end of the path, such as test_easy/NAME.jpg or NAME.jpg."
+        )
+    if missing:
+        lines.append(f"no answer for {len(missing)} of {len(joined.answers)} photos: counted so")
+    if joined.unknown_files:
+        lines.append(f"not among the photos, left out: {some(joined.unknown_files)}")
+    if joined.ambiguous:
+        lines.append(f"fits several photos, left out: {some(joined.ambiguous)}")
+    if joined.unknown_labels:
+        lines.append(f"no class here, counted as wrong: {some(joined.unknown_labels)}")
+    return lines

@@ -1,0 +1,132 @@
+"""The gallery of wrong and least sure answers, each with the training photos that it is like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from bookcls.explaining.explained import Explained
+from bookcls.explaining.explainer import Explainer
+from bookcls.explaining.numbers import WRONG
+from bookcls.explaining.panels import plain, save, title
+from bookcls.samples import Sample
+
+MOST = 24
+PER_PAGE = 6
+NEAREST = 3
+BARS = 8
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training photos and their places in the model's eyes, float32 (N, 256)."""
+
+    samples: list[Sample]
+    features: npt.NDArray[np.float32]
+
+    def nearest(self, found: Explained) -> list[tuple[Sample, float]]:
+        """The training photos most like a photo, with their likeness; never itself.
+
+        Likeness is the cosine of the angle between two photos as seen from the mean training
+        photo: hidden units are never negative, so that from zero all photos look alike.
+        """
+        mean = self.features.mean(axis=0)
+        places, here = self.features - mean, found.features - mean
+        lengths = np.linalg.norm(places, axis=1) * np.linalg.norm(here)
+        likeness = places @ here / np.maximum(lengths, 1e-12)
+        order = [i for i in np.argsort(-likeness) if self.samples[i].path != found.sample.path]
+        return [(self.samples[i], float(likeness[i])) for i in order[:NEAREST]]
+
+
+def place(explainer: Explainer, samples: Sequence[Sample], batch_size: int) -> Training:
+    """Asks the model where training photos stand."""
+    rows = [
+        explainer.answers(
+            explainer.images(samples[start : start + batch_size], explainer.image_size)
+        )[1].numpy()
+        for start in range(0, len(samples), batch_size)
+    ]
+    return Training(list(samples), np.concatenate(rows))
+
+
+class Worst:
+    """Keeps the answers that a person should look at first: wrong and sure, then least sure."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self.kept: list[Explained] = []
+
+    def add(self, found: Explained) -> None:
+        """Adds an answer; only so many stay in memory."""
+        self.kept = sorted([*self.kept, found], key=_rank)[:MOST]
+
+
+def _rank(found: Explained) -> tuple[bool, float]:
+    prob = float(found.probs[found.pred])
+    wrong = found.flag == WRONG
+    return not wrong, -prob if wrong else prob
+
+
+def draw(
+    worst: Sequence[Explained], training: Training | None, explainer: Explainer, path: Path
+) -> list[Path]:
+    """Draws the gallery, the worst first.
+
+    Args:
+        worst: The answers.
+        training: Where the training photos stand, or None where they are not at hand.
+        explainer: The model that answered.
+        path: The PNG; further pages are called ``<stem>_2.png`` and so on.
+
+    Returns:
+        The pages.
+    """
+    pages = []
+    for start in range(0, len(worst), PER_PAGE):
+        part = worst[start : start + PER_PAGE]
+        number = start // PER_PAGE + 1
+        pages.append(path if number == 1 else path.with_name(f"{path.stem}_{number}.png"))
+        save(_page(part, training, explainer), pages[-1])
+    return pages
+
+
+def _page(part: Sequence[Explained], training: Training | None, explainer: Explainer) -> Figure:
+    names = explainer.class_names
+    columns = 2 + (NEAREST if training else 0)
+    figure = Figure(figsize=(2.1 * columns + 0.6, 2.15 * len(part) + 0.4), layout="constrained")
+    grid = figure.subplots(len(part), columns, squeeze=False)
+    for line, found in zip(grid, part, strict=True):
+        plain(line[0])
+        line[0].imshow(found.photo)
+        line[0].set_title(title(found, names), fontsize=9, fontweight="bold", loc="left")
+        accepted = ", ".join(names[k] for k in found.sample.accepted)
+        line[0].set_xlabel(
+            f"{found.split}/{found.sample.name}" + (f"\naccepted: {accepted}" if accepted else ""),
+            fontsize=6,
+        )
+        top = np.argsort(-found.probs)[:BARS][::-1]
+        colours = ["C2" if k in found.sample.accepted else "0.6" for k in top]
+        line[1].barh([names[k] for k in top], found.probs[top], color=colours)
+        line[1].set_xlim(0, 1)
+        line[1].tick_params(labelsize=6)
+        for y, k in enumerate(top):
+            line[1].text(min(found.probs[k] + 0.02, 0.8), y, f"{found.probs[k]:.2f}", fontsize=6,
+                         va="center")  # fmt: skip
+        near = training.nearest(found) if training else []
+        for axes in line[2:]:
+            axes.axis("off")
+        for axes, (sample, likeness) in zip(line[2:], near, strict=False):
+            axes.axis("on")
+            plain(axes)
+            axes.imshow(explainer.shown(sample))
+            axes.set_title(f"like {names[sample.label]} {likeness:.2f}", fontsize=7)
+            axes.set_xlabel(f"train/{sample.name}", fontsize=6)
+    figure.suptitle(
+        "wrong answers, the surest first, then the least sure; green: accepted"
+        + ("; right: the nearest training photos" if training else ""),
+        fontsize=8,
+    )
+    return figure

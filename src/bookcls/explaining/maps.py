@@ -1,0 +1,160 @@
+"""Class activation maps of VGG16 by pytorch-grad-cam, with the energy that it scales away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytorch_grad_cam as library
+import torch
+from pytorch_grad_cam.utils.model_targets import (
+    ClassifierOutputSoftmaxTarget,
+    ClassifierOutputTarget,
+)
+from torch import Tensor, nn
+
+from bookcls.layers import CONV_INDEX, POOL_INDEX
+from bookcls.vgg16 import VGG16
+
+Map = npt.NDArray[np.float32]
+NOTHING = 1e-6
+"""A map whose peak is below this, or below a hundredth of the strongest evidence against the class,
+is empty: scaled to full range it would show rounding errors."""
+AGAINST = 0.01
+
+LIBRARY: dict[str, type[Any]] = {
+    "gradcam": library.GradCAM,
+    "gradcam++": library.GradCAMPlusPlus,
+    "layercam": library.LayerCAM,
+    "hirescam": library.HiResCAM,
+    "xgradcam": library.XGradCAM,
+    "elementwise": library.GradCAMElementWise,
+    "eigencam": library.EigenCAM,
+    "eigengradcam": library.EigenGradCAM,
+    "scorecam": library.ScoreCAM,
+    "ablationcam": library.AblationCAM,
+}
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What spoke for a class in a photo.
+
+    Attributes:
+        map: float32 (size, size): the strongest evidence is 1; all 0 where there is none.
+        energy: Sum of the positive raw values over the deepest layer's grid.
+        grid: Rows and columns of that grid.
+        prob: Probability of the class at the map's size, which may differ from training's.
+        empty: Whether there was no evidence.
+    """
+
+    map: Map
+    energy: float
+    grid: tuple[int, int]
+    prob: float
+    empty: bool
+
+
+class _Raw:
+    """Returns each layer's signed map before the library cuts, scales and enlarges it."""
+
+    def compute_cam_per_layer(
+        self: Any,
+        input_tensor: Tensor,
+        targets: list[Any],
+        eigen_smooth: bool,
+    ) -> list[Map]:
+        store = self.activations_and_grads
+        activations = [a.numpy() for a in store.activations[: len(self.target_layers)]]
+        grads = [g.numpy() for g in store.gradients] or [np.zeros_like(a) for a in activations]
+        return [
+            np.asarray(self.get_cam_image(input_tensor, layer, targets, a, g, eigen_smooth))
+            for layer, a, g in zip(self.target_layers, activations, grads, strict=True)
+        ]
+
+    def aggregate_multi_layers(self, maps: list[Map]) -> list[Map]:
+        return maps
+
+
+def module_of(model: VGG16, layer: str) -> nn.Module:
+    """The module whose output counts as a layer's.
+
+    A convolution's is taken after its ReLU, as in Keras, where the two are one layer.
+    """
+    if layer in POOL_INDEX:
+        return model.features[POOL_INDEX[layer]]
+    return model.features[CONV_INDEX[layer] + 1]
+
+
+def raw_maps(
+    model: VGG16, images: Tensor, classes: Sequence[int], method: str, layers: Sequence[str]
+) -> tuple[list[Map], Tensor]:
+    """Signed maps before any scaling.
+
+    Args:
+        model: In evaluation mode; no parameter needs to be trainable, and none gets a gradient.
+        images: float32 (N, 3, H, W), normalised, on the model's device.
+        classes: For each image the class to explain.
+        method: One of :data:`bookcls.explaining.settings.METHODS`.
+        layers: Names of layers.
+
+    Returns:
+        For each layer, from the input up, float32 (N, h, w); and the logits, (N, C).
+    """
+    indices = {**CONV_INDEX, **POOL_INDEX}
+    modules = [module_of(model, name) for name in sorted(layers, key=indices.__getitem__)]
+    model.requires_grad_(False)
+    # The gradient has to reach the layers even where every parameter is frozen.
+    images = images.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    # Ablation-CAM divides by the score: a logit below zero would turn its map inside out.
+    target = ClassifierOutputSoftmaxTarget if method == "ablationcam" else ClassifierOutputTarget
+    cam = type("Raw", (_Raw, LIBRARY[method]), {})(model, modules)
+    try:
+        with torch.enable_grad():
+            maps: list[Map] = cam(images, [target(k) for k in classes])
+    finally:
+        cam.activations_and_grads.release()
+    if method in ("eigencam", "eigengradcam"):
+        # The sign of a principal component is arbitrary: the larger side is the object.
+        maps = [np.stack([m if m.max() >= -m.min() else -m for m in layer]) for layer in maps]
+    logits = cam.outputs.detach().float().cpu()
+    return [np.nan_to_num(layer).astype(np.float32) for layer in maps], logits
+
+
+def heats(
+    model: VGG16, images: Tensor, classes: Sequence[int], method: str, layers: Sequence[str]
+) -> list[Heat]:
+    """Maps at the images' size; several layers are scaled each to its peak and averaged.
+
+    Args: as :func:`raw_maps`.
+
+    Returns:
+        One for each image.
+    """
+    size = images.shape[-1]
+    raw, logits = raw_maps(model, images, classes, method, layers)
+    probs = logits.softmax(dim=1)
+    return [
+        blend([layer[i] for layer in raw], size, float(probs[i, k])) for i, k in enumerate(classes)
+    ]
+
+
+def blend(grids: Sequence[Map], size: int, prob: float) -> Heat:
+    """One map of the signed grids of several layers, the deepest last."""
+    deepest = grids[-1]
+    peak = float(deepest.max(initial=0.0))
+    energy = float(np.maximum(deepest, 0).sum())
+    grid = (deepest.shape[0], deepest.shape[1])
+    if peak < max(NOTHING, AGAINST * -float(deepest.min(initial=0.0))):
+        return Heat(np.zeros((size, size), np.float32), energy, grid, prob, empty=True)
+    total = np.mean([enlarged(np.maximum(g, 0), size) for g in grids], axis=0)
+    return Heat(np.asarray(total / total.max(), np.float32), energy, grid, prob, empty=False)
+
+
+def enlarged(grid: Map, size: int) -> Map:
+    """A grid of values of at least 0 as a map (size, size) with peak 1, or all 0."""
+    large = cv2.resize(np.ascontiguousarray(grid), (size, size), interpolation=cv2.INTER_LINEAR)
+    peak = float(large.max())
+    return np.asarray(large / peak if peak > 0 else large, np.float32)

@@ -1,0 +1,168 @@
+"""Figures of one photo: heat map, overlay, photo; or the overlays of several models."""
+
+import textwrap
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from bookcls.explaining.explained import Explained
+from bookcls.explaining.maps import Heat
+from bookcls.explaining.numbers import RIGHT, UNSURE, WRONG, WRONG_REASON
+from bookcls.runs import replacing
+
+Picture = npt.NDArray[np.uint8]
+COLOURS = "inferno"
+"""Perceptually even, and rising in lightness, so that it survives a grey print."""
+INKS = {RIGHT: "#1a6e3c", WRONG_REASON: "#b35900", WRONG: "#b3261e", UNSURE: "#5a5a8a", "": "black"}
+HALF = 0.5
+"""Where the outline runs, as a share of the peak."""
+
+
+def resized(heat: Heat, side: int) -> npt.NDArray[np.float32]:
+    """The map at a figure's size."""
+    large = cv2.resize(heat.map, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
+
+
+def overlay(photo: Picture, heat: Heat) -> Picture:
+    """The photo in grey, lit up and coloured by the map, with an outline at half its peak.
+
+    Args:
+        photo: uint8 (S, S, 3).
+        heat: Its map; an empty one leaves the photo grey and dark.
+
+    Returns:
+        uint8 (S, S, 3).
+    """
+    values = resized(heat, photo.shape[0])[..., None]
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    colours = mpl.colormaps[COLOURS](values[..., 0])[..., :3].astype(np.float32) * 255
+    weight = 0.6 * values
+    mixed = grey * (0.7 + 0.3 * values) * (1 - weight) + colours * weight
+    picture = np.ascontiguousarray(mixed.clip(0, 255).astype(np.uint8))
+    top = (values[..., 0] >= HALF).astype(np.uint8)
+    outline, _ = cv2.findContours(top, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(picture, outline, -1, (0, 0, 0), 4, cv2.LINE_AA)
+    cv2.drawContours(picture, outline, -1, (255, 255, 255), 2, cv2.LINE_AA)
+    return picture
+
+
+def title(found: Explained, class_names: Sequence[str]) -> str:
+    """The study's title and the probability: ``keras? yes 0.87``.
+
+    Example: without a label ``keras? 0.87``.
+    """
+    verdict = {True: " yes", False: " no", None: ""}[found.correct]
+    return f"{class_names[found.pred]}?{verdict} {found.probs[found.pred]:.2f}"
+
+
+def note(found: Explained, k: int, class_names: Sequence[str]) -> str:
+    """What a map scored, in a few words."""
+    heat, numbers = found.heats[k], found.numbers[k]
+    if heat.empty:
+        return f"no evidence for {class_names[k]}"
+    if numbers is None or numbers.inside is None:
+        return f"evidence for {class_names[k]}"
+    return (
+        f"{numbers.inside:.0%} of the evidence for {class_names[k]}\n"
+        f"is in it ({numbers.area:.0%} of the area)"
+    )
+
+
+def wrapped(text: str) -> str:
+    """Text in lines that fit over a panel."""
+    return "\n".join(textwrap.wrap(text, 36))
+
+
+def plain(axes: Axes) -> None:
+    """Leaves the frame alone."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def show_heat(axes: Axes, heat: Heat, side: int) -> None:
+    """The map in colours, or the words that there is none."""
+    plain(axes)
+    if heat.empty:
+        axes.set_facecolor("0.85")
+        axes.text(0.5, 0.5, "no evidence", ha="center", va="center", transform=axes.transAxes)
+        axes.set_aspect("equal")
+        return
+    axes.imshow(resized(heat, side), cmap=COLOURS, vmin=0, vmax=1)
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """What the colours mean."""
+    bar = figure.colorbar(
+        ScalarMappable(mpl.colors.Normalize(0, 1), COLOURS), ax=list(axes), fraction=0.03, pad=0.02
+    )
+    bar.set_ticks([0, HALF, 1])
+    bar.set_ticklabels(["none", "half (outline)", "strongest"])
+    bar.ax.tick_params(labelsize=7)
+
+
+def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
+    """The study's three panels, a row for each class shown.
+
+    Args:
+        found: The photo.
+        class_names: Sorted names.
+        made: How the maps were made, for the foot.
+    """
+    rows = len(found.shown)
+    figure = Figure(figsize=(8.4, 2.62 * rows + 0.6), layout="constrained")
+    grid = figure.subplots(rows, 3, squeeze=False)
+    side = found.photo.shape[0]
+    for line, k in zip(grid, found.shown, strict=True):
+        heat = found.heats[k]
+        show_heat(line[0], heat, side)
+        line[1].imshow(overlay(found.photo, heat))
+        line[2].imshow(found.photo)
+        for axes in line[1:]:
+            plain(axes)
+        line[1].set_title(note(found, k, class_names), fontsize=7)
+    grid[0][0].set_title(title(found, class_names), fontsize=11, loc="left", fontweight="bold")
+    accepted = ", ".join(class_names[k] for k in found.sample.accepted)
+    grid[0][2].set_title(wrapped(f"accepted: {accepted}") if accepted else "", fontsize=7)
+    legend(figure, grid.ravel().tolist())
+    words = ": ".join(part for part in (found.flag, found.reason) if part)
+    figure.supxlabel(f"{found.split}/{found.sample.name}   {words}\n{made}", fontsize=7)
+    return figure
+
+
+def draw_beside(
+    several: Sequence[Explained], names: Sequence[str], class_names: Sequence[str], made: str
+) -> Figure:
+    """One photo as several models saw it: the photo, then an overlay for each."""
+    figure = Figure(figsize=(2.7 * (len(several) + 1) + 0.6, 3.6), layout="constrained")
+    line = figure.subplots(1, len(several) + 1)
+    first = several[0]
+    line[0].imshow(first.photo)
+    accepted = ", ".join(class_names[k] for k in first.sample.accepted)
+    line[0].set_title(wrapped(f"accepted: {accepted}") if accepted else "photo", fontsize=7)
+    for axes, found, name in zip(line[1:], several, names, strict=True):
+        k = found.shown[0]
+        axes.imshow(overlay(found.photo, found.heats[k]))
+        axes.set_title(f"{name}\n{title(found, class_names)}", fontsize=8)
+        axes.set_xlabel(f"{note(found, k, class_names)}\n{found.flag}", fontsize=6)
+    for axes in line:
+        plain(axes)
+    legend(figure, line.tolist())
+    figure.supxlabel(f"{first.split}/{first.sample.name}\n{made}", fontsize=7)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a PNG whole or not at all."""
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # A name in a script that the font does not have is drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(temporary, dpi=110, format="png")

@@ -1,0 +1,141 @@
+"""cam.csv and cam.json: what is known of each photo, and what it adds up to."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bookcls import runs
+from bookcls.explaining.audit import SURE
+from bookcls.explaining.explained import Explained
+from bookcls.explaining.numbers import FLAGS, Numbers
+
+Record = dict[str, Any]
+SUSPECT = 2
+"""So many answers that outlive their objects, and half of a class's, make a shortcut suspected."""
+
+
+def record(found: Explained, class_names: Sequence[str]) -> Record:
+    """One photo's plain values; numbers and audit are those of the answer's map.
+
+    Keys: as the columns of cam.csv, explained in docs/explanations.md; ``maps`` has those of every
+    class that a map was made for.
+    """
+    sample, pred = found.sample, found.pred
+    heat, numbers, audit = found.heats[pred], found.numbers[pred], found.audit
+
+    def name(k: int | None) -> str | None:
+        return None if k is None or k < 0 else class_names[k]
+
+    return {
+        "split": found.split,
+        "file": sample.name,
+        "dominant": name(sample.label),
+        "accepted": ";".join(class_names[k] for k in sample.accepted),
+        "pred": class_names[pred],
+        "prob": round(float(found.probs[pred]), 6),
+        "correct": None if found.correct is None else int(found.correct),
+        "flag": found.flag,
+        "reason": found.reason,
+        "energy": float(f"{heat.energy:.6g}"),
+        "empty": int(heat.empty),
+        "map_prob": _short(heat.prob),
+        **{f.name: _short(getattr(numbers, f.name, None)) for f in fields(Numbers)},
+        "road": _short(found.road and found.road[0]),
+        "road_random": _short(found.road and found.road[1]),
+        "blurred_pred": name(audit.blurred_pred),
+        "blurred_prob": _short(audit.blurred_prob),
+        "blurred_random_prob": _short(audit.random_prob),
+        "background_pred": name(audit.background_pred),
+        "background_prob": _short(audit.background_prob),
+        "same_on_background": int(audit.same_on_background),
+        "without_pred": name(audit.without_pred),
+        "without_prob": _short(audit.without_prob),
+        "maps": {
+            class_names[k]: {
+                "energy": float(f"{h.energy:.6g}"),
+                "empty": h.empty,
+                "prob": _short(h.prob),
+                "grid": list(h.grid),
+                "numbers": n and asdict(n),
+            }
+            for (k, h), n in zip(found.heats.items(), found.numbers.values(), strict=True)
+        },
+    }
+
+
+def _short(value: float | None) -> float | int | None:
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    return round(float(value), 4)
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """What the photos of one split add up to; means are over the photos that have the number."""
+    flags = Counter(r["flag"] for r in records)
+    summary: dict[str, Any] = {
+        "n": len(records),
+        "flags": {word: flags[word] for word in FLAGS},
+        "empty": sum(r["empty"] for r in records),
+        "measured": sum(r["inside"] is not None for r in records),
+    }
+    for key in ("inside", "hit", "random_inside", "random_hit", "centre_inside", "centre_hit"):
+        summary[key] = _mean([r[key] for r in records if r["inside"] is not None])
+    for key in ("road", "road_random", "prob", "blurred_prob", "blurred_random_prob"):
+        summary[key] = _mean([r[key] for r in records if r["blurred_prob"] is not None])
+    return summary
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [v for v in values if v is not None]
+    return round(float(np.mean(numbers)), 4) if numbers else None
+
+
+def shortcuts(records: Sequence[Record]) -> list[str]:
+    """A sentence for each class whose answers outlive the objects that they name."""
+    asked = Counter(r["pred"] for r in records if r["area"] is not None)
+    same = Counter(r["pred"] for r in records if r["same_on_background"])
+    return [
+        f"shortcut? {same[name]} of {asked[name]} answers '{name}' stay the same, with at least "
+        f"{SURE:g}, when every object is taken out of the photo: the evidence is in the background"
+        for name in sorted(same)
+        if same[name] >= SUSPECT and 2 * same[name] >= asked[name]
+    ]
+
+
+def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -> None:
+    """Writes cam.csv and cam.json.
+
+    Args:
+        output: The folder.
+        records: Run -> its photos.
+        head: What was asked, for cam.json.
+    """
+    several = len(records) > 1
+    with (
+        runs.replacing(output / "cam.csv") as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]
+        writer.writerow(["run", *columns] if several else columns)
+        for run, rows in records.items():
+            for row in rows:
+                values = ["" if row[key] is None else row[key] for key in columns]
+                writer.writerow([run, *values] if several else values)
+    parts = []
+    for run, rows in records.items():
+        splits = dict.fromkeys(r["split"] for r in rows)
+        parts.append(
+            {
+                "run": run,
+                "summary": {s: summarise([r for r in rows if r["split"] == s]) for s in splits},
+                "shortcuts": shortcuts(rows),
+                "photos": list(rows),
+            }
+        )
+    runs.write_json(output / "cam.json", {**head, "runs": parts})

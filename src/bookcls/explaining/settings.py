@@ -1,0 +1,88 @@
+"""conf/cam.yaml as typed values. No torch, so that errors come early."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bookcls.errors import BookclsError, one_of
+from bookcls.layers import CONV_INDEX, POOL_INDEX
+from bookcls.settings import EvaluateData, EvaluateTrainer, between
+
+METHODS = (
+    "gradcam",
+    "gradcam++",
+    "layercam",
+    "hirescam",
+    "xgradcam",
+    "elementwise",
+    "eigencam",
+    "eigengradcam",
+    "scorecam",
+    "ablationcam",
+)
+SLOW = ("scorecam", "ablationcam")
+"""One forward pass per channel: 512 of them for a photo and a class."""
+LAYERS = tuple(sorted({**CONV_INDEX, **POOL_INDEX}, key=lambda n: {**CONV_INDEX, **POOL_INDEX}[n]))
+TARGETS = ("predicted", "dominant", "accepted")
+
+
+@dataclass
+class CamData(EvaluateData):
+    """The photos to explain; None is what the run was trained with."""
+
+    split: str = "test"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("data.split", self.split, ("test", "train"))
+
+
+@dataclass
+class CamConfig:
+    """conf/cam.yaml as a whole."""
+
+    ckpt: Any = None
+    images: str | None = None
+    data: CamData = field(default_factory=CamData)
+    method: str = "gradcam"
+    layer: Any = "block5_conv3"
+    target: str = "predicted"
+    size: int | None = None
+    unsure: float = 0.5
+    road: bool | None = None
+    external: str | None = None
+    output: str | None = None
+    trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
+
+    def __post_init__(self) -> None:
+        one_of("method", self.method, METHODS)
+        if not self.layers:
+            raise BookclsError(f"layer={self.layer}: give a name or a list of names.")
+        for name in self.layers:
+            one_of("layer", name, LAYERS)
+        if self.size is not None and not 32 <= self.size <= 2048:
+            raise BookclsError(
+                f"size={self.size}: must be 32 to 2048 pixels, or null for the size that the map "
+                "needs to be readable."
+            )
+        between("unsure", self.unsure, 0, 1)
+        if self.images is not None and self.target in ("dominant", "accepted"):
+            raise BookclsError(
+                f"target={self.target} needs labels, and images={self.images} has none: use "
+                "target=predicted or a class name."
+            )
+        if self.images is not None and self.external is not None:
+            raise BookclsError(
+                "external=FILE is judged by labels, and images=... has none: leave one out."
+            )
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers whose maps are blended."""
+        return [self.layer] if isinstance(self.layer, str) else [str(v) for v in self.layer or []]
+
+    @property
+    def ckpts(self) -> list[str]:
+        """The runs or files that were asked for; empty for the latest run."""
+        if self.ckpt is None:
+            return []
+        return [self.ckpt] if isinstance(self.ckpt, str) else [str(v) for v in self.ckpt]

@@ -1,0 +1,120 @@
+"""Our answers against another system's on the same photos: captions, figure, paired test."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from bookcls import runs
+from bookcls.explaining.explainer import Explainer
+from bookcls.explaining.external import Answer
+from bookcls.explaining.sheets import Sheet, joined
+from bookcls.samples import Sample
+
+DIFFER = "#b35900"
+YES = ("no", "yes")
+
+
+def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
+    """Exact McNemar test: do two systems differ on the same photos? (McNemar 1947).
+
+    Args:
+        ours: Whether the first system was right, photo by photo.
+        other: The same of the second.
+
+    Returns:
+        ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.
+
+    Example:
+        >>> mcnemar([True] * 6 + [False], [False] * 6 + [False])
+        {'only_ours': 6, 'only_other': 0, 'p': 0.03125}
+    """
+    pairs = list(zip(ours, other, strict=True))
+    first, second = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+    p = float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
+    return {"only_ours": first, "only_other": second, "p": p}
+
+
+def lay(
+    records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], Answer | None]
+) -> list[dict[str, Any]]:
+    """Ours and the other's answer to each photo, as plain values."""
+    rows = []
+    for record in records:
+        answer = answers[record["split"], record["file"]]
+        accepted = record["accepted"].split(";")
+        rows.append(
+            {
+                "split": record["split"],
+                "file": record["file"],
+                "accepted": record["accepted"],
+                "ours": record["pred"],
+                "ours_score": record["prob"],
+                "ours_correct": record["correct"],
+                "other": answer.label if answer else "",
+                "other_score": answer.score if answer else 0.0,
+                "other_correct": int(answer is not None and answer.label in accepted),
+                "other_answered": int(answer is not None),
+            }
+        )
+    return rows
+
+
+def caption(row: dict[str, Any]) -> str:
+    """The study's two lines: ``ours: nlp (0.65) yes`` and ``other: keras (0.71) yes``."""
+    ours = f"ours: {row['ours']} ({row['ours_score']:.2f}) {YES[row['ours_correct']]}"
+    if not row["other_answered"]:
+        return f"{ours}\nother: no answer"
+    other = f"other: {row['other']} ({row['other_score']:.2f}) {YES[row['other_correct']]}"
+    return f"{ours}\n{other}"
+
+
+def draw(
+    rows: Sequence[dict[str, Any]],
+    photos: dict[tuple[str, str], Sample],
+    explainer: Explainer,
+    output: Path,
+) -> None:
+    """The study's captioned figure: every photo with both answers."""
+    sheet = Sheet(output / "external.png", "ours and the other system's answers")
+    for row in rows:
+        photo = explainer.shown(photos[row["split"], row["file"]])
+        both = row["ours_correct"] == row["other_correct"]
+        sheet.add(joined([photo]), caption(row), "black" if both else DIFFER)
+    sheet.flush()
+
+
+def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> list[str]:
+    """Writes external.csv and external.json, and says what the paired test says."""
+    path = output / "external.csv"
+    with (
+        runs.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    parts, lines = {}, []
+    for split in dict.fromkeys(row["split"] for row in rows):
+        mine = [row for row in rows if row["split"] == split]
+        for name, part in (
+            ("all", mine),
+            ("answered", [row for row in mine if row["other_answered"]]),
+        ):
+            ours = [bool(row["ours_correct"]) for row in part]
+            other = [bool(row["other_correct"]) for row in part]
+            test = mcnemar(ours, other)
+            parts[f"{split}/{name}"] = {
+                "n": len(part), "ours": sum(ours), "other": sum(other), **test
+            }  # fmt: skip
+            what = "" if name == "all" else " of those that it answered"
+            if name == "all" or len(part) < len(mine):
+                lines.append(
+                    f"{split}{what}: ours {sum(ours)}/{len(part)}, other {sum(other)}/{len(part)}; "
+                    f"one alone right {test['only_ours']} : {test['only_other']}, "
+                    f"McNemar p = {test['p']:.2g}"
+                )
+    runs.write_json(output / "external.json", {"notes": doubts, "splits": parts})
+    return lines

@@ -1,0 +1,80 @@
+"""What a person reads at the end: a table for each split, and warnings."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bookcls.explaining.numbers import FLAGS
+from bookcls.explaining.records import Record, shortcuts, summarise
+from bookcls.explaining.versus import mcnemar
+
+
+def say(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:
+    """Prints flags and numbers by run and split, shortcuts, and paired tests between runs.
+
+    Args:
+        found: Run -> its photos.
+        made: Run -> how its maps were made.
+    """
+    console = Console(highlight=False)
+    table = Table(
+        title=escape("; ".join(dict.fromkeys(made.values()))),
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("")
+    columns = [["photos", *FLAGS, "no evidence", "energy inside", "pointing", "ROAD"]]
+    for run, rows in found.items():
+        for split in dict.fromkeys(r["split"] for r in rows):
+            table.add_column(
+                escape(f"{run}\n{split}" if len(found) > 1 else split), justify="right"
+            )
+            summary = summarise([r for r in rows if r["split"] == split])
+            flags = [str(summary["flags"][word]) for word in FLAGS]
+            counts = [str(summary["n"]), *flags, str(summary["empty"])]
+            columns.append([*counts, *_numbers(summary)])
+    for cells in zip(*columns, strict=True):
+        table.add_row(*cells)
+    table.caption = (
+        "energy inside: share of the evidence in the object named (random map, centre blob)\n"
+        "pointing: how often its peak is there (random map, centre blob)\n"
+        "ROAD: how much more losing the map's top hurts than losing its bottom (random map)"
+    )
+    console.print(table)
+    for run, rows in found.items():
+        for line in shortcuts(rows):
+            print(f"warning: {run + ': ' if len(found) > 1 else ''}{line}")
+    for line in _paired(found):
+        print(line)
+
+
+def _numbers(summary: Record) -> list[str]:
+    def three(key: str) -> str:
+        if summary[key] is None:
+            return "-"
+        floors = f"{summary[f'random_{key}']:.2f}, {summary[f'centre_{key}']:.2f}"
+        return f"{summary[key]:.2f} ({floors})"
+
+    road = "-"
+    if summary["road"] is not None:
+        road = f"{summary['road']:.2f} ({summary['road_random']:.2f})"
+    return [three("inside"), three("hit"), road]
+
+
+def _paired(found: Mapping[str, Sequence[Record]]) -> list[str]:
+    """Exact McNemar tests of the first run against each other one."""
+    (first, mine), *others = found.items()
+    lines = []
+    for name, rows in others:
+        for split in dict.fromkeys(r["split"] for r in rows if r["correct"] is not None):
+            pair = [(a, b) for a, b in zip(mine, rows, strict=True) if a["split"] == split]
+            test = mcnemar(
+                [bool(a["correct"]) for a, _ in pair], [bool(b["correct"]) for _, b in pair]
+            )
+            lines.append(
+                f"{split}: right only by {first} {test['only_ours']}, only by {name} "
+                f"{test['only_other']}, McNemar p = {test['p']:.2g}"
+            )
+    return lines

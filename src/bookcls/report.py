@@ -1,0 +1,51 @@
+"""``python -m bookcls.report``: what a folder of runs says, as tables, plots and one page."""
+
+from pathlib import Path
+
+from bookcls import command
+from bookcls.config import full_path
+from bookcls.errors import BookclsError
+from bookcls.reporting.found import find_runs
+from bookcls.reporting.settings import ReportConfig
+from bookcls.runs import write_text
+
+
+def report(config: ReportConfig, _: Path) -> None:
+    """Writes results.csv, results.md, plots and report.html, and prints the tables.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    root = full_path("runs", config.runs)
+    output = full_path("output", config.output) if config.output else root / "report"
+    if output.exists() and not output.is_dir():
+        raise BookclsError(f"output={output} is a file: give a folder.")
+    found = find_runs(root)
+
+    # Only now, when there is something to report: these imports take a second.
+    from rich.console import Console
+
+    from bookcls.reporting import page, plots, tables
+    from bookcls.reporting.cells import make_cells
+    from bookcls.reporting.summary import summarise
+
+    cells = make_cells(found.runs)
+    table = summarise(cells)
+    console = Console(highlight=False)
+    tables.show(table, console)
+    for line in [*tables.notes(table), *tables.accounts(found, cells)]:
+        console.print(line, markup=False)
+    write_text(output / "results.csv", tables.to_csv(table))
+    write_text(output / "results.md", tables.to_markdown(found, cells, table))
+    drawn = plots.draw_all(cells, table, output)
+    write_text(output / "report.html", page.render(found, cells, table, drawn))
+    print(f"report  {output / 'report.html'}")
+
+
+def main() -> None:
+    """Runs the verb with the command line of this process."""
+    command.verb("report", ReportConfig, report)
+
+
+if __name__ == "__main__":
+    main()

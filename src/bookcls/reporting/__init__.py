@@ -1,0 +1,1 @@
+"""From a folder of runs to tables, plots and one page: what numbers say, and what they do not."""

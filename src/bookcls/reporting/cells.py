@@ -1,0 +1,174 @@
+"""Runs that differ only in their seed form a cell; what else differs between cells is its label."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bookcls.layers import NAMES
+from bookcls.reporting.files import Answer
+from bookcls.reporting.found import Run
+
+Photo = tuple[str, str, str, tuple[str, ...]]
+"""Split, file, dominant class, accepted classes: photos with other answers are other photos."""
+
+SOURCES = ("scratch", "rendered", "imagenet", "file")
+AUGS = ("none", "mixup", "usual", "all")
+FOLDED = ("model.pretrained", "model.weights", "model.freeze_to")
+"""Settings that the labels show as weights and freeze_to."""
+
+
+@dataclass
+class Cell:
+    """Runs of the same settings, code, weights and data, one for each seed.
+
+    Attributes:
+        facets: Name -> value of everything that may stand in its label.
+        runs: By seed.
+        superseded: Names of older runs of a seed that has a newer one.
+        label: What differs among the cells.
+        marks: What keeps it from being compared like the others.
+    """
+
+    facets: dict[str, str]
+    runs: list[Run]
+    superseded: list[str] = field(default_factory=list)
+    label: str = ""
+    marks: list[str] = field(default_factory=list)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of its runs."""
+        return [run.seed for run in self.runs]
+
+    def photos(self, split: str) -> list[Photo]:
+        """The test photos of a split, sorted."""
+        return sorted(photo_of(a) for a in self.runs[0].answers if a.split == split)
+
+    def values(self, split: str, value: Callable[[Answer], float]) -> npt.NDArray[np.float64]:
+        """A value of each answer: float64 (seeds, photos), in the order of ``photos``."""
+        rows = [
+            [value(a) for a in sorted(run.answers, key=photo_of) if a.split == split]
+            for run in self.runs
+        ]
+        return np.array(rows, dtype=np.float64)
+
+
+def photo_of(answer: Answer) -> Photo:
+    """What identifies the photo of an answer."""
+    return answer.split, answer.file, answer.dominant, answer.accepted
+
+
+def make_cells(runs: Sequence[Run]) -> list[Cell]:
+    """Groups runs into cells, labels and marks them, in the order of their labels."""
+    groups: dict[Hashable, list[Run]] = {}
+    for run in runs:
+        photos = tuple(sorted(photo_of(a) for a in run.answers))
+        settings = repr(sorted(run.settings.items()))
+        groups.setdefault((settings, run.code, run.weights, run.data, photos), []).append(run)
+    cells = []
+    for group in groups.values():
+        newest: dict[int, Run] = {}
+        for run in sorted(group, key=lambda run: (run.finished, run.name)):
+            newest[run.seed] = run
+        kept = [newest[seed] for seed in sorted(newest)]
+        older = sorted(run.name for run in group if run not in kept)
+        cells.append(Cell(facets_of(kept), kept, older))
+    add_labels(cells)
+    add_marks(cells)
+    return cells
+
+
+def facets_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Everything that may tell a cell from others, the most telling first."""
+    settings = runs[0].settings
+    experiments = {w for run in runs for w in run.overrides if w.startswith("experiment=")}
+    first = {
+        "experiment": experiments.pop().partition("=")[2] if len(experiments) == 1 else "",
+        "weights": runs[0].source if runs[0].source != "file" else runs[0].weights.split(" ")[0],
+        "aug": aug_name(settings),
+        "freeze_to": str(settings["model.freeze_to"]),
+    }
+    rest = {k: "null" if v is None else str(v) for k, v in settings.items() if k not in FOLDED}
+    return first | rest
+
+
+def aug_name(settings: dict[str, Any]) -> str:
+    """The study's name for a set of augmentations, by what is on."""
+    on = {k.removeprefix("aug.") for k, v in settings.items() if k.startswith("aug.") and v}
+    usual = bool(on - {"mixup_alpha"})
+    return AUGS[2 * usual + ("mixup_alpha" in on)]
+
+
+def add_labels(cells: list[Cell]) -> None:
+    """Labels cells by what differs among them, and sorts them by it.
+
+    A setting that follows from those before it (the length of the probe from the weights) is left
+    out, unless a command line has set it.
+    """
+    asked = {w.lstrip("+").partition("=")[0] for c in cells for r in c.runs for w in r.overrides}
+    asked |= {"weights"} if asked & set(FOLDED[:2]) else set()
+    asked |= {"freeze_to"} if FOLDED[2] in asked else set()
+    asked.discard("experiment")  # It stands for settings that are shown where they differ.
+    keys: list[str] = []
+    for key in dict.fromkeys(key for cell in cells for key in cell.facets):
+        values = [cell.facets.get(key, "") for cell in cells]
+        before = [tuple(cell.facets.get(k, "") for k in keys) for cell in cells]
+        refines = len(set(zip(before, values, strict=True))) > len(set(before))
+        folded = key.startswith("aug.") and "aug" in keys and not refines
+        if len(set(values)) > 1 and (refines or key in asked) and not folded:
+            keys.append(key)
+    for cell in cells:
+        words = [f"{key}={cell.facets[key]}" for key in keys if cell.facets.get(key)]
+        cell.label = " ".join(words) or "all runs"
+    cells.sort(key=lambda cell: [rank(key, cell.facets.get(key, "")) for key in keys])
+
+
+def rank(key: str, value: str) -> tuple[float, str]:
+    """Where a value stands among those of its setting."""
+    orders: dict[str, Sequence[str]] = {"weights": SOURCES, "aug": AUGS, "freeze_to": NAMES}
+    if value in orders.get(key, ()):
+        return orders[key].index(value), ""
+    try:
+        return float(value), ""
+    except ValueError:
+        return float("inf"), value
+
+
+def add_marks(cells: list[Cell]) -> None:
+    """Marks cells with fewer seeds, other code, weights or data than most."""
+    most = max(len(cell.runs) for cell in cells)
+    code = commonest(run.code for cell in cells for run in cell.runs)
+    data = commonest(run.data for cell in cells for run in cell.runs)
+    for cell in cells:
+        run = cell.runs[0]
+        weights = commonest(r.weights for c in cells for r in c.runs if r.source == run.source)
+        if len(cell.runs) < most:
+            cell.marks.append(f"{count(len(cell.runs), 'seed')} of {most}")
+        if run.code != code:
+            cell.marks.append(f"other code: {short(run.code)}")
+        if run.weights != weights:
+            cell.marks.append(f"other weights: {short(run.weights)}")
+        if run.data != data:
+            cell.marks.append(f"other data: {run.data[:7]}")
+
+
+def commonest(values: Iterable[str]) -> str:
+    """The value that most have; the first one of several."""
+    return Counter(values).most_common(1)[0][0]
+
+
+def short(words: str) -> str:
+    """Hashes cut to seven digits."""
+    return " ".join(
+        f"{word[:7]}{'+changes' if word.endswith('+changes') else ''}" if len(word) > 30 else word
+        for word in words.split()
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 seed, 3 seeds."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

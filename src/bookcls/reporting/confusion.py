@@ -1,0 +1,39 @@
+"""Which class was taken for which, with photos that have several fair answers."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bookcls.reporting.cells import Cell
+
+
+class Confusion(NamedTuple):
+    """Answers of all seeds of a cell on a split.
+
+    Attributes:
+        rows: What is in the photo: the dominant class, or all accepted ones where none leads.
+        columns: The class answered.
+        answers: int64 (rows, columns), how many answers.
+        right: int64 (rows, columns), how many of them are accepted ones.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    answers: npt.NDArray[Any]
+    right: npt.NDArray[Any]
+
+
+def confusion(cell: Cell, split: str) -> Confusion:
+    """Counts a cell's answers on a split."""
+    answers = [a for run in cell.runs for a in run.answers if a.split == split]
+    columns = sorted({name for a in answers for name in a.probs})
+    led = {a.dominant for a in answers if a.dominant}
+    shared = sorted({a.accepted for a in answers if not a.dominant}, key=lambda s: (len(s), s))
+    rows = [*sorted(led), *(" / ".join(names) for names in shared)]
+    counts = np.zeros((2, len(rows), len(columns)), dtype=np.int64)
+    for a in answers:
+        at = rows.index(a.dominant or " / ".join(a.accepted)), columns.index(a.pred)
+        counts[0][at] += 1
+        counts[1][at] += a.correct
+    return Confusion(rows, columns, counts[0], counts[1])

@@ -1,0 +1,119 @@
+"""Reads the single files of a run folder; a damaged one is named in one sentence."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bookcls.errors import BookclsError
+
+PROB = "prob_"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run said to one test photo.
+
+    Attributes:
+        split: Name of the test split ("easy").
+        file: Path below the split's folder.
+        dominant: The class that leads, or "".
+        accepted: Every class that is a fair answer.
+        pred: The class answered.
+        probs: Class -> probability.
+    """
+
+    split: str
+    file: str
+    dominant: str
+    accepted: tuple[str, ...]
+    pred: str
+    probs: dict[str, float]
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is one of the accepted classes."""
+        return self.pred in self.accepted
+
+    @property
+    def p_accepted(self) -> float:
+        """Summed probability of the accepted classes, in [0, 1]."""
+        return min(1.0, sum(self.probs.get(name, 0.0) for name in self.accepted))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A yaml file of names and values.
+
+    Raises:
+        BookclsError: If it is damaged.
+    """
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise damaged(path, " ".join(str(error).split())[:100]) from error
+    if not isinstance(value, dict):
+        raise damaged(path, "it holds no settings")
+    return value
+
+
+def damaged(path: Path, why: object) -> BookclsError:
+    """The one sentence about a file that cannot be read."""
+    return BookclsError(
+        f"{path} is damaged ({why}): train this run again, or move its folder away from the others."
+    )
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The rows of predictions.csv.
+
+    Raises:
+        BookclsError: If it is damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            answers = [
+                Answer(
+                    row["split"].removeprefix("test_"),
+                    row["file"],
+                    row["dominant"],
+                    tuple(row["accepted"].split(";")),
+                    row["pred"],
+                    {k.removeprefix(PROB): float(v) for k, v in row.items() if k.startswith(PROB)},
+                )
+                for row in csv.DictReader(file, strict=True)
+            ]
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise damaged(path, error) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, "a row is cut off or not a number") from error
+    if not answers:
+        raise damaged(path, "it has no rows")
+    return answers
+
+
+def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
+    """Mean training loss and validation loss of each epoch; a resumed run has several logs.
+
+    Raises:
+        BookclsError: If a log is damaged.
+    """
+    logs = sorted(folder.glob("logs/version_*/metrics.csv"), key=lambda p: (len(str(p)), p))
+    train: dict[int, list[float]] = {}
+    val: dict[int, float] = {}
+    for path in logs:
+        fresh: dict[int, list[float]] = {}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    epoch = int(row["epoch"])
+                    if row.get("train/loss"):
+                        fresh.setdefault(epoch, []).append(float(row["train/loss"]))
+                    if row.get("val/loss"):
+                        val[epoch] = float(row["val/loss"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise damaged(path, "a row is cut off or not a number") from error
+        train |= fresh
+    means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}
+    return [(e, means.get(e), val.get(e)) for e in sorted(means.keys() | val.keys())]

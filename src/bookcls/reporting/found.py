@@ -1,0 +1,186 @@
+"""Reads what runs have written. Nothing is left out in silence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bookcls.errors import BookclsError
+from bookcls.layers import CONV_INDEX, first_trained
+from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
+from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished, read_json
+
+NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "trainer.accelerator")
+"""Settings that do not make another cell; of a device the precision counts."""
+
+
+@dataclass
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: Where it is.
+        name: Its path below the folder that is reported on.
+        settings: Dotted name -> value, of all that decides a result but the seed.
+        seed: Its seed.
+        code: Version and commit.
+        source: Where the weights are from: scratch, imagenet, rendered, file.
+        weights: Name and hash of the weights.
+        data: Fingerprint of the dataset.
+        environment: environment.json.
+        metrics: metrics.json.
+        overrides: The words of its command line, as far as they are known.
+        answers: Its answers, in the order of the file.
+        finished: When it ended, in seconds since 1970.
+        curve: (epoch, train loss or None, validation loss or None).
+    """
+
+    folder: Path
+    name: str
+    settings: dict[str, Any]
+    seed: int
+    code: str
+    source: str
+    weights: str
+    data: str
+    environment: dict[str, Any]
+    metrics: dict[str, Any]
+    overrides: list[str]
+    answers: list[Answer]
+    finished: float
+    curve: list[tuple[int, float | None, float | None]] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """Everything below a folder.
+
+    Attributes:
+        root: The folder.
+        runs: Finished runs with test photos.
+        unfinished: Names of runs without metrics.json.
+        untested: Names of finished runs that had no test photos.
+    """
+
+    root: Path
+    runs: list[Run]
+    unfinished: list[str]
+    untested: list[str]
+
+
+def find_runs(root: Path) -> Found:
+    """Reads every run below a folder, or the folder itself if it is a run.
+
+    Raises:
+        BookclsError: If there is no run, or a finished one is damaged.
+    """
+    if not root.is_dir():
+        raise BookclsError(f"runs={root}: there is no such folder; training writes into runs/.")
+    found = Found(root, [], [], [])
+    for folder in run_folders(root):
+        name = folder.relative_to(root).as_posix()
+        name = folder.name if name == "." else name
+        if not is_finished(folder):
+            found.unfinished.append(name)
+        elif not (folder / PREDICTIONS).is_file():
+            found.untested.append(name)
+        else:
+            found.runs.append(read_run(folder, name))
+    if not found.runs:
+        waiting = len(found.unfinished) + len(found.untested)
+        has = f"{waiting} runs, none finished and tested" if waiting else "no run"
+        raise BookclsError(
+            f"runs={root} holds {has}: give a folder where python -m bookcls.train has finished, "
+            "on a dataset with test photos."
+        )
+    return found
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """Folders of training runs; pretraining and tuning have a config.yaml of another kind."""
+    for path in sorted(root.rglob(CONFIG)):
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
+        names = set(read_yaml(path))
+        if {"data", "model", "aug", "optim", "seed"} <= names and "space" not in names:
+            yield path.parent
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """A finished run.
+
+    Raises:
+        BookclsError: If a file of it is damaged, or its files do not agree.
+    """
+    config = read_yaml(folder / CONFIG)
+    environment = read_json(folder / ENVIRONMENT)
+    metrics = read_json(folder / METRICS)
+    try:
+        settings = {
+            key: value
+            for key, value in flat(config).items()
+            if key not in NOT_DECIDING and not key.startswith("logger.")
+        }
+        provenance = environment.get("weights", {})
+        pretrained = settings.get("model.pretrained", False)
+        known = metrics.get("weights_source") or provenance.get("source") or "unknown"
+        settings["model.freeze_to"] = freeze_name(settings.get("model.freeze_to"), environment)
+        if settings.get("trainer.precision") == "auto":
+            settings["trainer.precision"] = environment.get("precision", "auto")
+        commit = environment.get("git_commit")
+        run = Run(
+            folder,
+            name,
+            settings,
+            int(config["seed"]),
+            f"{environment['bookcls']}{f' {commit}' if commit else ''}",
+            str(known) if pretrained else "scratch",
+            f"{provenance.get('name', '')} {provenance.get('sha256') or ''}".strip(),
+            environment["dataset"]["fingerprint"],
+            environment,
+            metrics,
+            environment["overrides"] if "overrides" in environment else hydra_words(folder),
+            read_answers(folder / PREDICTIONS),
+            (folder / METRICS).stat().st_mtime,
+            read_curve(folder),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(folder, f"{type(error).__name__}: {error}") from error
+    for split in dict.fromkeys(a.split for a in run.answers):
+        told = metrics.get(f"test/{split}_n"), metrics.get(f"test/{split}_correct")
+        mine = [a for a in run.answers if a.split == split]
+        if told != (len(mine), sum(a.correct for a in mine)):
+            raise damaged(folder / PREDICTIONS, f"{split} does not agree with {METRICS}")
+    return run
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
+
+
+def freeze_name(freeze_to: str | int | None, environment: dict[str, Any]) -> str:
+    """One name for all values that train the same layers: input, a conv, head, or auto."""
+    if freeze_to == "auto":
+        if "freeze_to" not in environment:
+            return "auto"
+        freeze_to = environment["freeze_to"]
+    index = first_trained(freeze_to)
+    if index == 0:
+        return "input"
+    return next((name for name, at in CONV_INDEX.items() if at >= index), "head")
+
+
+def hydra_words(folder: Path) -> list[str]:
+    """The words that Hydra noted, for runs from before environment.json held them."""
+    path = folder / ".hydra" / "overrides.yaml"
+    words = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return [str(word) for word in words] if isinstance(words, list) else []

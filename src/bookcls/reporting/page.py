@@ -1,0 +1,203 @@
+"""The one self-contained page: tables, figures, and the test photos with what was answered."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bookcls import __version__
+from bookcls.reporting import tables
+from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
+from bookcls.reporting.found import Found, Run
+from bookcls.reporting.study import published
+from bookcls.reporting.summary import Row
+from bookcls.reporting.thumbnails import thumbnail
+
+HERE = Path(__file__).parent
+FIGURES = {
+    "ablation": "Every cell: seeds, mean and 95 % interval",
+    "freeze": "Where to freeze: the layer from which all train",
+    "learning": "Loss by epoch, every seed",
+}
+TOP = 3
+"""So many classes of each answer are shown with their probability."""
+
+
+def render(
+    found: Found, cells: Sequence[Cell], table: dict[str, list[Row]], figures: dict[str, str]
+) -> str:
+    """The page as html: no script, style, font or picture from elsewhere.
+
+    Args:
+        found: The runs.
+        cells: In the order of their labels.
+        table: From ``summarise``.
+        figures: Name -> svg, from ``draw_all``.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(HERE, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    number = {id(cell): i for i, cell in enumerate(cells)}
+    return environment.get_template("page.html").render(
+        title=found.root.name,
+        version=__version__,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        count=count,
+        splits=[
+            split_context(i, split, rows, cells, number)
+            for i, (split, rows) in enumerate(table.items())
+        ],
+        columns=tables.COLUMNS,
+        notes=tables.notes(table),
+        study=tables.study_lines(table),
+        study_note=tables.STUDY_NOTE,
+        figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
+        accounts=tables.accounts(found, cells),
+        provenance=provenance([run for cell in cells for run in cell.runs]),
+        cells=[cell_context(cell, cells) for cell in cells],
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        data=Markup(as_json(photo_data(cells, list(table)))),
+    )
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """Json that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def split_context(
+    index: int, split: str, rows: Sequence[Row], cells: Sequence[Cell], number: dict[int, int]
+) -> dict[str, Any]:
+    """What the template shows of a test split."""
+    theirs = published(split, cells)
+    return {
+        "name": split,
+        "index": index,
+        "photos": count(rows[0].num_photos, "photo"),
+        "finding": tables.finding(rows),
+        "floor": rows[0].floor,
+        "constant": rows[0].constant,
+        "strict_n": rows[0].strict_n,
+        "rows": [
+            {
+                "number": number[id(row.cell)],
+                "label": row.cell.label,
+                "marks": row.cell.marks,
+                "seeds": len(row.cell.seeds),
+                "figures": tables.figures(row),
+                "verdict": tables.verdict(row, rows),
+                "tied": row.tied,
+                "mean": row.mean,
+                "by_seed": sorted(set(row.by_seed)),
+                "low": row.interval.low,
+                "high": row.interval.high,
+                "method": row.interval.method,
+                "study": theirs.get(number[id(row.cell)]),
+                "p": None if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001",
+            }
+            for row in rows
+        ],
+    }
+
+
+def cell_context(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
+    """What the foot of the page says of a cell: its runs and every setting that is not shared."""
+    keys = dict.fromkeys(key for other in cells for key in other.facets)
+    differs = [k for k in keys if len({other.facets.get(k) for other in cells}) > 1]
+    run = cell.runs[0]
+    return {
+        "label": cell.label,
+        "marks": cell.marks,
+        "settings": [f"{k}={cell.facets[k]}" for k in differs if cell.facets.get(k)],
+        "runs": [f"seed {run.seed}: {run.name}" for run in cell.runs],
+        "superseded": cell.superseded,
+        "code": short(run.code),
+        "weights": short(run.weights),
+    }
+
+
+def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """Name of a fact of environment.json -> its values, each with the number of runs if several."""
+    facts: dict[str, dict[str, int]] = {}
+    for run in runs:
+        env, data = run.environment, run.environment["dataset"]
+        versions = env.get("versions") or {}
+        values = {
+            "code": f"bookcls {short(run.code)}",
+            "weights": short(run.weights),
+            "dataset": f"{data.get('root', '')} {data['fingerprint'][:7]}",
+            "training photos": f"{data.get('num_train', '?')}, held out {data.get('num_val', '?')}",
+            "device": f"{env.get('device', '?')}, {env.get('precision', '?')}",
+            "machine": f"{env.get('platform', '?')}, {env.get('cpu_count', '?')} cores",
+            "python": env.get("python", "?"),
+            **versions,
+        }
+        for name, value in values.items():
+            counts = facts.setdefault(name, {})
+            counts[str(value)] = counts.get(str(value), 0) + 1
+    return [
+        (name, [f"{v} ({count(n, 'run')})" if len(counts) > 1 else v for v, n in counts.items()])
+        for name, counts in facts.items()
+    ]
+
+
+def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
+    """What the script needs: photos, each thumbnail once, and every answer.
+
+    Returns:
+        ``classes``, ``splits``, ``cells`` (label, seeds), ``photos`` (split, file, accepted,
+        dominant or -1, thumbnail or -1), ``thumbs``, and ``answers[cell][seed]``: lists of photo,
+        class answered, right or not, and the most probable classes with their probabilities.
+    """
+    names = {name for c in cells for r in c.runs for a in r.answers for name in a.probs}
+    classes = sorted(names | {n for c in cells for a in c.runs[0].answers for n in a.accepted})
+    index = {name: i for i, name in enumerate(classes)}
+    photos: list[list[Any]] = []
+    place: dict[tuple[str, Photo], int] = {}
+    thumbs: dict[str, int] = {}
+    answers = []
+    for cell in cells:
+        data = cell.runs[0].data
+        root = Path(str(cell.runs[0].environment["dataset"].get("root", "")))
+        for a in sorted(cell.runs[0].answers, key=photo_of):
+            if (data, photo_of(a)) in place:
+                continue
+            picture = thumbnail(root, a.split, a.file)
+            at = -1 if picture is None else thumbs.setdefault(picture, len(thumbs))
+            accepted = [index[name] for name in a.accepted]
+            led = index[a.dominant] if a.dominant else -1
+            place[data, photo_of(a)] = len(photos)
+            photos.append([splits.index(a.split), a.file, accepted, led, at])
+        answers.append(
+            [
+                [
+                    [place[data, photo_of(a)], index[a.pred], int(a.correct), top(a.probs, index)]
+                    for a in sorted(run.answers, key=photo_of)
+                ]
+                for run in cell.runs
+            ]
+        )
+    return {
+        "classes": classes,
+        "splits": list(splits),
+        "cells": [{"label": cell.label, "seeds": cell.seeds} for cell in cells],
+        "photos": photos,
+        "thumbs": list(thumbs),
+        "answers": answers,
+    }
+
+
+def top(probs: dict[str, float], index: dict[str, int]) -> list[list[float]]:
+    """The most probable classes: index and probability."""
+    first = sorted(probs.items(), key=lambda item: -item[1])[:TOP]
+    return [[index[name], round(p, 3)] for name, p in first]

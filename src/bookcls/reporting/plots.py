@@ -1,0 +1,278 @@
+"""The report's figures: a png beside the page and, for most, an svg inside it."""
+
+import io
+import re
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bookcls.layers import CONV_INDEX, NAMES
+from bookcls.reporting.cells import Cell
+from bookcls.reporting.confusion import confusion
+from bookcls.reporting.found import freeze_name
+from bookcls.reporting.study import FREEZE, published
+from bookcls.reporting.summary import Row
+from bookcls.runs import replacing
+
+INK = "#757575"
+"""Text and axes: legible on white and on black. The page replaces it by its own colour of text."""
+COLOURS = ("#3f88c5", "#e07a3f", "#3a9d6e", "#9a6fc0", "#c9515f", "#8a8f3c")
+BLUE, ORANGE, GREEN, _, RED, _ = COLOURS
+POINTS = 300
+"""A learning curve with more epochs is thinned to about so many."""
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bookcls",
+    "savefig.dpi": 150,
+}
+
+
+def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -> dict[str, str]:
+    """Draws what there is to draw.
+
+    Args:
+        cells: In the order of their labels.
+        table: From ``summarise``.
+        output: Folder for the png files; those that no longer apply are removed.
+
+    Returns:
+        Name of a figure -> svg to put into a page.
+    """
+    figures: dict[str, Callable[[], Figure | None]] = {
+        "ablation": partial(ablation, cells, table),
+        "freeze": partial(freeze, cells, table),
+        "learning": partial(learning, cells),
+    }
+    for split in table:
+        name = re.sub(r"[^\w-]", "_", split)
+        figures[f"confusion_{name}"] = partial(confusions, cells, split)
+    drawn = {}
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Kanji in a class name: the page's own fonts have them, the png shows boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        for name, draw in figures.items():
+            figure = draw()
+            if figure is None:
+                (output / f"{name}.png").unlink(missing_ok=True)
+                continue
+            with replacing(output / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png", facecolor="white")
+            if not name.startswith("confusion"):  # The page has one that can be clicked.
+                drawn[name] = as_svg(figure, name)
+    return drawn
+
+
+def as_svg(figure: Figure, name: str) -> str:
+    """An svg element for a page: no address in it, ids of its own, the page's colour of text."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", svg)
+    svg = re.sub(r'(<svg [^>]*?)width="[\d.]+pt" height="[\d.]+pt"', r"\1", svg, count=1)
+    svg = svg.replace('id="', f'id="{name}-').replace('"#', f'"#{name}-')
+    return svg.replace("url(#", f"url(#{name}-").replace(INK, "currentColor")
+
+
+def plain(text: str, width: int = 34) -> str:
+    """Text that matplotlib does not take for mathematics, in lines of a limited width."""
+    return "\n".join(textwrap.wrap(text, width)).replace("$", r"\$")
+
+
+def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
+    """A line per cell: every seed, the mean with its interval, the floor, the study's figure."""
+    labels = [plain(cell.label) for cell in cells]
+    lines = sum(1 + label.count("\n") for label in labels)
+    figure = Figure(figsize=(3.2 + 2.6 * len(table), 1.4 + 0.27 * max(lines, len(cells))))
+    axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
+    for ax, (split, rows) in zip(axes, table.items(), strict=True):
+        theirs = published(split, cells)
+        for i, cell in enumerate(cells):
+            row = next((row for row in rows if row.cell is cell), None)
+            if row is None:
+                continue
+            if row.tied:
+                ax.axhspan(i - 0.5, i + 0.5, color=GREEN, alpha=0.13, linewidth=0)
+            ax.plot(row.interval[:2], [i, i], color=BLUE, linewidth=2, alpha=0.55)
+            ax.plot(row.by_seed, [i] * len(row.by_seed), "o", mfc="none", color=BLUE, ms=4)
+            ax.plot([row.mean], [i], "o", color=BLUE, ms=6)
+            if i in theirs:
+                ax.plot([theirs[i]], [i], "D", mfc="none", color=ORANGE, ms=5)
+        ax.axvline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
+        ax.set(xlim=(-0.03, 1.03), xlabel="accuracy", title=plain(f"{split}, {rows[0].num_photos}"))
+        ax.grid(axis="x")
+    axes[0].set_yticks(range(len(cells)), labels)
+    axes[0].set_ylim(len(cells) - 0.5, -0.5)
+    handles = [
+        axes[0].plot([], [], "o-", color=BLUE, ms=6, label="mean, 95 % interval")[0],
+        axes[0].plot([], [], "o", mfc="none", color=BLUE, ms=4, label="a seed")[0],
+        axes[0].plot([], [], linestyle=(0, (4, 3)), color=INK, linewidth=1, label="floor")[0],
+        axes[0].plot([], [], color=GREEN, alpha=0.25, linewidth=7, label="tied with the best")[0],
+    ]
+    if any(published(split, cells) for split in table):
+        handles += axes[0].plot([], [], "D", mfc="none", color=ORANGE, ms=5, label="study (2018)")
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
+    """Accuracy by the layer from which all train, as the study drew it, and the study's own curve.
+
+    The input and the pools train the same layers as the conv after them. They stand on the axis
+    because the study had runs there; ours are drawn again, hollow and without a line.
+
+    Returns:
+        None without three such layers under otherwise equal settings.
+    """
+    series: dict[str, list[Cell]] = {}
+    for cell in cells:
+        words = [w for w in cell.label.split(" ") if not w.startswith("freeze_to=")]
+        marked = "".join(f" ({mark})" for mark in cell.marks if mark.startswith("other"))
+        if cell.facets["freeze_to"] in NAMES:
+            series.setdefault(" ".join(words) + marked, []).append(cell)
+    series = {
+        name: group
+        for name, group in series.items()
+        if len({cell.facets["freeze_to"] for cell in group}) >= 3
+    }
+    if not series:
+        return None
+    places = [name for name in NAMES if name != "block5_pool"]
+    drawn: list[tuple[str, Callable[[Row], list[float]]]] = [
+        (f"{split}, accuracy", lambda row: row.by_seed) for split in table
+    ]
+    figure = Figure(figsize=(8, 1.2 + 2 * (len(drawn) + 1)))
+    axes = figure.subplots(len(drawn) + 1, 1, sharex=True)
+    for ax, (title, value), rows in zip(axes, drawn, table.values(), strict=False):
+        for colour, (name, group) in zip(COLOURS, series.items(), strict=False):
+            freeze_line(ax, places, group, rows, value, name, colour)
+        ax.axhline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
+        ax.set(title=plain(title, 80))
+        ax.grid(axis="y")
+    handles, names = axes[0].get_legend_handles_labels()
+    if any(names):
+        axes[0].legend(handles, names, loc="best")
+    theirs = [(places.index(name), value) for name, value in FREEZE.items()]
+    axes[-1].plot(*zip(*theirs, strict=True), "o-", color=ORANGE, ms=4, linewidth=1.2)
+    axes[-1].set(
+        title="the study (2018): a soft score on a scale of its own, mean of five repeats; input "
+        "and pools\nare further repeats of the next conv: their distance from it is noise"
+    )
+    axes[-1].grid(axis="y")
+    axes[-1].set_xticks(range(len(places)), places, rotation=55, ha="right")
+    axes[-1].set_xlabel("frozen below, trained from here on (hollow: same layers as the next conv)")
+    return figure
+
+
+def freeze_line(
+    ax: Axes,
+    places: Sequence[str],
+    group: Sequence[Cell],
+    rows: Sequence[Row],
+    value: Callable[[Row], list[float]],
+    name: str,
+    colour: str,
+) -> None:
+    """One series of the freeze curve: seeds as dots, their mean as a line."""
+    by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
+    line: list[tuple[int, float]] = []
+    for x, place in enumerate(places):
+        row = by_layer.get(freeze_name(place, {}))
+        if row is None:
+            continue
+        seeds = value(row)
+        repeated = place not in CONV_INDEX and place != "head"
+        face = "none" if repeated else colour
+        if not repeated:
+            line.append((x, float(np.mean(seeds))))
+            ax.plot([x] * len(seeds), seeds, "o", color=colour, alpha=0.35, ms=3.5, mew=0)
+        ax.plot([x], [np.mean(seeds)], "o", color=colour, mfc=face, ms=5)
+    ax.plot(*zip(*line, strict=True), color=colour, linewidth=1.4, label=plain(name, 60) or None)
+
+
+def learning(cells: Sequence[Cell]) -> Figure | None:
+    """Training and validation loss by epoch, every seed; None where no run kept a log."""
+    shown = [cell for cell in cells if any(run.curve for run in cell.runs)]
+    if not shown:
+        return None
+    columns = min(4, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(2.3 * columns + 0.6, 1.9 * lines + 0.5))
+    axes = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for ax, cell in zip(axes, shown, strict=False):
+        for run in cell.runs:
+            for which, colour in ((1, BLUE), (2, ORANGE)):
+                points = [(p[0], p[which]) for p in run.curve if p[which] is not None]
+                points = points[:: max(1, len(points) // POINTS)]
+                if points:
+                    ax.plot(*zip(*points, strict=True), color=colour, linewidth=0.9, alpha=0.75)
+        ax.set_yscale("log")
+        ax.set_title(plain(cell.label, 30), fontsize=8)
+        ax.grid(axis="y")
+    for ax in axes[len(shown) :]:
+        ax.set_axis_off()
+    handles = [
+        axes[0].plot([], [], color=BLUE, label="training loss")[0],
+        axes[0].plot([], [], color=ORANGE, label="validation loss")[0],
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=2)
+    figure.supxlabel("epoch", fontsize=9)
+    return figure
+
+
+def confusions(cells: Sequence[Cell], split: str) -> Figure:
+    """Per cell: what was in the photo (rows) and what was answered (columns), over all seeds."""
+    tables = [(cell, confusion(cell, split)) for cell in cells if cell.photos(split)]
+    columns = min(3, len(tables))
+    lines = -(-len(tables) // columns)
+    widest = max(len(c.columns) for _, c in tables)
+    tallest = max(len(c.rows) for _, c in tables)
+    size = columns * (1.6 + 0.34 * widest), lines * (1.3 + 0.26 * tallest)
+    figure = Figure(figsize=size)
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for ax, (cell, table) in zip(axes, tables, strict=False):
+        for (y, x), number in np.ndenumerate(table.answers):
+            right = table.right[y, x]
+            if not number:
+                continue
+            colour = GREEN if right == number else RED if not right else ORANGE
+            ax.add_patch(
+                mpl.patches.Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=0.35, lw=0)
+            )
+            ax.text(x, y, f"{number}", ha="center", va="center", fontsize=8, color="#333333")
+        ax.set(xlim=(-0.5, len(table.columns) - 0.5), ylim=(len(table.rows) - 0.5, -0.5))
+        ax.set_xticks(range(len(table.columns)), map(plain, table.columns), rotation=60, ha="right")
+        ax.set_yticks(range(len(table.rows)), [plain(row, 26) for row in table.rows])
+        ax.tick_params(labelsize=7, length=0)
+        ax.set_title(plain(cell.label, 40), fontsize=8)
+    for ax in axes[len(tables) :]:
+        ax.set_axis_off()
+    figure.suptitle("answers of all seeds; green: accepted, red: wrong, orange: some accepted",
+                    fontsize=8)  # fmt: skip
+    return figure

@@ -1,0 +1,19 @@
+"""conf/report.yaml as typed values."""
+
+from dataclasses import dataclass
+
+from bookcls.errors import BookclsError
+
+
+@dataclass
+class ReportConfig:
+    """conf/report.yaml as a whole."""
+
+    runs: str
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.runs.strip():
+            raise BookclsError("runs is empty: give the folder of a sweep, or one that holds some.")
+        if self.output is not None and not self.output.strip():
+            raise BookclsError("output is empty: give a folder, or leave it out.")

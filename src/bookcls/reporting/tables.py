@@ -1,0 +1,251 @@
+"""The report's numbers as csv, Markdown and on a terminal."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bookcls.reporting.cells import Cell, count, short
+from bookcls.reporting.found import Found
+from bookcls.reporting.study import TABLE, beside
+from bookcls.reporting.summary import Row
+
+WORDS = {
+    "best": "highest mean",
+    "tie": "tied with it",
+    "worse": "below",
+    "apart": "other photos, not compared",
+}
+ALONE = "above the others"
+"""Instead of ``highest mean`` where no other cell is tied with it."""
+READING = (
+    "Accuracy: share of photos whose answer is one of their accepted classes; mean over seeds, "
+    "with the lowest and the highest seed.",
+    "Interval: 95 %; exact (Clopper-Pearson, on photos) for one seed or where fewer than five "
+    "photos are right or wrong, else a bootstrap over seeds and photos.",
+    "Tied: not told apart from the highest mean at 0.05. A difference counts only if a paired "
+    "sign-flip test over photos (each photo's mean over seeds) finds it and, where cells have "
+    "several seeds, a t-test that counts photos and seeds as chance; p is the larger one, "
+    "Holm-corrected over the cells.",
+    "Floor: the best constant answer. Strict: only photos where one class leads, and only that "
+    "class. NLL and Brier judge the probability of the accepted classes; lower is better.",
+)
+"""How to read the table, one thing a line."""
+ONE_SEED = (
+    "With one seed a cell the tests compare these trained models; other seeds may turn the order."
+)
+
+
+def verdict(row: Row, rows: Sequence[Row]) -> str:
+    """A row's standing in words; a lone highest mean is a finding only if all others are below."""
+    if row.verdict == "best" and not any(other.verdict == "tie" for other in rows):
+        return ALONE if any(other.verdict == "worse" for other in rows) else "alone"
+    return WORDS[row.verdict]
+
+
+def notes(table: dict[str, list[Row]]) -> list[str]:
+    """The lines under a table."""
+    alone = all(len(row.by_seed) == 1 for rows in table.values() for row in rows)
+    return [*READING, *([ONE_SEED] if alone else [])]
+
+
+def finding(rows: Sequence[Row]) -> str:
+    """What a split says, in a sentence or two."""
+    best = rows[0]
+    tied = [row for row in rows if row.tied]
+    photos = count(best.num_photos, "photo")
+    if len(rows) == 1:
+        text = f"One cell on {photos}: {best.mean:.2f}."
+    elif len(tied) == len(rows):
+        text = f"On {photos} none of the {len(rows)} cells can be told from the highest mean."
+    elif len(tied) == 1:
+        below = sum(row.verdict == "worse" for row in rows)
+        text = f"On {photos} {best.cell.label} ({best.mean:.2f}) is above "
+        text += f"{count(below, 'other cell')}." if below else "none: the others saw other photos."
+    else:
+        text = (
+            f"On {photos} {len(tied)} of {len(rows)} cells cannot be told from the highest mean, "
+            f"{best.mean:.2f}."
+        )
+    under = sum(row.interval.low <= row.floor for row in rows if row.verdict != "apart")
+    text += f" The best constant answer, {best.constant}, reaches {best.floor:.2f}"
+    if under:
+        text += f"; the intervals of {count(under, 'cell')} reach down to it"
+    return f"{text}."
+
+
+def safe(value: object) -> str:
+    """A csv field that no spreadsheet takes for a formula."""
+    text = str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def to_csv(table: dict[str, list[Row]]) -> str:
+    """One line per cell and test split, all figures with six digits."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    columns = (
+        "split cell verdict marks num_seeds seeds num_photos mean min max ci_low ci_high "
+        "ci_method floor floor_answer strict_acc strict_n nll brier brier_low brier_high "
+        "p_accepted p_photos p_crossed p_holm accuracy_by_seed code weights data runs"
+    )
+    writer.writerow(columns.split())
+    for split, rows in table.items():
+        for row in rows:
+            cell, run = row.cell, row.cell.runs[0]
+            scores = (row.mean, min(row.by_seed), max(row.by_seed), *row.interval[:2])
+            more = (row.strict_n, row.nll, row.brier, *row.brier_interval[:2], row.p_accepted)
+            values = [
+                *(safe(text) for text in (split, cell.label, row.verdict, "; ".join(cell.marks))),
+                len(cell.seeds),
+                " ".join(map(str, cell.seeds)),
+                row.num_photos,
+                *map(number, scores),
+                row.interval.method,
+                number(row.floor),
+                safe(row.constant),
+                *map(number, (row.strict, *more, row.p_photos, row.p_crossed, row.p)),
+                " ".join(map(number, row.by_seed)),
+                *(safe(text) for text in (run.code, run.weights, run.data)),
+                safe(" ".join(run.name for run in cell.runs)),
+            ]
+            writer.writerow(values)
+    return out.getvalue()
+
+
+def number(value: float | None) -> str:
+    """Six digits; whole numbers as they are; nothing for None."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+COLUMNS = ("mean", "min - max", "95 %", "strict", "NLL", "Brier")
+
+
+def figures(row: Row) -> list[str]:
+    """A row's figures under ``COLUMNS``, as people read them."""
+    return [
+        f"{row.mean:.2f}",
+        f"{min(row.by_seed):.2f} - {max(row.by_seed):.2f}" if len(row.by_seed) > 1 else "one seed",
+        f"{row.interval.low:.2f} - {row.interval.high:.2f}",
+        "-" if row.strict is None else f"{row.strict:.2f}",
+        f"{row.nll:.2f}",
+        f"{row.brier:.2f}",
+    ]
+
+
+def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]) -> str:
+    """The tables of all test splits, how to read them, the study beside, and what is missing."""
+    lines = [f"# {md(found.root.name)}", ""]
+    for split, rows in table.items():
+        lines += [f"## {md(split)}, {count(rows[0].num_photos, 'photo')}", ""]
+        lines += [md(finding(rows)), ""]
+        lines += [f"| cell | seeds | {' | '.join(COLUMNS)} | standing |"]
+        lines += ["|---|---|" + "--:|" * len(COLUMNS) + "---|"]
+        for row in rows:
+            marks = "".join(f" ({mark})" for mark in row.cell.marks)
+            values = [str(len(row.cell.seeds)), *figures(row), verdict(row, rows)]
+            lines += [f"| {' | '.join(md(v) for v in [row.cell.label + marks, *values])} |"]
+        lines += [f"| *floor: always {md(rows[0].constant)}* | | {rows[0].floor:.2f} |"
+                  + " |" * len(COLUMNS), ""]  # fmt: skip
+    lines += [f"- {note}" for note in notes(table)]
+    lines += ["", *study_markdown(table)]
+    lines += ["## What was counted", ""]
+    lines += [f"- {md(line)}" for line in accounts(found, cells)]
+    return "\n".join(lines) + "\n"
+
+
+def study_markdown(table: dict[str, list[Row]]) -> list[str]:
+    """The study's table with our cells beside its figures."""
+    lines = study_lines(table)
+    if not lines:
+        return []
+    return [
+        "## Beside the study of 2018",
+        "",
+        STUDY_NOTE,
+        "",
+        "| weights | augmentation | study, Easy | ours | study, Difficult | ours | our cell |",
+        "|---|---|--:|--:|--:|--:|---|",
+        *(f"| {' | '.join(map(md, line))} |" for line in lines),
+        "",
+    ]
+
+
+STUDY_NOTE = (
+    "The study's figures are single runs on its own 6 Easy and 20 Difficult photos, pretrained on "
+    "ImageNet; ours are means over seeds with the lowest and the highest one, on the photos and "
+    "with the weights of these runs."
+)
+
+
+def study_lines(table: dict[str, list[Row]]) -> list[list[str]]:
+    """Weights, augmentation, Easy there and here, Difficult there and here, our cell."""
+    lines = []
+    for (start, aug), rows in beside(table):
+        line = [start, aug]
+        for split in ("easy", "difficult"):
+            row = rows.get(split)
+            line += [f"{TABLE[start, aug][split]:.2f}", spread(row) if row else "-"]
+        cell = next((row.cell for row in rows.values()), None)
+        lines.append([*line, cell.label if cell else "-"])
+    return lines
+
+
+def spread(row: Row) -> str:
+    """Mean and range over seeds."""
+    if len(row.by_seed) == 1:
+        return f"{row.mean:.2f}"
+    return f"{row.mean:.2f} ({min(row.by_seed):.2f} - {max(row.by_seed):.2f})"
+
+
+def accounts(found: Found, cells: Sequence[Cell]) -> list[str]:
+    """Which runs were counted and which were not."""
+    superseded = [name for cell in cells for name in cell.superseded]
+    lines = [f"{count(len(found.runs) - len(superseded), 'run')} in {count(len(cells), 'cell')}."]
+    for names, why in (
+        (found.unfinished, "not counted, unfinished"),
+        (found.untested, "not counted, no test photos"),
+        (superseded, "not counted, the same seed was run again later"),
+    ):
+        if names:
+            lines.append(f"{why} ({len(names)}): {', '.join(names)}")
+    codes = dict.fromkeys(run.code for cell in cells for run in cell.runs)
+    lines.append(f"code: {', '.join(map(short, codes))}")
+    if any(code.endswith("+changes") for code in codes):
+        lines.append("+changes: the code differed from that commit in ways that are not recorded")
+    return lines
+
+
+def md(text: object) -> str:
+    """Text that Markdown shows as it is, in one table cell."""
+    out = " ".join(str(text).split())
+    for sign in "\\`*_|[]<>":
+        out = out.replace(
+            sign, f"&{'lt' if sign == '<' else 'gt'};" if sign in "<>" else f"\\{sign}"
+        )
+    return out
+
+
+def show(table: dict[str, list[Row]], console: Console) -> None:
+    """Prints a table per test split; the cells that may be the best come first, none in bold."""
+    for split, rows in table.items():
+        title = f"{escape(split)}, {count(rows[0].num_photos, 'photo')}"
+        shown = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
+        shown.add_column("cell", min_width=16, overflow="fold")
+        for column in ("mean", "min - max", "95 %", "NLL"):
+            shown.add_column(column, justify="right", no_wrap=True)
+        shown.add_column("standing")
+        for row in rows:
+            marks = "".join(f"\n  {mark}" for mark in row.cell.marks)
+            mean, span, interval, _, nll, _ = figures(row)
+            standing = f"{'= ' if row.tied else '  '}{verdict(row, rows)}"
+            cells = (row.cell.label + marks, mean, span, interval, nll, standing)
+            shown.add_row(*map(escape, cells))
+        shown.caption = escape(finding(rows))
+        console.print(shown)

@@ -1,0 +1,32 @@
+"""Small copies of test photos that travel inside the page."""
+
+import base64
+import io
+from pathlib import Path
+
+from bookcls.images import ImageError, load_image
+
+SIDE = 160
+"""Long side in pixels."""
+
+
+def thumbnail(root: Path, split: str, file: str) -> str | None:
+    """A test photo as a data address, upright and without metadata.
+
+    Args:
+        root: Folder of the dataset.
+        split: Name of the test split.
+        file: The photo's path below the split's folder.
+
+    Returns:
+        ``data:image/jpeg;base64,...``; None if the photo is no longer there or cannot be read.
+    """
+    folder = root / ("test" if split == "test" else f"test_{split}")
+    try:
+        image = load_image(folder / file, size=SIDE)
+    except (ImageError, OSError, ValueError):
+        return None
+    image.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=80, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

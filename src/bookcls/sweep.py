@@ -1,0 +1,96 @@
+"""What Hydra calls when a sweep begins and ends, and before and after each of its cells."""
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from bookcls import cells
+from bookcls.runs import python
+
+
+class Sweep(Callback):
+    """Numbers the cells, and says at the end what became of them.
+
+    Made by conf/train.yaml. Launchers carry it, as it is when the sweep begins, to the processes
+    that run the cells.
+    """
+
+    def __init__(self) -> None:
+        self.command = ""
+        self.words: list[str] = []
+        self.at_once = 1
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+        """Lists the cells as Hydra's sweeper will."""
+        self.command = f"{datetime.now().isoformat(timespec='seconds')} {os.getpid()}"
+        self.words = cells_of(config)
+        launcher, total = config.hydra.launcher, len(self.words)
+        together = total if "submitit_folder" in launcher else 1
+        wanted = launcher.get("n_jobs") or launcher.get("array_parallelism") or together
+        self.at_once = min(total, wanted if wanted > 0 else (os.cpu_count() or 1) + 1 + wanted)
+        print(f"sweep    {total} cells into {config.hydra.sweep.dir}", flush=True)
+        if "submitit_folder" in launcher:
+            print(f"         their progress: {config.hydra.sweep.dir}/{cells.RECORD}", flush=True)
+
+    def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
+        """In the process of the cell: makes it the current one."""
+        cells.current = None
+        if not self.command:
+            return  # a single run
+        number = config.hydra.job.num
+        cells.current = cells.Cell(
+            Path(config.hydra.runtime.output_dir),
+            self.command,
+            number + 1,
+            len(self.words),
+            self.words[number],
+            self.at_once,
+        )
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
+        """In the process of the cell: records what became of it."""
+        cell, cells.current = cells.current, None
+        if cell is None:
+            return
+        # A job of ours returns what went wrong, see bookcls.command.
+        completed = job_return.status == JobStatus.COMPLETED
+        error = job_return.return_value if completed else "stopped by an error"
+        if error:
+            cell.outcome = "failed"
+        cells.record(cell, error)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
+        """Says what became of all cells.
+
+        Raises:
+            SystemExit: With code 1 if one failed, in whatever process.
+        """
+        folder = str(config.hydra.sweep.dir)
+        text, complete = cells.summary(Path(folder), self.command, len(self.words))
+        print(f"\n{text}\nreport   {python()} -m bookcls.report runs={folder}", flush=True)
+        if not complete:
+            sys.exit(1)
+
+
+def cells_of(config: DictConfig) -> list[str]:
+    """Of each cell, in order, the values that are its own, as words of a command line.
+
+    Args:
+        config: The configuration of a multirun as a whole.
+    """
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*params, *config.hydra.overrides.task])
+    # Hydra's own product, so that numbers and cells agree.
+    (product,) = BasicSweeper.split_arguments(overrides, None)
+    places = range(len(product[0]))
+    swept = [place for place in places if len({words[place] for words in product}) > 1]
+    return [" ".join(words[place] for place in swept or places) for words in product]

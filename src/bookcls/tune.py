@@ -1,0 +1,154 @@
+"""``python -m bookcls.tune``: a recipe chosen by the training photos alone."""
+
+import time
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from bookcls import command
+from bookcls.config import full_path, read_config, typed
+from bookcls.dataset import read_folder
+from bookcls.errors import BookclsError
+from bookcls.layers import first_trained
+from bookcls.photos import decode_folder
+from bookcls.runs import CONFIG, ENVIRONMENT, claim, held, read_json
+from bookcls.samples import PhotoFolder, refuse_few
+from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.tuning.space import Dimension, current, plain, read_space
+
+GROUPS = ("experiment", "data", "model", "aug", "optim", "trainer")
+
+
+def prepare(argv: list[str]) -> list[str]:
+    """Makes ``resume=RUN`` write into RUN; trials, minutes and data.root may stand beside it.
+
+    Raises:
+        BookclsError: If there is no such folder, or it stands beside settings that it would change.
+    """
+    beside = [arg for arg in argv if arg.startswith(("minutes=", "data.root="))]
+    words = [arg for arg in argv if arg not in beside]
+    return [*command.resumed(words, beside="trials", is_finished=lambda run: False), *beside]
+
+
+def tune(config: TuneConfig, run: Path) -> None:
+    """Checks the input, then searches. Below ``data.root`` only ``train/`` is opened.
+
+    Args:
+        config: The settings.
+        run: Folder for the results.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    started = time.monotonic()
+    if find_spec("optuna") is None:
+        raise BookclsError(
+            "tune needs Optuna, which is not installed: pip install 'bookcls[tune]'."
+        )
+    resumed = config.resume is not None
+    if resumed:
+        config = saved_config(run, config)
+    root = full_path("data.root", config.data.root)
+    config = replace(config, data=replace(config.data, root=str(root)))
+    dimensions = checked_space(config)
+    data = config.data
+    folder = read_folder(root, on_bad=data.on_bad, with_tests=False)
+    refuse_few(folder.train, folder.class_names, data.cv)
+    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad)
+    refuse_few(folder.train, folder.class_names, data.cv)
+    if resumed:
+        same_photos(run, folder)
+    else:
+        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+    words = train_words(config.start, run)
+
+    # Only now, when the input is known to be good: these imports take seconds.
+    from bookcls.tuning.search import search
+
+    with held(run):
+        search(config, run, folder, images, dimensions, words=words, started=started)
+
+
+def saved_config(run: Path, config: TuneConfig) -> TuneConfig:
+    """The settings and weights that a search began with, apart from what is given anew."""
+    saved = typed(read_config(run / CONFIG), TuneConfig)
+    given = {word.partition("=")[0] for word in HydraConfig.get().overrides.task}
+    root = config.data.root if "data.root" in given else saved.data.root
+    model = saved.model
+    if model.pretrained and model.weights == "auto" and (run / ENVIRONMENT).is_file():
+        model = replace(model, weights=read_json(run / ENVIRONMENT)["weights"]["source"])
+    return replace(
+        saved,
+        model=model,
+        data=replace(saved.data, root=root),
+        trials=config.trials if "trials" in given else saved.trials,
+        minutes=config.minutes if "minutes" in given else saved.minutes,
+    )
+
+
+def checked_space(config: TuneConfig) -> list[Dimension]:
+    """The dimensions of the search, each of whose values train would take.
+
+    Raises:
+        BookclsError: For a value that it would refuse.
+    """
+    start = config.start
+    dimensions = read_space(config.space, start)
+    for dimension in dimensions:
+        group, setting = dimension.name.split(".")
+        for value in dimension.ends:
+            merged = OmegaConf.merge(asdict(start), {group: {setting: value}})
+            checked = typed(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
+            if checked.model.freeze_to != "auto":
+                first_trained(checked.model.freeze_to)
+        if dimension.name != "optim.lr":  # null becomes what suits the weights.
+            dimension.holding(current(start, dimension.name))
+    return dimensions
+
+
+def same_photos(run: Path, folder: PhotoFolder) -> None:
+    """Refuses to go on with other photos, whose scores could not be compared.
+
+    Raises:
+        BookclsError: If training photos have changed since the search began.
+    """
+    if not (run / ENVIRONMENT).is_file():
+        return
+    if read_json(run / ENVIRONMENT)["dataset"]["fingerprint"] != folder.fingerprint():
+        raise BookclsError(
+            f"resume={run}: training photos in {folder.root} have changed since this search began. "
+            "Put them back, or start a new one."
+        )
+
+
+def train_words(start: TrainConfig, run: Path) -> list[str]:
+    """The start as words for train: the groups that were chosen, then what they leave to say."""
+    hydra = read_config(run / ".hydra" / "hydra.yaml")
+    chosen = OmegaConf.select(hydra, "hydra.runtime.choices")
+    plain_train = compose("train", return_hydra_config=True).hydra.runtime.choices
+    words = [
+        f"{group}={chosen[group]}"
+        for group in GROUPS
+        if chosen.get(group) not in (None, plain_train.get(group))
+    ]
+    composed = OmegaConf.to_container(compose("train", overrides=words), resolve=True)
+    assert isinstance(composed, dict)
+    wanted = asdict(start)
+    for group in ("data", "model", "aug", "optim", "trainer"):
+        for setting, value in wanted[group].items():
+            if composed[group][setting] != value:
+                words.append(f"{group}.{setting}={plain(value)}")
+    return [*words, f"seed={start.seed}"] if start.seed != composed["seed"] else words
+
+
+def main() -> None:
+    """Runs the verb with the command line of this process."""
+    command.verb("tune", TuneConfig, tune, prepare)
+
+
+if __name__ == "__main__":
+    main()

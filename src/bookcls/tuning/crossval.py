@@ -1,0 +1,157 @@
+"""How a recipe does on training photos that are held out in turn; no test photo comes near."""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.model_selection import RepeatedStratifiedKFold
+from torch.nn.functional import cross_entropy
+
+from bookcls.classifier import Classifier, DivergedError
+from bookcls.datamodule import PhotoDataset
+from bookcls.photos import Decoded
+from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
+from bookcls.samples import PhotoFolder, Sample
+from bookcls.settings import TrainConfig
+from bookcls.transforms import Transform
+from bookcls.weights import MEAN, STD
+
+VIEWS = Transform(MEAN, STD, rotate=40.0, zoom=0.3, erase=0.5)
+"""The study's usual set without its mirror images, which no photo of print ever shows."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the training photos.
+
+    Attributes:
+        train: Indices of the photos that train.
+        held: Indices of those that judge.
+        seed: Decides initialisation and batches, the same for every recipe.
+    """
+
+    train: list[int]
+    held: list[int]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a fold's model said of its held-out photos, in the order of ``Fold.held``.
+
+    Attributes:
+        nll: -log of the probability of the photo's class, mean over its views.
+        correct: Whether the plain photo's most probable class is its own.
+    """
+
+    nll: list[float]
+    correct: list[bool]
+
+
+def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> list[Fold]:
+    """Repeated stratified folds; copies of a photo stay on one side.
+
+    Args:
+        samples: Training photos, at least ``cv`` different ones of each class.
+        cv: Folds of a repeat.
+        repeats: How often the photos are divided anew.
+        seed: Decides the folds and their seeds.
+
+    Returns:
+        ``cv * repeats`` folds; those of a repeat hold out each photo once.
+    """
+    labels = {s.sha256: s.label for s in samples}
+    hashes = np.array(list(labels))
+    state = int(np.random.SeedSequence([seed, 6]).generate_state(1)[0])
+    divider = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=state)
+    folds = []
+    for number, (_, held) in enumerate(divider.split(hashes, list(labels.values()))):
+        out = set(hashes[held])
+        folds.append(
+            Fold(
+                [i for i, s in enumerate(samples) if s.sha256 not in out],
+                [i for i, s in enumerate(samples) if s.sha256 in out],
+                int(np.random.SeedSequence([seed, 7, number]).generate_state(1)[0]),
+            )
+        )
+    return folds
+
+
+def judge_fold(
+    config: TrainConfig, folder: PhotoFolder, images: Decoded, fold: Fold, *, views: int
+) -> Judged:
+    """Trains on one part of a fold and judges the last (averaged) weights on the other.
+
+    Nothing is chosen on the held-out photos and nothing is written. Other recipes meet the same
+    photos, views, initialisation and order of batches.
+
+    Args:
+        config: The recipe.
+        folder: The dataset; only its training photos are used.
+        images: Those, decoded.
+        fold: The division.
+        views: Fixed augmented views of a held-out photo, besides the photo itself.
+
+    Raises:
+        DivergedError: If the loss or a judgement is not finite.
+    """
+    views_seed = config.seed
+    config = replace(config, seed=fold.seed)
+    datamodule = make_datamodule(
+        config, folder, images, train=[folder.train[i] for i in fold.train]
+    )
+    stages = num_epochs(config, datamodule.num_drawn)
+    trainer = make_trainer(config, epochs=sum(stages))
+    classifier, _ = build(config, folder.class_names, probe_epochs=stages[0])
+    trainer.fit(classifier, datamodule=datamodule)
+    classifier = classifier.to(trainer.strategy.root_device).eval()
+    seeds = [
+        [int(np.random.SeedSequence([views_seed, 8, i, v]).generate_state(1)[0]) for i in fold.held]
+        for v in range(views)
+    ]
+    judged = judge(
+        classifier, [folder.train[i] for i in fold.held], images, seeds, config.data.batch_size
+    )
+    del trainer, classifier
+    gc.collect()  # they refer to each other
+    return judged
+
+
+def judge(
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    images: Decoded,
+    seeds: Sequence[Sequence[int]],
+    batch_size: int,
+) -> Judged:
+    """Judges photos as they are and in views, in float32.
+
+    Args:
+        classifier: In evaluation mode.
+        samples: The photos.
+        images: Those, decoded.
+        seeds: For each view a seed per photo.
+        batch_size: Photos at a time.
+
+    Raises:
+        DivergedError: If a judgement is not finite.
+    """
+    plain, turned = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
+    nll = np.zeros((1 + len(seeds), len(samples)))
+    correct: list[bool] = []
+    for start in range(0, len(samples), batch_size):
+        part = range(start, min(start + batch_size, len(samples)))
+        labels = torch.tensor([samples[i].label for i in part], device=classifier.device)
+        batches = [[plain[i][0] for i in part]]
+        batches += [[turned[i, row[i]][0] for i in part] for row in seeds]
+        for view, batch in enumerate(batches):
+            with torch.inference_mode():
+                logits = classifier(torch.stack(batch).to(classifier.device))
+                nll[view, part] = cross_entropy(logits, labels, reduction="none").cpu().numpy()
+            if view == 0:
+                correct += (logits.argmax(dim=1) == labels).tolist()
+    if not np.isfinite(nll).all():
+        raise DivergedError("the trained model's answers are no numbers.")
+    return Judged(nll.mean(axis=0).tolist(), correct)

@@ -1,0 +1,138 @@
+"""What remains of a search: a table, a plot, the best recipe and the last lines."""
+
+import csv
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bookcls.reporting.statistics import exact_interval
+from bookcls.runs import python, replacing, write_text
+from bookcls.tuning.space import plain
+from bookcls.tuning.trials import Trial, told_apart
+
+TABLE = "trials.csv"
+PLOT = "trials.png"
+BEST = "best.yaml"
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The complete trial with the lowest score; of equal ones the first."""
+    return min((t for t in trials if t.state == "complete"), key=lambda t: t.score)
+
+
+def words_of(trial: Trial) -> list[str]:
+    """A trial's settings as on a command line."""
+    return [f"{name}={plain(value)}" for name, value in trial.values.items()]
+
+
+def scored(trial: Trial) -> str:
+    """A trial's score and accuracy in words."""
+    n = trial.num_photos
+    low, high, _ = exact_interval(trial.accuracy, n)
+    return (
+        f"NLL {trial.score:.3f} (standard error {trial.error:.3f}), accuracy {trial.accuracy:.2f} "
+        f"({low:.2f} - {high:.2f}) of {n} photos"
+    )
+
+
+def say_trial(trials: Sequence[Trial]) -> None:
+    """Prints what the last trial came to, and the best so far."""
+    last, best = trials[-1], best_of(trials)
+    if last.state == "diverged":
+        print(f"trial {last.number}  given up: its loss became infinite or no number")
+    elif last.state == "stopped":
+        print(f"trial {last.number}  given up: clearly worse than trial {best.number}")
+    else:
+        print(f"trial {last.number}  {scored(last)}")
+    so_far = f"; best is trial {best.number}, NLL {best.score:.3f}" if len(trials) > 1 else ""
+    print(f"         {' '.join(words_of(last))}{so_far}", flush=True)
+
+
+def write_table(run: Path, trials: Sequence[Trial]) -> None:
+    """Writes ``trials.csv``: a row per trial, its settings in the last columns."""
+    names = list(trials[0].values)
+    with (
+        replacing(run / TABLE) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]
+        writer.writerow(["trial", "state", *scores, *names])
+        for t in trials:
+            numbers = (f"{v:.6f}" if len(t.by_fold) else "" for v in (t.score, t.error, t.accuracy))
+            counts = (t.num_photos, len(t.by_fold), t.seconds)
+            values = (plain(t.values[name]) for name in names)
+            writer.writerow([t.number, t.state, *numbers, *counts, *values])
+
+
+def plot(run: Path, trials: Sequence[Trial]) -> None:
+    """Draws ``trials.png``: each trial's NLL with its standard error, and the best so far."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="trial", ylabel="NLL of held-out photos (lower is better)")
+    complete = [t for t in trials if t.state == "complete"]
+    stopped = [t for t in trials if t.state == "stopped"]
+    numbers = [t.number for t in complete]
+    lowest = [min(t.score for t in complete if t.number <= n) for n in numbers]
+    axes.axhline(complete[0].score, color="0.6", linestyle=":", label="start")
+    axes.step(numbers, lowest, where="post", color="tab:green", label="best so far")
+    scores, errors = [t.score for t in complete], [t.error for t in complete]
+    axes.errorbar(numbers, scores, errors, fmt="o", capsize=3, label="complete, standard error")
+    if stopped:
+        x, y = [t.number for t in stopped], [t.score for t in stopped]
+        axes.plot(x, y, "x", color="tab:red", label="given up, by its photos so far")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    with replacing(run / PLOT) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def conclude(run: Path, trials: Sequence[Trial], words: Sequence[str], num_folds: int) -> None:
+    """Writes table, plot and ``best.yaml``, and prints the best recipe as a command for train.
+
+    Args:
+        run: The run folder.
+        trials: All that ended; the first is the start.
+        words: The start as a command line.
+        num_folds: Folds of a repeat.
+    """
+    start, best = trials[0], best_of(trials)
+    # The start's own words may say null or auto, which stay as they are.
+    new = [] if best is start else words_of(best)
+    names = {word.partition("=")[0] for word in new}
+    kept = [word for word in words if word.partition("=")[0] not in names]
+    line = " ".join(["-m bookcls.train", *map(shlex.quote, [*kept, *new])])
+    verdict = said_of(best, start, num_folds, len(trials) - 1)
+    print(f"\nbest     trial {best.number}: {scored(best)}")
+    print(verdict)
+    print(f"train it {python()} {line}")
+    settings: dict[str, list[str]] = {}
+    for name, value in best.values.items():
+        group, setting = name.split(".")
+        settings.setdefault(group, []).append(f"  {setting}: {plain(value)}\n")
+    body = "".join(f"{group}:\n{''.join(rows)}" for group, rows in settings.items())
+    head = f"# python {line}\n# {scored(best)}\n# {verdict}\n"
+    write_text(run / BEST, f"# @package _global_\n{head}{body}")
+    write_table(run, trials)
+    plot(run, trials)
+
+
+def said_of(best: Trial, start: Trial, num_folds: int, num_others: int) -> str:
+    """Whether the best of several trials can be told from the start, in words."""
+    if not num_others:
+        return "note: nothing else was tried; trials=20 searches for something better."
+    if best is start:
+        return "note: nothing that was tried is better than the start."
+    p = told_apart(best, start, num_folds, num_others)
+    test = (
+        f"NLL {start.score:.3f} -> {best.score:.3f}, p = {p:.2g} by a paired test over "
+        f"{len(best.by_fold)} folds for the best of {num_others}"
+    )
+    if p < 0.05:
+        return f"note: better than the start ({test})."
+    return (
+        f"warning: it cannot be told from the start ({test}): take it as a guess; data.repeats=4 "
+        "or more photos would tell more."
+    )

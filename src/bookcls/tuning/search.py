@@ -1,0 +1,211 @@
+"""One search, once its input is known to be good: trials on the same folds until it is time."""
+
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bookcls import runs
+from bookcls.classifier import DivergedError
+from bookcls.console import python, quiet_lightning
+from bookcls.errors import BookclsError
+from bookcls.fitting import describe
+from bookcls.photos import Decoded
+from bookcls.recipe import make_trainer, suited
+from bookcls.samples import PhotoFolder
+from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.tuning.crossval import Fold, judge_fold, make_folds
+from bookcls.tuning.results import conclude, say_trial, write_table
+from bookcls.tuning.space import Dimension, applied, current
+from bookcls.tuning.study import Study
+from bookcls.tuning.trials import Photos, Trial, by_photo, sign_flip
+from bookcls.weights import SCRATCH, Provenance, load_features
+
+WORSE = 0.1
+"""A trial is given up when its photos so far are worse than the best one's with a p below this."""
+
+
+def search(
+    config: TuneConfig,
+    run: Path,
+    folder: PhotoFolder,
+    images: Decoded,
+    dimensions: Sequence[Dimension],
+    *,
+    words: Sequence[str],
+    started: float,
+) -> None:
+    """Tries recipes, prints the best as a command and writes the run folder.
+
+    Args:
+        config: The settings.
+        run: Folder for the results, maybe with some already.
+        folder: The dataset; only its training photos are used.
+        images: Those, decoded.
+        dimensions: What varies.
+        words: The start as a command line for train.
+        started: ``time.monotonic()`` when the command began.
+
+    Raises:
+        BookclsError: If the settings do not fit the machine, memory runs out or the start
+            diverges.
+    """
+    quiet_lightning()
+    start, provenance = pinned(config.start)
+    data = config.data
+    folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
+    begin = {d.name: current(start, d.name) for d in dimensions}
+    held = [fold.held for fold in folds]
+    study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
+    environment = describe(
+        start, folder, (folder.train, []), make_trainer(start, epochs=1), provenance
+    )
+    runs.write_json(run / runs.ENVIRONMENT, environment)
+    say_what_comes(config, folder, dimensions, provenance)
+    again = f"{python()} -m bookcls.tune resume={shlex.quote(str(run))}"
+    trials = study.trials()
+    try:
+        while len(trials) < config.trials and not is_late(config, trials, len(folds), started):
+            asked, values = study.ask()
+            outcome = attempt(config, applied(start, values), folder, images, folds, trials)
+            trials = [*trials, study.tell(asked, *outcome)]
+            say_trial(trials)
+            write_table(run, trials)
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns the first Ctrl+C into SystemExit.
+        print(f"stopped; go on with  {again}", flush=True)
+        raise
+    except torch.OutOfMemoryError as error:
+        raise BookclsError(
+            f"the device ran out of memory: lower data.batch_size={data.batch_size} or "
+            f"data.image_size={data.image_size}."
+        ) from error
+    conclude(run, trials, words, data.cv)
+    if len(trials) < config.trials:
+        print(f"go on    {again} minutes=...")
+    print(f"folder   {run}")
+
+
+def pinned(start: TrainConfig) -> tuple[TrainConfig, Provenance]:
+    """The settings with nothing automatic left, so that all trials mean the same by them."""
+    provenance, model = SCRATCH, start.model
+    if model.pretrained:
+        _, provenance = load_features(model.weights)
+        if model.weights == "auto":
+            model = replace(model, weights=provenance.source)
+    return suited(replace(start, model=model), provenance), provenance
+
+
+def attempt(
+    config: TuneConfig,
+    recipe: TrainConfig,
+    folder: PhotoFolder,
+    images: Decoded,
+    folds: Sequence[Fold],
+    before: Sequence[Trial],
+) -> tuple[str, list[list[float]], list[list[bool]], float]:
+    """Judges a recipe fold by fold, as long as it may still be the best.
+
+    Returns:
+        State, NLL and correctness by fold, and seconds: what ``Study.tell`` wants.
+
+    Raises:
+        BookclsError: If the start itself diverges.
+    """
+    best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
+    began = time.monotonic()
+    nll: list[list[float]] = []
+    correct: list[list[bool]] = []
+    state = "complete"
+    for fold in folds:
+        try:
+            judged = judge_fold(recipe, folder, images, fold, views=config.data.views)
+        except DivergedError as error:
+            if best is None:
+                raise BookclsError(
+                    "the start of the search diverges: its loss became infinite or no number. Try "
+                    f"a lower optim.lr (it was {recipe.optim.lr:g})."
+                ) from error
+            state = "diverged"
+            break
+        nll.append(judged.nll)
+        correct.append(judged.correct)
+        so_far = by_photo([f.held for f in folds], nll, len(folder.train))
+        seconds = time.monotonic() - began
+        print(
+            f"  trial {len(before)}  fold {len(nll)} of {len(folds)}  "
+            f"NLL so far {np.nanmean(so_far):.3f}  {clock(seconds)}",
+            flush=True,
+        )
+        if best is None and len(nll) == 1:
+            say_time(config, seconds, len(folds))
+        if best is not None and len(nll) < len(folds) and is_worse(so_far, best.nll):
+            state = "stopped"
+            break
+    return state, nll, correct, time.monotonic() - began
+
+
+def is_worse(nll: Photos, best: Photos) -> bool:
+    """Whether the photos judged so far tell a trial apart from the best, to its disadvantage."""
+    differences = nll - best
+    return bool(np.nanmean(differences) > 0 and sign_flip(differences) < WORSE)
+
+
+def is_late(config: TuneConfig, trials: Sequence[Trial], num_folds: int, started: float) -> bool:
+    """Whether a whole trial more would not end within ``minutes``; the start is always tried."""
+    judged = sum(len(t.by_fold) for t in trials)
+    if config.minutes is None or not judged:
+        return False
+    one = sum(t.seconds for t in trials) / judged * num_folds
+    return time.monotonic() - started + one > config.minutes * 60
+
+
+def say_what_comes(
+    config: TuneConfig, folder: PhotoFolder, dimensions: Sequence[Dimension], provenance: Provenance
+) -> None:
+    """Prints in a few lines what will be judged how."""
+    data = config.data
+    times = f"{data.repeats} times " if data.repeats > 1 else ""
+    views = f" and in {data.views} fixed views" if data.views else ""
+    print(
+        f"photos   {folder.root / 'train'}: {len(folder.class_names)} classes, "
+        f"{len(folder.train)} photos; no other is read"
+    )
+    for path, why in folder.skipped:
+        print(f"left out  {path.relative_to(folder.root)}: {why}")
+    print(
+        f"judged   {times}in {data.cv} folds: each photo as it is{views}, by a model that has not "
+        "seen it"
+    )
+    print(f"weights  {provenance.name}")
+    if provenance.warning:
+        print(f"warning: {provenance.warning}")
+    if config.trials > 1:
+        print(f"space    {', '.join(map(str, dimensions)) or 'nothing varies'}")
+
+
+def say_time(config: TuneConfig, seconds: float, num_folds: int) -> None:
+    """Prints what the search will take, once a fold has been timed."""
+    trial, most = seconds * num_folds, seconds * num_folds * config.trials
+    line = f"time     {clock(seconds)} a fold, {clock(trial)} a trial, {clock(most)} at most in all"
+    if config.minutes is not None and most > config.minutes * 60:
+        fit = max(1, int(config.minutes * 60 / trial))
+        line += (
+            f"; minutes={config.minutes:g} ends it after {fit} or more of {config.trials} trials"
+        )
+    print(line, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss.
+
+    Example:
+        >>> clock(3.2), clock(3725)
+        ('0:00:03', '1:02:05')
+    """
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"

@@ -1,0 +1,152 @@
+"""What tune may vary: the ``space`` of conf/tune.yaml, checked, and its values as settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from bookcls.errors import BookclsError
+from bookcls.settings import TrainConfig
+
+GROUPS = ("model", "aug", "optim")
+FIXED = ("model.pretrained", "model.weights")
+WITH_WEIGHTS = ("model.freeze_to", "optim.layer_decay")
+"""Of no use from scratch: layers before freeze_to would stay random."""
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One setting that varies: between two bounds, or among some choices.
+
+    Attributes:
+        name: The setting, ``optim.lr``.
+        low: Lower bound, included.
+        high: Upper bound, included.
+        log: Whether it is drawn evenly on a logarithmic scale.
+        choices: The values; where there are some, the bounds do not count.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are drawn: both bounds are written as such."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The values that must be allowed for all to be."""
+        return self.choices or (self.low, self.high)
+
+    def holding(self, value: Value) -> "Dimension":
+        """This dimension, made wide enough for a value.
+
+        Raises:
+            BookclsError: If the value has no place in a range.
+        """
+        if self.choices:
+            more = () if value in self.choices else (value,)
+            return replace(self, choices=self.choices + more)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BookclsError(
+                f"space.{self.name}: the start is {plain(value)}, which lies in no range; use "
+                f"choices: [{plain(value)}, ...]."
+            )
+        if self.log and not value > 0:
+            raise BookclsError(
+                f"space.{self.name}: the start is {value}, and log: true needs values above 0."
+            )
+        if self.whole and value == int(value):
+            return replace(self, low=min(self.low, int(value)), high=max(self.high, int(value)))
+        low, high = min(float(self.low), value), max(float(self.high), value)
+        return replace(self, low=low, high=high)
+
+    def __str__(self) -> str:
+        if self.choices:
+            return f"{self.name} {'|'.join(map(plain, self.choices))}"
+        return f"{self.name} {self.low:g}..{self.high:g}{' (log)' if self.log else ''}"
+
+
+def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]:
+    """The dimensions of a search, in the order of the yaml.
+
+    Args:
+        space: Nested like the settings; each leaf is ``{low, high}`` with an optional ``log``,
+            ``{choices: [...]}``, or null to leave the setting alone.
+        config: The settings that they vary.
+
+    Raises:
+        BookclsError: For a setting that there is not, or a leaf that says something else.
+    """
+    dimensions = []
+    for group, settings in space.items():
+        if group not in GROUPS or not isinstance(settings, Mapping):
+            raise BookclsError(
+                f"space.{group}: what may vary are settings of {', '.join(GROUPS)}, each below "
+                "its group (space.optim.lr.high=1e-3)."
+            )
+        known = [f.name for f in fields(getattr(config, group))]
+        known = [name for name in known if f"{group}.{name}" not in FIXED]
+        for setting, leaf in settings.items():
+            if setting not in known:
+                raise BookclsError(
+                    f"space.{group}.{setting}: what may vary of {group} is {', '.join(known)}."
+                )
+            name = f"{group}.{setting}"
+            if leaf is not None and (config.model.pretrained or name not in WITH_WEIGHTS):
+                dimensions.append(read_dimension(name, leaf))
+    return dimensions
+
+
+def read_dimension(name: str, leaf: object) -> Dimension:
+    """One leaf of the space.
+
+    Raises:
+        BookclsError: If it is neither a range nor choices.
+
+    Example:
+        >>> print(read_dimension("optim.lr", {"low": 1e-4, "high": 1e-3, "log": True}))
+        optim.lr 0.0001..0.001 (log)
+    """
+    given = dict(leaf) if isinstance(leaf, Mapping) else {}
+    choices = given.get("choices")
+    if set(given) == {"choices"} and isinstance(choices, Sequence) and len(choices) > 0:
+        if all(isinstance(c, Value) for c in choices) and not isinstance(choices, str):
+            return Dimension(name, choices=tuple(choices))
+    elif {"low", "high"} <= set(given) <= {"low", "high", "log"}:
+        low, high, log = given["low"], given["high"], given.get("log", False)
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (low, high))
+        if numbers and isinstance(log, bool) and low < high and (low > 0 or not log):
+            return Dimension(name, low, high, log)
+    raise BookclsError(
+        f"space.{name}={leaf}: give low and high, low below high (and log: true, where low is "
+        "above 0), or choices: [...], or null to leave the setting alone."
+    )
+
+
+def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
+    """The settings with some values put in, by dotted name."""
+    for name, value in values.items():
+        group, setting = name.split(".")
+        part = replace(getattr(config, group), **{setting: value})
+        config = replace(config, **{group: part})
+    return config
+
+
+def current(config: TrainConfig, name: str) -> Value:
+    """The value of a setting, by dotted name."""
+    group, setting = name.split(".")
+    value: Value = getattr(getattr(config, group), setting)
+    return value
+
+
+def plain(value: Value) -> str:
+    """A value as Hydra and yaml write it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,135 @@
+"""Which recipe is tried next, and what became of those before: the only file that knows Optuna."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from bookcls.tuning.space import Dimension, Value
+from bookcls.tuning.trials import Trial, by_photo
+
+STUDY = "study.db"
+NUM_RANDOM = 5
+"""Trials drawn at random before TPE (Bergstra et al., NeurIPS 2011) models the others."""
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class Study:
+    """Optuna's study of one run folder, minimising the cross-validated NLL.
+
+    It is stored after every step, and what it proposes depends on the trials before alone, so that
+    a search that was stopped goes on as if nothing had happened.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        dimensions: Sequence[Dimension],
+        start: Mapping[str, Value],
+        held: Sequence[Sequence[int]],
+        num_photos: int,
+        *,
+        seed: int,
+    ) -> None:
+        """Opens or begins the study; a trial that was cut off is put in line again.
+
+        Args:
+            run: Its folder.
+            dimensions: What varies; made wide enough to hold the start.
+            start: The first trial's values.
+            held: For each fold the photos that it holds out.
+            num_photos: Training photos in all.
+            seed: Decides what is tried.
+        """
+        self.held, self.num_photos, self.seed = held, num_photos, seed
+        self.distributions = {d.name: distribution(d.holding(start[d.name])) for d in dimensions}
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.study = optuna.create_study(
+            storage=f"sqlite:///{run / STUDY}",
+            study_name="tune",
+            direction="minimize",
+            load_if_exists=True,
+        )
+        if not self.study.trials:
+            self.study.enqueue_trial(dict(start), user_attrs={"start": True})
+        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+
+    def ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
+        """The next trial and its settings."""
+        state = np.random.SeedSequence([self.seed, 9, len(self.trials())]).generate_state(1)
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=int(state[0]), n_startup_trials=NUM_RANDOM
+        )
+        trial = self.study.ask(self.distributions)
+        return trial, settings(trial)
+
+    def tell(
+        self,
+        trial: optuna.Trial,
+        state: str,
+        nll: Sequence[Sequence[float]],
+        correct: Sequence[Sequence[bool]],
+        seconds: float,
+    ) -> Trial:
+        """Stores what came out of a trial.
+
+        Args:
+            trial: From :meth:`ask`.
+            state: See :class:`bookcls.tuning.trials.Trial`.
+            nll: For each fold that was judged one value per photo.
+            correct: Likewise.
+            seconds: How long it took.
+        """
+        record = {"state": state, "nll": nll, "correct": correct, "seconds": round(seconds, 1)}
+        trial.set_user_attr("record", record)
+        score = float(np.nanmean(by_photo(self.held, nll, self.num_photos))) if nll else np.inf
+        if state == "complete":
+            self.study.tell(trial, score)
+        else:
+            # TPE ranks a trial that was given up by how far it came and how well it did.
+            if nll:
+                trial.report(score, len(nll))
+            self.study.tell(trial, state=TrialState.PRUNED)
+        return self.trials()[-1]
+
+    def trials(self) -> list[Trial]:
+        """The trials that ended, in order, numbered from 0."""
+        ended = self.study.get_trials(deepcopy=False, states=ENDED)
+        return [self._trial(number, trial) for number, trial in enumerate(ended)]
+
+    def _trial(self, number: int, trial: FrozenTrial) -> Trial:
+        record = trial.user_attrs["record"]
+        nll, correct = (
+            by_photo(self.held, record[key], self.num_photos) for key in ("nll", "correct")
+        )
+        by_fold = np.array([np.mean(row) for row in record["nll"]])
+        state, seconds = record["state"], record["seconds"]
+        return Trial(number, state, settings(trial), nll, correct, by_fold, seconds)
+
+
+def settings(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
+    """A trial's settings: those of the start exactly, others to three digits."""
+    exact = "start" in trial.user_attrs
+    return {
+        name: float(f"{value:.3g}") if isinstance(value, float) and not exact else value
+        for name, value in trial.params.items()
+    }
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """A dimension in Optuna's words."""
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    if dimension.whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
