@@ -14,7 +14,7 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from bookcls import evaluate, fitting, train, weights
+from bookcls import evaluate, fitting, recipe, train, weights
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.config import read_config, typed
 from bookcls.errors import BookclsError
@@ -360,7 +360,7 @@ def test_on_a_gpu_an_epoch_without_a_number_is_noticed_at_its_end(
                 self.train_loss.update(loss.detach() * torch.nan)
             return loss
 
-    monkeypatch.setattr(fitting, "Classifier", Elsewhere)
+    monkeypatch.setattr(recipe, "Classifier", Elsewhere)
     run = tmp_path / "run"
     arguments = (f"data.root={photos}", *TINY, "data.val_fraction=0", f"hydra.run.dir={run}")
     assert run_verb(train.main, *arguments) == 1
