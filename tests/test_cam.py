@@ -2,7 +2,10 @@
 
 import copy
 import csv
+import functools
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +18,39 @@ from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.chosen import choose
-from bookcls.explaining.explain import photos_of
+from bookcls.explaining.chosen import choose, earlier
+from bookcls.explaining.explain import keep_photos, photos_of
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.masks import find_mask, fit_mask, load_mask
 from bookcls.explaining.numbers import WRONG_REASON
 from bookcls.explaining.road import road
-from bookcls.explaining.settings import METHODS, CamConfig
+from bookcls.explaining.settings import METHODS, CamConfig, CamData
 from bookcls.images import fit_square, load_image
 from bookcls.layers import first_trained
 from bookcls.samples import Sample
 from bookcls.transforms import Transform
 from bookcls.vgg16 import VGG16
 from bookcls.weights import MEAN, STD
+from test_report import HOSTILE, hostile_photos
 
 SIDE = 32
 CLASSES = ["background", "blue", "red"]
 PAINT = {"blue": (30, 60, 230), "red": (230, 40, 30), "grey": (200, 200, 200)}
 STICKER = (250, 240, 20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Photos of 32 px: threads that wait for each other take longer than one of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+loaded = functools.cache(load_classifier)
+"""Initialising VGG16 takes seconds; for tests that change nothing in it."""
 
 
 def paint(rng, book: str | None, sticker: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +131,7 @@ def taught(tmp_path_factory) -> dict[bool, Path]:
 def explained(run: Path, **settings):
     config = CamConfig(ckpt=str(run), **settings)
     chosen = choose(config)
-    explainer = Explainer(chosen.ckpts[0], load_classifier(chosen.ckpts[0]), config)
+    explainer = Explainer(chosen.ckpts[0], loaded(chosen.ckpts[0]), config)
     splits = photos_of(chosen, config.data.split, explainer.class_names)
     found = [
         one
@@ -142,7 +159,7 @@ def test_a_planted_shortcut_is_caught_and_an_honest_model_is_not(taught):
 
 @pytest.fixture(scope="module")
 def model(taught) -> VGG16:
-    return load_classifier(taught[False] / "best.ckpt").model
+    return loaded(taught[False] / "best.ckpt").model
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +199,14 @@ def test_gradcam_agrees_with_hooks_and_autograd(model, batch, layer):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_gives_maps(model, batch, method):
+def test_every_method_gives_maps(model, batch, method, capsys):
     before = {name: module for name, module in model.features.named_children()}
     found = maps.heats(model, batch[1:2, :, ::2, ::2], [1], method, ["block1_conv2"])
     assert found[0].map.shape == (32, 32)
     assert found[0].grid == (32, 32)
     assert found[0].map.min() >= 0
     assert found[0].map.max() == pytest.approx(1)
+    assert capsys.readouterr().err == ""  # no progress bars of the library
     # Ablation-CAM exchanges the layer for a while; hooks must not stay either.
     assert before == dict(model.features.named_children())
     assert not any(module._forward_hooks for module in model.modules())
@@ -279,6 +297,12 @@ def test_masks_that_do_not_fit_are_named(tmp_path):
     Image.new("RGB", (20, 10)).save(mask)
     with pytest.raises(BookclsError, match="8-bit grey PNG"):
         load_mask(mask, photo, 3)
+    Image.new("RGB", (600, 400)).save(photo)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 600), np.uint8)).save(mask)
+    damaged = mask.read_bytes().split(b"IDAT", 2)
+    mask.write_bytes(damaged[0] + b"IDAT" + damaged[1] + b"\0\0\0\0" + damaged[2])
+    with pytest.raises(BookclsError, match="cannot be read"):
+        load_mask(mask, photo, 3)
     mask.write_bytes(b"no")
     with pytest.raises(BookclsError, match="cannot be read"):
         load_mask(mask, photo, 3)
@@ -320,7 +344,7 @@ def test_flags_are_plain_words():
         )[0]  # fmt: skip
 
     assert flag() == "right"
-    assert flag(bad) == "right for the wrong reason"
+    assert flag(bad) == "right"  # a map alone, without the experiment, proves nothing
     assert flag(asked=Audit(background_prob=0.9, same_on_background=True)).endswith("wrong reason")
     assert flag(bad, asked=Audit(same_without=True)) == "right for the wrong reason"
     assert flag(bad, asked=Audit(same_without=False)) == "right"
@@ -428,6 +452,7 @@ def test_any_photo_and_two_models_beside_each_other(
     [
         ("method=cam", "method=cam: choose one of gradcam, "),
         ("layer=conv5", "layer=conv5: choose one of block1_conv1, "),
+        ("layer=28", "layer=28: choose one of block1_conv1, "),
         ("data.split=val", "data.split=val: choose one of test, train"),
         ("images=/no/such", "there is no such photo or folder"),
         ("data.root=/no/such", "data.root=/no/such does not exist"),
@@ -438,6 +463,11 @@ def test_any_photo_and_two_models_beside_each_other(
 def test_bad_settings_are_explained(taught, run_verb, capsys, argument, said):
     assert run_verb(cam.main, f"ckpt={taught[False]}", argument) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_number_is_a_run():
+    assert CamConfig(ckpt=5).ckpts == ["5"]
+    assert CamConfig(ckpt=["a", 6]).ckpts == ["a", "6"]
 
 
 def test_photos_that_are_gone_are_missed(taught, run_verb, tmp_path, capsys):
@@ -459,6 +489,101 @@ def test_the_size_and_the_class_must_fit_the_model(taught):
         Explainer(path, classifier, CamConfig(size=64))
     with pytest.raises(BookclsError, match=r"target=green: choose predicted, .* blue, red"):
         Explainer(path, classifier, CamConfig(target="green"))
+
+
+def test_the_random_blur_is_the_photos_own(taught):
+    _, found = explained(taught[False], size=SIDE)
+    _, apart = explained(taught[False], size=SIDE, data=CamData(batch_size=1))
+    controls = [one.audit.random_prob for one in found]
+    assert controls == pytest.approx([one.audit.random_prob for one in apart], abs=1e-5)
+
+
+def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch):
+    asked = []
+
+    def heats(model, images, classes, method, layers):
+        asked.append(len(images))
+        if len(asked) == 3:
+            raise torch.OutOfMemoryError
+        return maps.heats(model, images, classes, "gradcam", layers)
+
+    monkeypatch.setattr("bookcls.explaining.explainer.heats", heats)
+    with pytest.raises(BookclsError, match=r"4 photos of 32 px: give a lower data.batch_size="):
+        explained(taught[False], size=SIDE, method="scorecam")
+    assert asked == [1, 1, 1]
+
+
+def test_each_kind_of_call_has_its_folder_and_no_page_of_another_stays(taught, tmp_path):
+    run, other = taught[False], taught[True]
+    photos = run.parent / "photos"
+
+    def output(ckpt=None, root=None, **settings):
+        data = CamData(root=root and str(root), split=settings.pop("split", "test"))
+        return choose(CamConfig(ckpt=ckpt or str(run), data=data, **settings)).output
+
+    both = [str(run), str(other)], [str(run), str(other / "best.ckpt")]
+    places = [
+        output(), output(split="train"), output(images=str(photos)), output(both[0]),
+        output(root=other.parent / "photos"), output(root=other.parent / "photos", split="train"),
+    ]  # fmt: skip
+    assert places[0] == output(root=photos) == run / "cam"
+    assert output(both[0]) == output(both[1])
+    assert len(set(places)) == 6
+
+    names = ("sheet_test_easy_2.png", "failures_2.png", "external.csv", "mine.png", "sheet.png")
+    panels = ("test_easy/red_0.png", "test_easy/mine.png")
+    for name in (*names, *panels):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert earlier(tmp_path) == set()
+    photo = {"split": "test_easy", "file": "red/0.png"}
+    rows = [photo, {"split": "..", "file": "x.png"}]
+    (tmp_path / "cam.json").write_text(json.dumps({"runs": [{"photos": rows}]}))
+    assert earlier(tmp_path) == {tmp_path / name for name in (*names[:3], panels[0])}
+
+
+def test_pictures_do_not_go_over_photos(taught):
+    root = taught[False].parent / "photos"
+    sample = Sample(root / "test_easy" / "a.png", "a.png", 0, (0,), "")
+    with pytest.raises(BookclsError, match="among the photos"):
+        keep_photos(root, {"test_easy": [sample]})
+    keep_photos(root / "cam", {"test_easy": [sample]})
+
+
+def test_names_are_shown_as_they_are(taught, run_verb, tmp_path, capsys):
+    """Mathematics and bytes that are no text; and training photos that cannot be used."""
+    photos = hostile_photos(tmp_path / "photos")
+    photo = photos / "train" / "=1+1" / "0.png"
+    strange = tmp_path / os.fsdecode(b"\xff$.png")
+    shutil.copy(photo, strange)
+    shutil.copy(photo, photos / "test" / "$_$.png")
+    with (photos / "test" / "labels.csv").open("a") as file:
+        file.write("$_$.png,=1+1,=1+1\n")
+    classifier = load_classifier(taught[False] / "best.ckpt")
+    classifier.hparams["class_names"] = sorted(HOSTILE)
+    run = save_run(tmp_path / "$_$run", classifier, photos)
+    answers = tmp_path / "answers.csv"
+    answers.write_text("file,label,score\n$_$.png,$_$,1\n")
+    arguments = (f"ckpt={run}", "size=32", "road=false")
+    assert run_verb(cam.main, *arguments, f"external={answers}") == 0
+    assert "counted as wrong: $_$" in capsys.readouterr().out
+
+    for path in photos.rglob("train/*/*.png"):
+        path.write_bytes(b"no")
+    output = run / "cam" / "images"
+    (output / "images").mkdir(parents=True)
+    earlier_rows = [{"split": "images", "file": "old.png"}]
+    (output / "cam.json").write_text(json.dumps({"runs": [{"photos": earlier_rows}]}))
+    for name in ("images/old.png", "images/mine.png", "sheet_images_2.png"):
+        (output / name).touch()
+    assert run_verb(cam.main, *arguments, f"images={strange}") == 0
+    assert "no training photos in failures.png" in capsys.readouterr().out
+    (row,) = read_csv(output / "cam.csv")
+    assert row["file"] == r"\udcff$.png"
+    said = json.loads((output / "cam.json").read_text())
+    assert said["runs"][0]["photos"][0]["file"] == strange.name
+    names = {p.relative_to(output).as_posix() for p in output.rglob("*.png")}
+    assert names == {"failures.png", "sheet_images.png", "images/mine.png", "images/photo.png"}
 
 
 AUTOML = """{"ID": "gs://b/a.jpg", "annotations": [
@@ -484,12 +609,33 @@ def test_answers_of_other_systems_are_read(tmp_path, text):
         ('{"image": 1}', "line 1 is none of the two shapes"),
         ("file,label,score", "holds no answers"),
         ("file,label\n,red", "line 2: no file name"),
+        ('[{"ID":"a","annotations":[]}]', "a json array: write one object a line"),
+        ('{"ID": "\\udcff", "annotations": []}', "line 1 is none of the two shapes"),
     ],
 )
 def test_answers_that_cannot_be_read_are_explained(tmp_path, text, said):
     (tmp_path / "answers").write_text(text)
     with pytest.raises(BookclsError, match=said):
         external.read_answers(tmp_path / "answers")
+
+
+def test_an_answer_for_another_photo_is_not_taken_for_this_one():
+    photos = [
+        ("test_easy", Sample(Path(f"/d/test_easy/{name}"), name, 0, (0,), ""))
+        for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    ]
+    files = {
+        "x/a.jpg": 0.9, "gs://b/test_easy/a.jpg": 0.2, "train/b.jpg": 0.9,
+        "gs://test_b/other/c.jpg": 0.5, "test_difficult/d.jpg": 0.9, "/train/test_easy/d.jpg": 0.1,
+    }  # fmt: skip
+    answers = {file: external.Answer(file, "red", score) for file, score in files.items()}
+    joined = external.join(answers, photos, CLASSES)
+    said = {name: answer and answer.file for (_, name), answer in joined.answers.items()}
+    assert said == {
+        "a.jpg": "gs://b/test_easy/a.jpg", "b.jpg": None, "c.jpg": "gs://test_b/other/c.jpg",
+        "d.jpg": "/train/test_easy/d.jpg",
+    }  # fmt: skip
+    assert set(joined.unknown_files) == {"x/a.jpg", "train/b.jpg", "test_difficult/d.jpg"}
 
 
 def test_answers_for_other_photos_are_refused():

@@ -1,13 +1,16 @@
 """Pretraining on rendered scenes, at toy size."""
 
 import json
+import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from omegaconf import OmegaConf
 from PIL import Image
 from safetensors import safe_open
 from torch import nn
@@ -18,6 +21,7 @@ from bookcls.config import CHECKOUT, typed
 from bookcls.errors import BookclsError
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit
+from bookcls.pretraining.atlas import atlas, look_at
 from bookcls.pretraining.augment import colour, erase, uniform
 from bookcls.pretraining.composer import Composer
 from bookcls.pretraining.data import RenderedBatches, SceneData, _loader
@@ -102,7 +106,13 @@ def test_wrong_settings_are_refused_by_name(run_verb, capsys):
     assert run_verb(pretrain.main, "resume=nowhere") == 1
     assert "there is no run" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere", "lr=1") == 1
-    assert "leave out lr=1" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "bookcls: error: resume=nowhere continues a run as it was set; leave out lr=1 (only "
+        "max_minutes=... may stand beside it), or start a new run.\n"
+    )
+    # A letter of max_minutes is not max_minutes.
+    assert run_verb(pretrain.main, "resume=nowhere", "m=1") == 1
+    assert "leave out m=1" in capsys.readouterr().err
 
 
 def randomised(seed=0):
@@ -287,6 +297,63 @@ def test_resumed_equals_uninterrupted(whole, cache, run_verb, tmp_path, capsys):
     }
     assert run_verb(pretrain.main, f"resume={cut}") == 1
     assert "this run is finished" in capsys.readouterr().err
+
+
+def test_a_run_belongs_to_one_process(run_verb, tmp_path, capsys):
+    run = tmp_path / "my run"
+    run.mkdir()
+    with FileLock(run / ".lock"):
+        assert run_verb(pretrain.main, "preset=toy", f"hydra.run.dir={run}") == 1
+    assert "another process is writing into it" in capsys.readouterr().err
+    assert not (run / "config.yaml").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="wants a machine without GPU")
+def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, monkeypatch, capsys):
+    monkeypatch.setattr(fit, "open_bank", None)
+    assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda") == 1
+    assert "accelerator=cuda, precision=32-true do not fit" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fit, "open_bank", None)
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config_of()))))
+    for content in (b"", b"this is no checkpoint", b"PK half"):
+        (run / "last.ckpt").write_bytes(content)
+        assert run_verb(pretrain.main, f"resume={run}") == 1
+        error = capsys.readouterr().err
+        assert f"{run / 'last.ckpt'} is damaged; delete it" in error
+        assert f" -m bookcls.pretrain resume='{run}'" in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--size", "31"], 2, "--size 31: "),
+        (["--picture", "p.png"], 2, "give --logs"),
+        (["--root", "/no/such"], 1, "bookcls: error: "),
+    ],
+)
+def test_a_probe_that_cannot_be_says_so_in_a_line(words, code, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "bookcls.pretraining.probe", *words], capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [14, 15])
+def test_an_atlas_gives_back_its_picture_at_any_width(width):
+    fronts = torch.arange(20.0 * width).view(1, 1, 20, width).expand(1, 3, -1, -1).remainder(256)
+    sheets = atlas(fronts)
+    u = ((torch.arange(width) + 0.5) * 2 / width - 1).view(1, 1, -1).expand(1, 20, -1)
+    v = ((torch.arange(20) + 0.5) * 2 / 20 - 1).view(1, -1, 1).expand(1, -1, width)
+    near = torch.tensor([[(0.0, 0), (1, 0), (1, 1), (0, 1)]])
+    assert torch.allclose(look_at(sheets, u, v, near, 64) * 255, fronts, atol=0.01)
 
 
 def test_the_gpu_recipe_runs_on_a_cpu_at_toy_size(cache, run_verb, tmp_path):

@@ -1,6 +1,6 @@
 """Every command that README.md and docs/ show is run, or at least exists."""
 
-import importlib.util
+import importlib
 import re
 import shlex
 
@@ -9,7 +9,7 @@ import torch
 from torchvision.models import vgg16
 
 from bookcls import train
-from bookcls.config import CHECKOUT
+from bookcls.config import CHECKOUT, conf_dir
 from conftest import make_photos
 
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *(CHECKOUT / "docs").glob("*.md")]
@@ -61,9 +61,22 @@ VERBS = [line for line in commands() if "-m bookcls." in line]
 
 
 @pytest.mark.parametrize("line", VERBS)
-def test_verbs_exist(line):
+def test_every_option_exists(line, place, run_verb, monkeypatch, capsys):
+    """The verb composes its configuration from the words, and so knows all of them."""
+    monkeypatch.chdir(place)
     words = shlex.split(line)
-    assert importlib.util.find_spec(words[words.index("-m") + 1])
+    verb = words[words.index("-m") + 1]
+    arguments = words[words.index(verb) + 1 :]
+    look = ["--cfg", "job"] if (conf_dir("train") / f"{verb.split('.')[1]}.yaml").exists() else []
+    # Hydra shows the configuration of a single run only.
+    one = [x for x in arguments if x != "-m" and not x.startswith(("sweep=", "hydra/launcher="))]
+    one = [re.sub(r"^(?!.*[\[{])([^=]+=[^,]*),.*", r"\1", word) for word in one]
+    known = {path.stem for path in (conf_dir("train") / "sweep").iterdir()}
+    assert {x.removeprefix("sweep=") for x in arguments if x.startswith("sweep=")} <= known
+    arguments = [x for x in one if not x.startswith("resume=")] if look else ["--help"]
+    main = importlib.import_module(verb).main
+    assert run_verb(main, *arguments, *look) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The report of small sweeps, whose run folders are written as training writes them."""
 
+import base64
 import csv
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from bookcls import report, runs
+from bookcls import environment, report, runs
 from bookcls.dataset import read_folder
 from bookcls.reporting import plots
 from bookcls.reporting.cells import make_cells
@@ -23,6 +24,7 @@ from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import safe, to_csv
+from bookcls.reporting.thumbnails import thumbnail
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)
@@ -43,6 +45,7 @@ def write_run(
     skill: float = 0.5,
     source: str = "scratch",
     freeze_to: str | None = "auto",
+    weights: str = "auto",
     commit: str = "a" * 40,
     sha256: str | None = None,
     overrides: list[str] | None = None,
@@ -55,7 +58,7 @@ def write_run(
         "data": {"root": str(photos), "image_size": 64, "num_workers": None},
         "model": {
             "pretrained": source != "scratch",
-            "weights": "auto" if source == "scratch" else source,
+            "weights": weights,
             "freeze_to": freeze_to,
         },
         "aug": AUGS[aug],
@@ -219,6 +222,12 @@ def test_labels_hold_what_differs_and_no_more(tmp_path, shared_photos):
     ]
 
 
+def test_weights_that_were_found_and_asked_for_are_the_same(tmp_path, shared_photos):
+    for seed, weights in enumerate(("auto", "rendered")):
+        write_run(tmp_path / weights, shared_photos, source="rendered", weights=weights, seed=seed)
+    assert [cell.seeds for cell in cells_of(tmp_path)] == [[0, 1]]
+
+
 def test_a_setting_that_was_asked_for_is_in_the_label(tmp_path, shared_photos):
     for aug, lr in (("none", 0.1), ("all", 0.2)):
         words = [f"aug={aug}", f"optim.lr={lr}"]
@@ -310,10 +319,18 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("environment.json", "[]", "holds no json object"),
         ("environment.json", "{}", "KeyError"),
         ("config.yaml", "a: [", "is damaged"),
+        ("config.yaml", "a: 2001-99-99", "is damaged"),
         ("logs/version_0/metrics.csv", "epoch,val/loss\n1,oh", "a row is cut off"),
+        ("logs/version_0/metrics.csv", "epoch\n" + "1" * 200_000, "a row is cut off"),
+        (".hydra/overrides.yaml", "- [", "is damaged"),
     ],
 )
 def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, message):
+    if name.startswith(".hydra"):  # read where environment.json does not hold the words
+        environment = runs.read_json(sweep / "01" / runs.ENVIRONMENT)
+        del environment["overrides"]
+        runs.write_json(sweep / "01" / runs.ENVIRONMENT, environment)
+        (sweep / "01" / ".hydra").mkdir()
     (sweep / "01" / name).write_text(text)
     assert run_verb(report.main, f"runs={sweep}") == 1
     error = capsys.readouterr().err
@@ -336,11 +353,12 @@ def test_what_cannot_be_reported_on(tmp_path, run_verb, capsys, shared_photos):
     assert "1 runs, none finished" in capsys.readouterr().err
 
 
-@pytest.fixture
-def hostile(tmp_path):
-    """A sweep whose names are meant as html, Markdown and formulas."""
-    photos = tmp_path / "photos"
-    classes = ("<script>alert(1)<", "=1+1", "$x_1$ | 写真")
+HOSTILE = ("$x_1$ | 写真", "<script>alert(1)<", "=1+1")
+
+
+def hostile_photos(photos: Path) -> Path:
+    """Photos whose names are meant as html, Markdown, mathematics and formulas."""
+    classes = (*HOSTILE[1:], HOSTILE[0])
     for number, name in enumerate(classes):
         for i in range(2):
             draw(photos / "train" / name / f"{i}.png", (90, 40 * number, 90), 10 * number + i)
@@ -348,6 +366,13 @@ def hostile(tmp_path):
     for number, (file, *_) in enumerate(rows):
         draw(photos / "test" / file, (90, 40 * number, 90), 100 + number)
     write_labels(photos / "test", rows)
+    return photos
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A sweep on such photos."""
+    photos = hostile_photos(tmp_path / "photos")
     for seed in range(2):
         write_run(tmp_path / "hostile" / f"<b>{seed}", photos, seed=seed, skill=0.4)
     return tmp_path / "hostile"
@@ -406,6 +431,54 @@ def test_each_photo_is_in_the_page_once(reported):
     page = (reported / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 26
     assert len(page) < 400_000
+
+
+def test_thumbnails_carry_no_words(tmp_path):
+    (tmp_path / "test").mkdir()
+    Image.new("RGB", (300, 200)).save(tmp_path / "test" / "a.jpg", comment=b"at home")
+    address = thumbnail(tmp_path, "test", "a.jpg")
+    assert b"at home" not in base64.b64decode(address.partition(",")[2])
+
+
+def test_more_series_than_colours_are_all_drawn(shared_photos, tmp_path):
+    for number in range(8):
+        for layer in ("input", "block3_conv1", "head"):
+            write_run(
+                tmp_path / f"{number}{layer}", shared_photos, freeze_to=layer, lr=0.1 * number,
+                overrides=[f"optim.lr={number}"],
+            )  # fmt: skip
+    cells = cells_of(tmp_path)
+    axes = plots.freeze(cells, summarise(cells)).axes[0]
+    lines = [line for line in axes.lines if line.get_label().startswith("optim.lr")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8
+
+
+def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch):
+    def git(*words):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+        git("add", ".")
+        git("commit", "-qm", path)
+        return git("rev-parse", "HEAD")
+
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "src/bookcls/environment.py"))
+    assert environment.git_commit() is None
+    git("init", "-q")
+    commit("src/bookcls/environment.py", "")
+    code = commit("conf/train.yaml", "")
+    commit("README.md", "")
+    assert environment.git_commit() == code
+    (tmp_path / "README.md").write_text("more")
+    assert environment.git_commit() == code
+    (tmp_path / "conf/train.yaml").write_text("more")
+    assert environment.git_commit() == f"{code}+changes"
 
 
 def test_photos_that_are_gone_leave_their_name(run_verb, tmp_path, no_plots):

@@ -46,6 +46,19 @@ def test_counts_are_those_of_the_study():
     }
 
 
+def test_pages_know_the_floor_and_how_many_photos_are_strict():
+    rows = labels("test_difficult").values()
+    accepted = Counter(name for _, names in rows for name in names.split(";"))
+    floor = max(accepted.values()) / len(rows)
+    strict = sum(dominant != "" for dominant, _ in rows)
+    readme = (ROOT.parents[1] / "README.md").read_text(encoding="utf-8")
+    (line,) = [line for line in readme.splitlines() if line.startswith("│ difficult")]
+    assert f"│  {floor:.2f} │" in line
+    assert f" of {strict} │" in line
+    card = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+    assert f"at most {floor:.2f} on Difficult" in card
+
+
 def test_it_is_small():
     files = [path for path in ROOT.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 6_000_000

@@ -30,22 +30,25 @@ def test_exact_interval_between_whole_counts():
     assert bounds == sorted(bounds)
 
 
-def test_bootstrap_of_one_seed_is_that_over_photos():
+def test_crossed_interval_of_one_seed_is_students_over_photos():
     values = np.random.default_rng(0).random((1, 30))
-    scipy = stats.bootstrap(
-        (values[0],), np.mean, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    ours = statistics.bootstrap_interval(values)
-    assert ours[:2] == pytest.approx((scipy.low, scipy.high), abs=0.01)
+    scipy = stats.ttest_1samp(values[0], 0).confidence_interval()
+    ours = statistics.crossed_interval(values)
+    assert ours[:2] == pytest.approx((scipy.low, scipy.high))
 
 
-def test_bootstrap_draws_seeds_and_photos():
-    rng = np.random.default_rng(0)
-    by_seed = rng.normal(0, 1, (40, 1)) * np.ones((1, 50))
-    by_photo = np.ones((40, 1)) * rng.normal(0, 1, (1, 50))
-    for values, sd, num in ((by_seed, by_seed.std(), 40), (by_photo, by_photo.std(), 50)):
-        low, high, _ = statistics.bootstrap_interval(values)
-        assert (high - low) / 2 == pytest.approx(1.96 * sd / num**0.5, rel=0.05)
+def test_crossed_interval_where_photos_or_seeds_agree_is_students():
+    means = np.array([0.5, 0.6, 0.7])
+    scipy = stats.ttest_1samp(means, 0).confidence_interval()
+    values = means[:, None] * np.ones(20)
+    for matrix in (values, values.T):
+        bounds = statistics.crossed_interval(matrix)[:2]
+        assert bounds == pytest.approx((scipy.low, scipy.high))
+
+
+def test_crossed_interval_stays_in_bounds():
+    values = np.array([[0.0] * 20, [1.0] * 20])
+    assert statistics.crossed_interval(values) == (0, 1, "t")
 
 
 @pytest.mark.parametrize(
@@ -54,24 +57,27 @@ def test_bootstrap_draws_seeds_and_photos():
         (np.ones((5, 20)), "exact"),
         (np.zeros((5, 20)), "exact"),
         (np.arange(20)[None] % 2, "exact"),
-        (np.repeat(np.arange(20)[None] % 2, 3, axis=0), "bootstrap"),
+        (np.repeat(np.arange(20)[None] % 2, 3, axis=0), "t"),
         (np.repeat(np.arange(6)[None] % 2, 3, axis=0), "exact"),
     ],
 )
-def test_accuracy_interval_is_exact_where_a_bootstrap_would_flatter(correct, method):
+def test_accuracy_interval_is_exact_where_spread_would_flatter(correct, method):
     interval = statistics.accuracy_interval(correct.astype(float))
     assert interval.method == method
     assert interval.low < correct.mean() < interval.high or interval.high - interval.low > 0.15
 
 
-def test_accuracy_interval_covers_the_truth():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        photos = rng.beta(1.2, 0.8, 20)  # how likely each photo is answered right; mean 0.6
-        low, high, _ = statistics.accuracy_interval((rng.random((3, 20)) < photos).astype(float))
-        covered += low <= 0.6 <= high
-    assert covered >= 186
+@pytest.mark.parametrize("seed_sd", [0, 0.5, 1])
+@pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.parametrize("num_photos", [20, 60])
+def test_accuracy_interval_covers_the_truth(seed_sd, num_seeds, num_photos):
+    """Seeds move a cell by as much as 0.15: a percentile bootstrap covers 0.87 there."""
+    rng = np.random.default_rng(num_seeds)
+    values = simulated(rng, [0] * 600, seed_sd, num_seeds, num_photos, same_photos=False)
+    truth = simulated(rng, [0] * 300_000, seed_sd, 1, 1, same_photos=False).mean()
+    bounds = np.array([statistics.accuracy_interval(cell)[:2] for cell in values.astype(float)])
+    covered = ((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])).mean()
+    assert covered >= 0.91
 
 
 def test_sign_flip_on_darwins_maize():
@@ -166,9 +172,9 @@ def test_the_studys_best_pair_is_a_tie():
     assert verdicts([best, np.arange(20)[None] < 2]) == ["best", "worse"]
 
 
-def simulated(rng, shifts, seed_sd, num_seeds=3, num_photos=20):
+def simulated(rng, shifts, seed_sd, num_seeds=3, num_photos=20, *, same_photos=True):
     """Right answers of cells whose photos, and seeds, differ in how hard, and good, they are."""
-    photos = rng.normal(0.3, 1.5, num_photos)
+    photos = rng.normal(0.3, 1.5, (1 if same_photos else len(shifts), 1, num_photos))
     seeds = rng.normal(0, seed_sd, (len(shifts), num_seeds, 1))
     noise = rng.logistic(0, 1, (len(shifts), num_seeds, num_photos))
     return photos + np.asarray(shifts)[:, None, None] + seeds + noise > 0

@@ -2,28 +2,45 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torchvision
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from bookcls import cells, train, workers
+from bookcls import cells, trackers, train, workers
 from bookcls.classifier import Classifier
+from bookcls.command import explained
 from bookcls.config import conf_dir, register_resolvers, typed
+from bookcls.errors import BookclsError
 from bookcls.layers import CONV_INDEX, NAMES
-from bookcls.settings import TrainConfig
-from bookcls.sweep import cells_of
+from bookcls.settings import LoggerConfig, TrainConfig
+from bookcls.sweep import Sweep, cells_of
 from conftest import TINY
 
 FOUR = ("aug=none,mixup", "seed=0,1")
+NARROW = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
+"""Channels of a VGG16 that takes a fraction of the time; what is tested here knows no channels."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
+        yield
 
 
 def composed(*overrides: str):
@@ -161,6 +178,61 @@ def test_finished_cells_are_not_run_again_however_they_are_asked_for(
     assert all(line["seconds"] < 2 for line in last_command(folder))
 
 
+def test_the_place_of_a_job_is_not_the_place_of_its_cell(swept, run_verb, monkeypatch, capsys):
+    folder, words = swept
+    monkeypatch.setattr(train, "fit", lambda *args, **kwargs: pytest.fail("it trains again"))
+    subdir = "hydra.sweep.subdir=job${hydra.job.num}"
+    assert run_verb(train.main, "-m", "aug=none,mixup", subdir, *words) == 0
+    assert "2 cells: 2 done before\n" in capsys.readouterr().out
+    assert not list(folder.glob("job*"))
+
+
+@pytest.mark.parametrize(("wanted", "at_once"), [(-1000, 1), (1, 1), (2, 2), (9, 4)])
+def test_at_least_one_cell_runs_at_once(wanted, at_once):
+    sweep = Sweep()
+    config = composed("hydra/launcher=joblib", f"hydra.launcher.n_jobs={wanted}")
+    config.hydra.overrides.task = ["seed=0,1,2,3"]
+    sweep.on_multirun_start(config)
+    assert sweep.at_once == at_once
+
+
+def test_a_damaged_record_loses_the_damaged_lines_only(tmp_path):
+    cell = cells.Cell(tmp_path, "now", 1, 3, "seed=0")
+    cells.record(cell, None)
+    with (tmp_path / cells.RECORD).open("ab") as file:
+        file.write(b'\xe9\xff\n{"command": "no')
+    cell.outcome = "failed"
+    cells.record(cell, "no photo \udce9 of \u66f8")
+    first, second = cells.recorded(tmp_path)
+    assert (first["error"], second["error"]) == (None, "no photo \udce9 of \u66f8")
+    text, complete = cells.summary(tmp_path, "now", 3)
+    assert text.endswith(", 1 lost")
+    assert not complete
+
+
+def test_an_error_without_a_message_is_an_error(tmp_path):
+    assert explained(OSError(), "train") == "OSError"
+    cells.current = cells.Cell(tmp_path, "now", 1, 1, "seed=0")
+    Sweep().on_job_end(None, JobReturn(_return_value="", status=JobStatus.COMPLETED))
+    assert [line["outcome"] for line in cells.recorded(tmp_path)] == ["failed"]
+
+
+def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeypatch, capsys):
+    _, words = swept
+
+    def damaged(*args):
+        raise KeyError("outcome")
+
+    for module, name in ((cells, "summary"), (sys.modules["bookcls.sweep"], "cells_of")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, damaged)
+            patch.setattr(train, "train", lambda *args: None)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert run_verb(train.main, "-m", "aug=none,mixup", *words) == 1
+        assert "bookcls: error: " in capsys.readouterr().err
+
+
 class PowerCutError(Exception):
     """Nobody expects it."""
 
@@ -253,6 +325,43 @@ def test_several_devices_in_a_sweep_are_refused(shared_photos, run_verb, tmp_pat
     assert capsys.readouterr().err.count("each cell of a sweep has one device") == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "launcher joblib says: n_jobs == 0"),
+        pytest.param(
+            ["hydra/launcher=submitit_slurm"],
+            'launcher submitit says: Could not detect "srun"',
+            marks=pytest.mark.skipif(bool(shutil.which("srun")), reason="this machine has Slurm"),
+        ),
+    ],
+)
+def test_what_a_launcher_refuses_is_one_line(shared_photos, run_verb, capsys, words, said):
+    assert run_verb(train.main, "-m", "seed=0,1", f"data.root={shared_photos}", *words) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"bookcls: error: the {said}")
+    assert err.count("\n") == 1
+
+
+def test_a_process_that_died_is_one_line_and_a_mistake_of_ours_is_none(
+    shared_photos, run_verb, monkeypatch, capsys
+):
+    words = ("-m", "seed=0,1", f"data.root={shared_photos}", "hydra/launcher=joblib")
+
+    def launch(self, tasks):
+        raise error
+
+    monkeypatch.setattr("joblib.Parallel.__call__", launch)
+    error = TerminatedWorkerError("killed\nby the kernel")
+    assert run_verb(train.main, *words) == 1
+    assert capsys.readouterr().err == (
+        "bookcls: error: a process of the sweep died (killed); the same command goes on with it.\n"
+    )
+    error = ValueError("ours")
+    with pytest.raises(ValueError, match="ours"):
+        run_verb(train.main, *words)
+
+
 def test_a_typing_error_leaves_no_run_folder(run_verb, tmp_path):
     assert run_verb(train.main, "data.root=/no/such/folder") == 1
     assert not list((tmp_path / "runs").iterdir())
@@ -270,6 +379,33 @@ def test_workers_share_the_gpus_out(monkeypatch):
             workers.share_devices(worker)
             seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
         assert seen == (["0", "1", "0"] if visible is None else ["4", "7", "4"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    workers.share_devices(1)  # a machine without one
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_a_worker_writes_what_no_encoding_holds(tmp_path, monkeypatch):
+    for name, value in (("worker_number", 1), ("share_devices", None), ("accuracies", "")):
+        monkeypatch.setattr(workers, name, lambda *args, value=value: value)
+    cell = cells.Cell(tmp_path, "now", 1, 1, "seed=0", key="key")
+    cell.run.mkdir()
+    with workers.side_by_side(cell):
+        print("photo_\udce9.png")
+    assert (cell.run / workers.OUTPUT).read_text() == "photo_\\udce9.png\n"
+
+
+def test_a_tracker_that_does_not_answer_is_an_error_before_training(tmp_path, monkeypatch):
+    class Silent(SimpleNamespace):
+        @property
+        def experiment(self):
+            assert (tmp_path / "deep").is_dir()
+            raise ConnectionError("nobody\nthere")
+
+    monkeypatch.setattr(trackers, "find_spec", lambda name: True)
+    monkeypatch.setattr(trackers, "MLFlowLogger", lambda *args, **kwargs: Silent())
+    uri = f"sqlite:///{tmp_path / 'deep' / 'mlflow.db'}"
+    with pytest.raises(BookclsError, match=rf"^logger\.tracking_uri={uri}: nobody\. "):
+        trackers.make_loggers(LoggerConfig("mlflow", uri), tmp_path)
 
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}

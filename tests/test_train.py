@@ -16,9 +16,7 @@ from torchvision.models import vgg16
 
 from bookcls import evaluate, fitting, recipe, train, weights
 from bookcls.classifier import Classifier, load_classifier
-from bookcls.config import read_config, typed
 from bookcls.errors import BookclsError
-from bookcls.settings import TrainConfig
 from bookcls.vgg16 import num_parameters
 from conftest import TINY, draw
 
@@ -230,9 +228,19 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
     run = tmp_path / "run"
+    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
     tiny = (*TINY, "optim.epochs=1", "optim.probe_epochs=1", f"hydra.run.dir={run}")
-    assert run_verb(train.main, f"data.root={shared_photos}", "model.pretrained=true", *tiny) == 0
-    top, _, table = capsys.readouterr().out.partition("epoch 1")
+    with power_cut(1), pytest.raises(PowerCutError):
+        run_verb(train.main, f"data.root={shared_photos}", "model.pretrained=true", *tiny)
+    capsys.readouterr()
+
+    # It goes on with the weights it began with, whatever is there by now.
+    def no_loading(name):
+        raise AssertionError("the checkpoint brings them")
+
+    monkeypatch.setattr("bookcls.recipe.load_features", no_loading)
+    assert run_verb(train.main, f"resume={run}") == 0
+    top, _, table = capsys.readouterr().out.partition("epoch 2")
     for part in (top, table):
         assert part.count("warning: ImageNet weights are neither cached nor to be had") == 1
     metrics = json.loads((run / "metrics.json").read_text())
@@ -240,11 +248,39 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     assert metrics["weights_source"] == environment["weights"]["source"] == "rendered"
     card = json.loads(weights.CARD.read_text(encoding="utf-8"))
     assert environment["weights"]["sha256"] == card["sha256"]
+    assert (environment["freeze_to"], environment["lr"]) == (None, 1e-4)
 
-    # A stopped run goes on with the weights it began with, network or not.
-    config = typed(read_config(run / "config.yaml"), TrainConfig)
-    assert config.model.weights == "auto"
-    assert train.same_weights(run, config).model.weights == "rendered"
+
+def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_path, capsys):
+    root = f"data.root={shared_photos}"
+    assert run_verb(train.main, root, "model.weights=rendered") == 1
+    assert "add model.pretrained=true" in capsys.readouterr().err
+    assert run_verb(train.main, root, "model.pretrained=true", "model.weights=nowhere.pth") == 1
+    assert "model.weights=nowhere.pth: there is no such file" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").iterdir())
+    # The experiment brings weights; from scratch they are left aside.
+    words = ("experiment=laptop", "model.pretrained=false", root, "trainer=smoke")
+    assert run_verb(train.main, *words, "data.image_size=32") == 0
+    assert "from scratch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "ran out of memory: lower data.batch_size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "lower data.batch_size"),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(
+    shared_photos, run_verb, tmp_path, monkeypatch, capsys, error, said
+):
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_start", fail)
+    words = (f"data.root={shared_photos}", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert run_verb(train.main, *words) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path, monkeypatch):

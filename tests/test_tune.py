@@ -7,8 +7,13 @@ import os
 import shlex
 import shutil
 
+import numpy as np
 import pytest
+import torch
+import torchvision
 from hydra.core.global_hydra import GlobalHydra
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from bookcls import tune
 from bookcls.classifier import DivergedError
@@ -16,12 +21,19 @@ from bookcls.command import quote_overrides
 from bookcls.config import typed
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig, TuneConfig
-from bookcls.tuning import search
+from bookcls.tuning import search, trials
 from bookcls.tuning.crossval import Judged
-from bookcls.tuning.space import Dimension, applied, read_dimension
+from bookcls.tuning.space import Dimension, applied, experiment, read_dimension
+from bookcls.tuning.study import Study, rounded
 from test_config import composed
+from test_sweep import NARROW
 
 TINY = ("data.image_size=32", "data.cv=2", "data.views=1", "trainer=smoke")
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
 
 
 def rows_of(run):
@@ -92,8 +104,8 @@ class PowerCutError(Exception):
 class FakeFolds:
     """Stands in for training: an NLL that is lowest at lr 4e-4, and what was asked for."""
 
-    def __init__(self, cut_at: int = 0, diverge_at: int = 0) -> None:
-        self.calls, self.cut_at, self.diverge_at = 0, cut_at, diverge_at
+    def __init__(self, cut_at: int = 0, diverge_at: int = 0, fill_at: int = 0) -> None:
+        self.calls, self.cut_at, self.diverge_at, self.fill_at = 0, cut_at, diverge_at, fill_at
 
     def __call__(self, config, folder, images, fold, *, views):
         self.calls += 1
@@ -101,6 +113,8 @@ class FakeFolds:
             raise PowerCutError
         if self.calls == self.diverge_at:
             raise DivergedError("no number")
+        if self.calls == self.fill_at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
         distance = abs(config.optim.lr / 4e-4 - 1)
         nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held]
         return Judged(nll, [True for _ in fold.held])
@@ -120,6 +134,16 @@ def settings(photos, run, *more):
     return (f"data.root={photos}", "data.image_size=32", "data.cv=3", f"hydra.run.dir={run}", *more)
 
 
+def best_is_an_experiment(run, out: str) -> None:
+    """Asserts that best.yaml gives train the settings of the printed command."""
+    group = run.parent / "searched" / "experiment"
+    group.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run / "best.yaml", group)
+    words = (f"hydra.searchpath=[file://{group.parent}]", "experiment=best", "data=folder",
+             "data.root=x")  # fmt: skip
+    assert experiment(typed(composed(*words), TrainConfig)) == experiment(command_of(out))
+
+
 def test_a_search_finds_better_and_goes_on_after_a_stop(
     shared_photos, run_verb, fake, tmp_path, capsys
 ):
@@ -131,12 +155,15 @@ def test_a_search_finds_better_and_goes_on_after_a_stop(
     assert len(rows) == 9
     assert {"complete", "stopped"} <= {row["state"] for row in rows}
     stopped = [row for row in rows if row["state"] == "stopped"]
-    assert all(float(row["nll"]) > float(rows[0]["nll"]) or row["folds"] < "3" for row in stopped)
+    assert all(
+        float(row["nll"]) > float(rows[0]["nll"]) or int(row["folds"]) < 3 for row in stopped
+    )
     assert calls.calls == sum(int(row["folds"]) for row in rows) < 27
     best = min((r for r in rows if r["state"] == "complete"), key=lambda row: float(row["nll"]))
     assert float(best["nll"]) < float(rows[0]["nll"])
     assert "note: better than the start (NLL 0.8" in out
     assert str(command_of(out).optim.lr) == best["optim.lr"]
+    best_is_an_experiment(whole, out)
 
     # Cut off within the start, then within a later trial.
     for cut_at in (2, 9):
@@ -160,6 +187,7 @@ def test_a_search_that_finds_nothing_says_so(shared_photos, run_verb, fake, tmp_
     assert "note: nothing that was tried is better than the start." in out
     recipe = command_of(out)
     assert (recipe.optim.lr, recipe.seed, recipe.aug.rotate) == (4e-4, 2, 40)
+    best_is_an_experiment(tmp_path / "run", out)
     assert [row["state"] for row in rows_of(tmp_path / "run")][:2] == ["complete", "diverged"]
 
 
@@ -191,6 +219,69 @@ def test_a_start_that_diverges_is_an_error(shared_photos, run_verb, fake, tmp_pa
     fake(diverge_at=1)
     assert run_verb(tune.main, *settings(shared_photos, tmp_path / "run")) == 1
     assert "the start of the search diverges" in capsys.readouterr().err
+
+
+def test_memory_that_runs_out_costs_one_trial(shared_photos, run_verb, fake, tmp_path, capsys):
+    fake(fill_at=4)
+    assert run_verb(tune.main, *settings(shared_photos, tmp_path / "run", "trials=3")) == 0
+    assert "trial 1  given up: the device ran out of memory" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "run")
+    assert [(row["state"], row["folds"]) for row in rows[:2]] == [
+        ("complete", "3"),
+        ("out of memory", "0"),
+    ]
+    assert len(rows) == 3
+    fake(fill_at=1)
+    assert run_verb(tune.main, *settings(shared_photos, tmp_path / "start")) == 1
+    assert "ran out of memory: lower data.batch_size=8" in capsys.readouterr().err
+
+
+def test_a_study_that_is_gone_or_damaged_is_refused(
+    shared_photos, run_verb, fake, tmp_path, capsys
+):
+    fake()
+    run = tmp_path / "run"
+    assert run_verb(tune.main, *settings(shared_photos, run, "trials=1")) == 0
+    (run / "study.db").write_bytes(b"no database" * 1000)
+    assert run_verb(tune.main, f"resume={run}", "trials=2") == 1
+    assert f"{run / 'study.db'} is damaged (" in capsys.readouterr().err
+    (run / "study.db").unlink()
+    assert run_verb(tune.main, f"resume={run}", "trials=2") == 1
+    assert f"{run / 'study.db'} is missing" in capsys.readouterr().err
+    assert not (run / "study.db").exists()
+
+
+def test_no_stop_loses_the_start_or_changes_what_is_tried(tmp_path):
+    dimension = Dimension("optim.lr", 1e-4, 1e-2, log=True)
+
+    def opened() -> Study:
+        return Study(tmp_path, [dimension], {"optim.lr": 2e-4}, [[0], [1]], 2, seed=0)
+
+    study = opened()
+    study.study.tell(study.study.ask(), state=TrialState.FAIL)  # cut off before it had values
+    opened().study.ask()  # cut off likewise
+    study = opened()
+    asked, values = study.ask()
+    assert values == {"optim.lr": 2e-4}
+    study.tell(asked, "complete", [[1.0], [1.0]], [[True], [True]], 1.0)
+    _, proposed = study.ask()
+    _, again = opened().ask()
+    assert again == proposed != values
+
+
+def test_three_digits_stay_within_the_range():
+    ema = FloatDistribution(0.99, 0.9999)
+    assert rounded(0.99612, ema) == 0.996
+    assert rounded(0.99962, ema) == 0.99962
+    assert rounded(0.123451, FloatDistribution(0.12345, 1)) == 0.123451
+    assert rounded(90, IntDistribution(0, 180)) == 90
+
+
+def test_few_signs_at_a_time_give_the_same_p(monkeypatch):
+    differences = np.random.default_rng(3).normal(0.2, 1, 45)
+    whole = trials.sign_flip(differences)
+    monkeypatch.setattr(trials, "MOST_SIGNS", 1000)
+    assert trials.sign_flip(differences) == whole
 
 
 def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypatch):

@@ -1,9 +1,12 @@
 import json
 import pickle
 import socket
+import threading
 import time
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import pytest
@@ -12,6 +15,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18, vgg16
 
 from bookcls import weights
+from bookcls.classifier import load_classifier
 from bookcls.errors import BookclsError
 from bookcls.layers import NAMES
 from bookcls.state_dict import dequantised, quantised
@@ -75,13 +79,20 @@ def test_nothing_in_a_weights_file_is_executed(tmp_path, monkeypatch):
     assert not Path("bomb-went-off").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 half a zip"])
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+CUT = pickle.dumps({"0.weight": 1.5}, protocol=2)[:-3]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello", b"PK\x03\x04 half a zip", b"this is no weights file", b"bad", b"a: 1", CUT,
+     b"\x80\x02M"],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["pth", "safetensors", "ckpt"])
 def test_damaged_files_are_refused_by_name(tmp_path, content, suffix):
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(content)
     with pytest.raises(BookclsError, match=rf"weights\.{suffix}"):
-        load_features(str(path))
+        load_classifier(path) if suffix == "ckpt" else load_features(str(path))
 
 
 def test_other_contents_and_missing_files(tmp_path):
@@ -90,6 +101,8 @@ def test_other_contents_and_missing_files(tmp_path):
         load_features(str(tmp_path / "list.pth"))
     with pytest.raises(BookclsError, match="no such file"):
         load_features(str(tmp_path / "absent.pth"))
+    with pytest.raises(BookclsError, match=r"=~nobody-here/x\.pth: .*Give auto"):
+        load_features("~nobody-here/x.pth")
 
 
 @pytest.fixture
@@ -123,6 +136,75 @@ def test_imagenet_insists(monkeypatch, no_cache):
     assert "model.weights=PATH" in message
     assert "model.weights=rendered" in message
     assert "\n" not in message
+
+
+@contextmanager
+def answering(content):
+    """The address of a server that sends ``content`` to whoever asks, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(content)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/vgg16-397923af.pth"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+LOGIN = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nPlease log in"
+CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (LOGIN, "what came is another file: its sha256 does not begin with 397923af"),
+        (CUT_OFF, "what came is another file"),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "the server answers 403"),
+        (b"go away\r\n\r\n", "the answer is garbled: go away"),
+    ],
+)
+def test_what_a_proxy_sends_is_not_taken_for_weights(monkeypatch, no_cache, content, why):
+    monkeypatch.setattr(weights, "ANSWER_SECONDS", 4.0)
+    with answering(content) as url:
+        monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=url))
+        state, provenance = load_features("auto")
+        assert (provenance.source, len(state)) == ("rendered", 26)
+        assert why in provenance.warning
+        with pytest.raises(BookclsError, match=f"could not be had .{why}"):
+            load_features("imagenet")
+    assert not list(no_cache.parent.glob("*"))
+
+
+def test_a_download_that_stalls_is_given_up(monkeypatch, no_cache, silent):
+    monkeypatch.setattr(weights, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=silent))
+    with pytest.raises(BookclsError, match="timed out"):
+        load_features("imagenet")
+    assert socket.getdefaulttimeout() is None
+
+
+def test_nothing_in_imagenets_place_is_executed(monkeypatch, no_cache):
+    monkeypatch.chdir(no_cache.parent.parent.parent)
+    no_cache.parent.mkdir(parents=True)
+    no_cache.write_bytes(pickle.dumps({"features.0.weight": Bomb()}))
+    for name in ("imagenet", "auto"):
+        with pytest.raises(BookclsError, match="does not begin with 397923af"):
+            load_features(name)
+    # Nor if its digest began like the right one's, which takes hours to arrange.
+    monkeypatch.setattr(weights, "_digest", lambda path: "397923af" + 56 * "0")
+    with pytest.raises(BookclsError, match="is not a state dict"):
+        load_features("imagenet")
+    assert not Path("bomb-went-off").exists()
 
 
 def test_auto_takes_the_weights_that_ship_if_nobody_answers(monkeypatch, no_cache, silent):
@@ -168,7 +250,7 @@ def test_another_file_in_imagenets_place_is_refused(no_cache, features):
     with pytest.raises(BookclsError, match=r"damaged .its sha256 does not begin with 397923af"):
         load_features("auto")
     no_cache.write_bytes(b"PK half")
-    with pytest.raises(BookclsError, match="is damaged: delete it"):
+    with pytest.raises(BookclsError, match=r"is damaged .*: delete it"):
         load_features("imagenet")
 
 
@@ -205,6 +287,27 @@ def test_int8_keeps_each_channel_within_half_a_step(features):
         error = (back[name] - value).flatten(1).abs().amax(1)
         assert bool((error <= 0.501 * step).all())
     assert not back["2.weight"][3].any()
+
+
+def test_whole_numbers_without_a_fitting_scale_are_refused(tmp_path, features):
+    path, small = tmp_path / "w.safetensors", quantised(features)
+    save_file({k: v for k, v in small.items() if not k.endswith("_scale")}, path)
+    with pytest.raises(BookclsError, match=r"0\.weight of int8, 2\.weight of int8.* 10 more"):
+        load_features(str(path))
+    odd = [
+        {"2.weight_scale": small["2.weight_scale"][:1].clone()},
+        {"2.weight_scale": small["2.weight_scale"].view(-1, 1)},
+        {"2.weight_scale": torch.ones(64, dtype=torch.int64)},
+        {"2.weight": torch.zeros(64, 64, 3, 3, dtype=torch.int16)},
+        {"2.weight": torch.zeros(64, 64, 3, 3, dtype=torch.complex64)},
+    ]
+    for changed in odd:
+        save_file(small | changed, path)
+        with pytest.raises(BookclsError, match=r"holds 2\.weight of (int8|int16|complex64)\. "):
+            load_features(str(path))
+    save_file(small | {"0.bias_scale": torch.ones(64)}, path)
+    with pytest.raises(BookclsError, match=r"an unknown 0\.bias_scale"):
+        load_features(str(path))
 
 
 def test_weights_of_every_source_say_how_to_tune_them():

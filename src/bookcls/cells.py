@@ -116,15 +116,20 @@ def record(cell: Cell, error: str | None) -> None:
         "seconds": round(time.monotonic() - cell.started, 1),
         "error": error,
     }
-    with locked(cell.folder), (cell.folder / RECORD).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    path = cell.folder / RECORD
+    with locked(cell.folder):
+        # A line that a power cut has left half written must not swallow this one.
+        cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * cut_off + json.dumps(line) + "\n")
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
     """The lines of the sweep's record; one that was cut off by a power cut is passed over."""
     path = folder / RECORD
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in text.split("\n"):
         try:
             found.append(json.loads(line))
         except ValueError:

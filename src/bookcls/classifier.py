@@ -2,8 +2,6 @@
 
 import inspect
 import math
-import pickle
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -21,6 +19,7 @@ from bookcls.errors import BookclsError
 from bookcls.layers import block_of
 from bookcls.schedule import warmup_cosine
 from bookcls.scores import SplitScores
+from bookcls.state_dict import UNREADABLE
 from bookcls.vgg16 import VGG16, channels_last
 from bookcls.weights import MEAN, STD
 
@@ -231,16 +230,7 @@ def load_classifier(path: Path) -> Classifier:
             raise ValueError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
         classifier = Classifier(**hparams)
         classifier.load_state_dict(ckpt["state_dict"])
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise BookclsError(f"{path} is not a bookcls checkpoint ({first[0][:160]}).") from error
     return classifier.eval()

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,8 +26,11 @@ from bookcls.errors import BookclsError
 from bookcls.runs import CONFIG, is_first_process
 
 T = TypeVar("T")
-LAUNCHERS = ("joblib", "submitit")
-"""Packages whose exceptions say that a process of a sweep is gone."""
+PLUGINS = "hydra_plugins"
+LAUNCHERS = (PLUGINS, "joblib", "submitit")
+"""Packages that start the processes of a sweep."""
+DEATHS = ("TerminatedWorkerError", "UncompletedJobError")
+"""Their exceptions that say that such a process is gone."""
 
 
 def verb(
@@ -99,11 +102,16 @@ def verb(
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if traceback_wanted or type(error).__module__.partition(".")[0] not in LAUNCHERS:
+        launcher = launcher_of(error)
+        if traceback_wanted or launcher is None:
             raise
-        said = str(error).strip().partition("\n")[0]
-        failed.append(f"a process of the sweep died ({said}); the same command goes on with it.")
-        complain(failed[-1])
+        said = explained(error, name).partition("\n")[0]
+        if type(error).__name__ in DEATHS:
+            said = f"a process of the sweep died ({said}); the same command goes on with it."
+        else:
+            said = f"the launcher {launcher} says: {said}"
+        failed.append(said)
+        complain(said)
     if failed:
         sys.exit(1)
 
@@ -120,12 +128,14 @@ def remove_empty(folder: Path, began: float) -> None:
         return  # it holds something
 
 
-def resumed(argv: list[str], *, beside: str, is_finished: Callable[[Path], bool]) -> list[str]:
+def resumed(
+    argv: list[str], *, beside: Sequence[str], is_finished: Callable[[Path], bool]
+) -> list[str]:
     """Makes ``resume=RUN`` write into RUN, and refuses it beside settings that would change it.
 
     Args:
         argv: The overrides.
-        beside: A setting that may be given all the same.
+        beside: Settings that may be given all the same.
         is_finished: Whether there is nothing left to do in a run folder.
 
     Raises:
@@ -137,12 +147,12 @@ def resumed(argv: list[str], *, beside: str, is_finished: Callable[[Path], bool]
         return argv
     value = given[0].removeprefix("resume=").strip("'\"")
     run = full_path("resume", value)
-    allowed = [arg for arg in argv if arg.startswith(f"{beside}=")]
+    allowed = [arg for arg in argv if arg.partition("=")[0] in beside]
     others = [arg for arg in argv if arg not in given + allowed]
     if others:
         raise BookclsError(
             f"resume={value} continues a run as it was set; leave out {' '.join(others)} (only "
-            f"{beside}=... may stand beside it), or start a new run."
+            f"{'=..., '.join(beside)}=... may stand beside it), or start a new run."
         )
     if not (run / CONFIG).is_file():
         raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
@@ -157,9 +167,20 @@ def complain(error: Exception | str) -> None:
     print(f"bookcls: error: {str(error).strip()}", file=sys.stderr, flush=True)
 
 
+def launcher_of(error: Exception) -> str | None:
+    """The launcher of a sweep that raised an error itself; None if none did."""
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = [str(frame.f_globals.get("__name__")).split(".") for frame, _ in frames]
+    plugins = [module[1] for module in modules if module[0] == PLUGINS]
+    raised = {type(error).__module__.partition(".")[0], *(module[0] for module in modules[-1:])}
+    if not plugins or raised.isdisjoint(LAUNCHERS):
+        return None
+    return plugins[0].removeprefix("hydra_").removesuffix("_launcher")
+
+
 def explained(error: Exception, name: str) -> str:
     """An error's message in a person's words, with the choices that there are."""
-    text = str(error).strip()
+    text = str(error).strip() or type(error).__name__
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {text.splitlines()[0]}"
     if isinstance(error, MissingConfigException) and error.options:

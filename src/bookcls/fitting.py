@@ -1,6 +1,7 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
 import pickle
+import re
 import shlex
 import sys
 import time
@@ -18,14 +19,18 @@ from bookcls import runs
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import load_classifier
 from bookcls.console import python, quiet_lightning, say_what_comes, show
+from bookcls.environment import environment
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
 from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.samples import PhotoFolder, Sample
-from bookcls.settings import TrainConfig
+from bookcls.settings import DataConfig, TrainConfig
 from bookcls.testing import run_tests
 from bookcls.trackers import make_loggers
 from bookcls.weights import SCRATCH, Provenance
+
+NO_MEMORY = re.compile("DefaultCPUAllocator|MPS backend out of memory")
+"""Where torch has no exception of its own for it."""
 
 
 def fit_and_test(
@@ -72,20 +77,28 @@ def fit_and_test(
         loggers=loggers,
         progress_bar=terminal,
     )
-    classifier, provenance = build(config, folder.class_names, probe_epochs=stages[0])
+    classifier, provenance = build(
+        config,
+        folder.class_names,
+        probe_epochs=stages[0],
+        begun=begun_with(run) if ckpt else None,
+    )
     if trainer.is_global_zero:
-        environment = describe(config, folder, split, trainer, provenance) | origin
+        chosen = {name: classifier.hparams[name] for name in ("freeze_to", "lr")}
+        environment = describe(config, folder, split, trainer, provenance) | chosen | origin
         runs.write_json(run / runs.ENVIRONMENT, environment)
         say_what_comes(
             config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
         )
-    with explained_failures(config, run):
-        trainer.fit(
-            classifier,
-            datamodule=datamodule,
-            ckpt_path=None if ckpt is None else str(ckpt),
-            weights_only=True,
-        )
+    again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
+    with explained_stops(config.data, again):
+        with explained_damage(ckpt, again):
+            trainer.fit(
+                classifier,
+                datamodule=datamodule,
+                ckpt_path=None if ckpt is None else str(ckpt),
+                weights_only=True,
+            )
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
@@ -111,30 +124,54 @@ def fit_and_test(
 
 
 @contextmanager
-def explained_failures(config: TrainConfig, run: Path) -> Iterator[None]:
-    """Turns what a machine or a user may do to a run into words.
+def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
+    """Says how to go on after Ctrl+C, and what to lower when memory ran out.
+
+    Args:
+        data: Its batch and image size are what memory goes by.
+        again: The command that goes on.
 
     Raises:
-        BookclsError: If memory ran out or a checkpoint is damaged.
+        BookclsError: If memory ran out.
     """
-    again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns the first Ctrl+C into SystemExit.
         print(f"stopped; go on with  {again}", flush=True)
         raise
-    except torch.OutOfMemoryError as error:
-        raise BookclsError(
-            f"the device ran out of memory: lower data.batch_size={config.data.batch_size} or "
-            f"data.image_size={config.data.image_size}."
-        ) from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        if type(error) is RuntimeError and "PytorchStreamReader" not in str(error):
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not NO_MEMORY.search(str(error)):
             raise
         raise BookclsError(
-            f"{run / runs.LAST} is damaged; delete it and start the run again with  {again}"
+            f"the device ran out of memory: lower data.batch_size={data.batch_size} or "
+            f"data.image_size={data.image_size}."
         ) from error
+
+
+@contextmanager
+def explained_damage(ckpt: Path | None, again: str) -> Iterator[None]:
+    """Says which file to delete when the checkpoint to go on from cannot be read.
+
+    Raises:
+        BookclsError: If it is damaged.
+    """
+    try:
+        yield
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        torn = not isinstance(error, RuntimeError) or "PytorchStreamReader" in str(error)
+        if ckpt is None or not torn:
+            raise
+        raise BookclsError(
+            f"{ckpt} is damaged; delete it and start the run again with  {again}"
+        ) from error
+
+
+def begun_with(run: Path) -> Provenance | None:
+    """The weights that a stopped run began with; None if it does not say."""
+    saved = runs.read_json(run / runs.ENVIRONMENT) if (run / runs.ENVIRONMENT).is_file() else {}
+    weights = saved.get("weights")
+    return Provenance(**weights) if isinstance(weights, dict) else None
 
 
 def describe(
@@ -146,7 +183,7 @@ def describe(
 ) -> dict[str, Any]:
     """What a result depends on besides the settings, for environment.json."""
     train, val = split
-    return runs.environment() | {
+    return environment() | {
         "device": str(trainer.strategy.root_device),
         "precision": trainer.precision,
         "num_processes": trainer.world_size,

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from bookcls import command
 from bookcls.config import full_path, read_config, typed
 from bookcls.pretraining.settings import CARD, PretrainConfig
-from bookcls.runs import CONFIG, LAST, claim, read_json
+from bookcls.runs import CONFIG, LAST, claim, held, read_json
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -19,7 +19,7 @@ def prepare(argv: list[str]) -> list[str]:
         BookclsError: If there is no such run, or it stands beside settings that it would change.
     """
     argv = [f"pretrain/{arg}" if arg.startswith("preset=") else arg for arg in argv]
-    return command.resumed(argv, beside="max_minutes", is_finished=is_finished)
+    return command.resumed(argv, beside=["max_minutes"], is_finished=is_finished)
 
 
 def is_finished(run: Path) -> bool:
@@ -38,20 +38,24 @@ def pretrain(config: PretrainConfig, run: Path) -> None:
         BookclsError: For anything that the user can put right.
     """
     started = time.monotonic()
-    if config.resume is not None:
-        saved = typed(read_config(run / CONFIG), PretrainConfig)
-        config = replace(saved, resume=str(run), max_minutes=config.max_minutes)
-    elif config.show is None:
-        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-
-    # Only now, when the settings are known to be good: these imports take seconds.
-    from bookcls.pretraining import fit
-
     if config.show is not None:
+        from bookcls.pretraining import fit
+
         fit.show(config, full_path("show", config.show))
         return
-    ckpt = run / LAST if config.resume is not None and (run / LAST).is_file() else None
-    fit.pretrain(config, run, ckpt=ckpt, started=started)
+    with held(run):
+        ckpt = None
+        if config.resume is not None:
+            saved = typed(read_config(run / CONFIG), PretrainConfig)
+            config = replace(saved, resume=str(run), max_minutes=config.max_minutes)
+            ckpt = run / LAST if (run / LAST).is_file() else None
+        else:
+            claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+
+        # Only now, when the settings are known to be good: these imports take seconds.
+        from bookcls.pretraining import fit
+
+        fit.pretrain(config, run, ckpt=ckpt, started=started)
 
 
 def main() -> None:

@@ -56,11 +56,25 @@ def make_datamodule(
 
 
 def build(
-    config: TrainConfig, class_names: list[str], *, probe_epochs: int
+    config: TrainConfig,
+    class_names: list[str],
+    *,
+    probe_epochs: int,
+    begun: Provenance | None = None,
 ) -> tuple[Classifier, Provenance]:
-    """The classifier with its first weights, and where they are from."""
-    state, provenance = None, SCRATCH
-    if config.model.pretrained:
+    """The classifier with its first weights, and where they are from.
+
+    Args:
+        config: The settings.
+        class_names: Sorted.
+        probe_epochs: How long the features rest at first.
+        begun: What a run began with whose checkpoint brings its weights: none are loaded then.
+
+    Raises:
+        BookclsError: If the weights cannot be had.
+    """
+    state, provenance = None, begun or SCRATCH
+    if config.model.pretrained and begun is None:
         state, provenance = load_features(config.model.weights)
     pl.seed_everything(config.seed, verbose=False)
     config = suited(config, provenance)

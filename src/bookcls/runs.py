@@ -3,21 +3,17 @@
 import csv
 import json
 import os
-import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bookcls import __version__
 from bookcls.errors import BookclsError
-from bookcls.samples import Sample
+from bookcls.samples import PhotoFolder, Sample
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -27,19 +23,6 @@ PREDICTIONS = "predictions.csv"
 ENVIRONMENT = "environment.json"
 LOCK = ".lock"
 """While a process writes into the folder."""
-
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "pytorch-lightning",
-    "torchmetrics",
-    "hydra-core",
-    "albumentations",
-    "imbalanced-learn",
-    "opencv-python-headless",
-    "pillow",
-    "numpy",
-)
 
 
 @contextmanager
@@ -137,6 +120,21 @@ def claim(run: Path, config: str) -> None:
         ) from error
 
 
+def same_photos(run: Path, folder: PhotoFolder) -> None:
+    """Refuses to go on with other photos: the split, the schedule and the scores would be others.
+
+    Raises:
+        BookclsError: If photos or labels changed since the run began.
+    """
+    if not (run / ENVIRONMENT).is_file():
+        return
+    if read_json(run / ENVIRONMENT)["dataset"]["fingerprint"] != folder.fingerprint():
+        raise BookclsError(
+            f"resume={run}: photos or labels in {folder.root} have changed since this run began. "
+            "Put them back, or start a new run."
+        )
+
+
 def is_first_process() -> bool:
     """True but for the helpers of a run with several processes, which the launcher numbers."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -203,39 +201,3 @@ def write_predictions(
                         *(f"{p:.6f}" for p in row),
                     ]
                 )
-
-
-def environment() -> dict[str, Any]:
-    """Versions, machine and code that a result depends on."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "missing"
-    return {
-        "bookcls": __version__,
-        "git_commit": git_commit(),
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "versions": versions,
-    }
-
-
-def git_commit() -> str | None:
-    """Commit of the checkout that runs, with "+changes" if it has any; None outside one."""
-    here = Path(__file__).resolve().parent
-    if not (here.parent.parent / ".git").exists():
-        return None
-    try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(here), *args], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit + ("+changes" if status else "")

@@ -3,6 +3,7 @@
 A wrong type, an unknown key or a value out of range is refused by name, before any heavy import.
 """
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,9 +14,11 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def positive(name: str, value: float) -> None:
-    """Refuses a setting that is not above zero."""
+    """Refuses a setting that is not above zero, or infinite."""
     if not value > 0:
         raise BookclsError(f"{name}={value}: must be above 0.")
+    if not math.isfinite(value):
+        raise BookclsError(f"{name}={value}: must be a finite number.")
 
 
 def between(name: str, value: float, low: float, high: float) -> None:

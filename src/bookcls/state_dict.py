@@ -1,6 +1,7 @@
 """Files of VGG16 weights: read without running anything in them, checked tensor by tensor."""
 
 import pickle
+import struct
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,6 +17,22 @@ from bookcls.layers import CONV_INDEX
 
 SCALE = "_scale"
 """``<name>_scale`` beside an int8 tensor: float32, one value per output channel."""
+
+UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    EOFError,
+    OSError,
+)
+"""What reading a damaged or foreign file raises; torch checks little of a pickle's structure."""
 
 
 def read_features(path: Path) -> dict[str, Tensor]:
@@ -35,7 +52,11 @@ def read_features(path: Path) -> dict[str, Tensor]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict; refuses anything but tensors by name."""
+    """Reads a state dict; refuses anything but tensors by name.
+
+    Raises:
+        BookclsError: If the file is damaged, or holds anything else.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -43,16 +64,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             # Of a pickle that is then refused by name.
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         first = str(error).strip().splitlines()
         raise BookclsError(
             f"{path} is not a state dict that can be loaded without running code "
@@ -69,7 +81,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Picks VGG16's convolutions out of a state dict and checks name and shape of each."""
+    """Picks VGG16's convolutions out of a state dict and checks name, type and shape of each.
+
+    Raises:
+        BookclsError: If they are not VGG16's, or not finite floating point numbers.
+    """
     prefix = "features." if any(key.startswith("features.") for key in state) else ""
     found = {
         key.removeprefix(prefix): value
@@ -79,6 +95,17 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     found = dequantised(found)
     with torch.device("meta"):
         expected = {k: v.shape for k, v in vgg16(weights=None).features.state_dict().items()}
+    odd = [
+        f"{prefix}{key} of {str(found[key].dtype).removeprefix('torch.')}"
+        for key in expected
+        if key in found and not found[key].is_floating_point()
+    ]
+    if odd:
+        rest = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        raise BookclsError(
+            f"{path} holds {', '.join(odd[:3])}{rest}. Weights are floating point, or int8 with a "
+            f"floating point NAME{SCALE} beside them that has one value per output channel."
+        )
     problems = [f"no {prefix}{key}" for key in expected if key not in found]
     problems += [f"an unknown {prefix}{key}" for key in found if key not in expected]
     problems += [
@@ -123,10 +150,13 @@ def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`quantised`; other tensors pass unchanged."""
+    """The inverse of :func:`quantised`; other tensors, and scales that do not fit, stay."""
     large = dict(state)
-    for name in [key for key in state if key + SCALE in state]:
-        scale = large.pop(name + SCALE).float()
-        if scale.shape == state[name].shape[:1]:
-            large[name] = state[name].float() * scale.view(-1, *[1] * (state[name].ndim - 1))
+    for name, value in state.items():
+        scale = state.get(name + SCALE)
+        if value.dtype != torch.int8 or scale is None or not scale.is_floating_point():
+            continue
+        if value.ndim and scale.shape == value.shape[:1]:
+            del large[name + SCALE]
+            large[name] = value.float() * scale.float().view(-1, *[1] * (value.ndim - 1))
     return large

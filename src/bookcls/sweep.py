@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from bookcls import cells
+from bookcls import cells, command
 from bookcls.runs import python
 
 
@@ -25,29 +25,34 @@ class Sweep(Callback):
 
     def __init__(self) -> None:
         self.command = ""
+        self.folder = Path()
         self.words: list[str] = []
         self.at_once = 1
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Lists the cells as Hydra's sweeper will."""
-        self.command = f"{datetime.now().isoformat(timespec='seconds')} {os.getpid()}"
+        self.folder = Path(config.hydra.sweep.dir).absolute()
         self.words = cells_of(config)
         launcher, total = config.hydra.launcher, len(self.words)
         together = total if "submitit_folder" in launcher else 1
         wanted = launcher.get("n_jobs") or launcher.get("array_parallelism") or together
-        self.at_once = min(total, wanted if wanted > 0 else (os.cpu_count() or 1) + 1 + wanted)
+        if wanted < 0:
+            wanted += (os.cpu_count() or 1) + 1
+        self.at_once = max(1, min(total, wanted))
         print(f"sweep    {total} cells into {config.hydra.sweep.dir}", flush=True)
         if "submitit_folder" in launcher:
             print(f"         their progress: {config.hydra.sweep.dir}/{cells.RECORD}", flush=True)
+        # Last: Hydra makes a warning of an error above, and no cell may begin after one.
+        self.command = f"{datetime.now().isoformat(timespec='seconds')} {os.getpid()}"
 
     def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
         """In the process of the cell: makes it the current one."""
         cells.current = None
         if not self.command:
-            return  # a single run
+            return  # a single run, or a sweep whose cells could not be listed
         number = config.hydra.job.num
         cells.current = cells.Cell(
-            Path(config.hydra.runtime.output_dir),
+            self.folder,
             self.command,
             number + 1,
             len(self.words),
@@ -63,7 +68,7 @@ class Sweep(Callback):
         # A job of ours returns what went wrong, see bookcls.command.
         completed = job_return.status == JobStatus.COMPLETED
         error = job_return.return_value if completed else "stopped by an error"
-        if error:
+        if error is not None:
             cell.outcome = "failed"
         cells.record(cell, error)
 
@@ -71,11 +76,22 @@ class Sweep(Callback):
         """Says what became of all cells.
 
         Raises:
-            SystemExit: With code 1 if one failed, in whatever process.
+            SystemExit: With code 1 if one failed, in whatever process, or nobody knows.
         """
         folder = str(config.hydra.sweep.dir)
-        text, complete = cells.summary(Path(folder), self.command, len(self.words))
-        print(f"\n{text}\nreport   {python()} -m bookcls.report runs={folder}", flush=True)
+        if not self.command:
+            command.complain(f"the cells of {folder} could not be listed, see the warning above.")
+            sys.exit(1)
+        try:
+            text, complete = cells.summary(Path(folder), self.command, len(self.words))
+            print(f"\n{text}\nreport   {python()} -m bookcls.report runs={folder}", flush=True)
+        except Exception as error:
+            # Hydra would make a warning of it, and the sweep would seem to have gone well.
+            complete = False
+            command.complain(
+                f"what became of the sweep in {folder} cannot be said ({type(error).__name__}: "
+                f"{error}); the same command goes on with it."
+            )
         if not complete:
             sys.exit(1)
 

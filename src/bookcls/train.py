@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from bookcls import cells, command, workers
@@ -25,9 +26,10 @@ from bookcls.runs import (
     held,
     is_finished,
     read_json,
+    same_photos,
 )
 from bookcls.samples import PhotoFolder, split_train_val
-from bookcls.settings import TrainConfig
+from bookcls.settings import ModelConfig, TrainConfig
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -36,7 +38,7 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If there is no such unfinished run.
     """
-    return command.resumed(argv, beside="data.root", is_finished=is_finished)
+    return command.resumed(argv, beside=["data.root"], is_finished=is_finished)
 
 
 def train(config: TrainConfig, run: Path) -> None:
@@ -54,24 +56,19 @@ def train(config: TrainConfig, run: Path) -> None:
     resumed = config.resume is not None
     root = config.data.root
     if resumed:
-        config = same_weights(run, typed(read_config(run / CONFIG), TrainConfig))
+        config = typed(read_config(run / CONFIG), TrainConfig)
         if not any(word.startswith("data.root=") for word in words):
             root = config.data.root
     folder_path = full_path("data.root", root)
     config = replace(config, data=replace(config.data, root=str(folder_path)))
-    if not config.model.pretrained and config.model.weights != "auto":
-        if cells.current is None:
-            raise BookclsError(
-                f"model.weights={config.model.weights} is used only with weights: "
-                "add model.pretrained=true."
-            )
-        # A sweep over model.pretrained has cells from scratch beside those with these weights.
-        config = replace(config, model=replace(config.model, weights="auto"))
+    config = replace(config, model=settled(config.model, words))
     if config.model.freeze_to != "auto":
         first_trained(config.model.freeze_to)
     if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
         raise BookclsError(f"{folder_path} is not there yet: get it by python -m bookcls.fetch.")
     folder = read_folder(folder_path, on_bad=config.data.on_bad)
+    if cells.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise BookclsError("the sweep could not be set up; the warning above says why.")
     if cells.current is not None:
         train_cell(cells.current, config, folder, words, started)
         return
@@ -81,6 +78,34 @@ def train(config: TrainConfig, run: Path) -> None:
         origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
     with held(run):
         fit(config, run, folder, origin, started, resumed=resumed)
+
+
+def settled(model: ModelConfig, words: list[str]) -> ModelConfig:
+    """The model's settings, with no weights from scratch, and a file by its absolute path.
+
+    Raises:
+        BookclsError: If weights are asked for that are not used, or there is no such file.
+    """
+    given = any(word.startswith("model.weights=") for word in words)
+    if not model.pretrained:
+        if given and cells.current is None and model.weights != "auto":
+            raise BookclsError(
+                f"model.weights={model.weights} is used only with weights: "
+                "add model.pretrained=true."
+            )
+        # The experiment's, or those of other cells of a sweep.
+        return replace(model, weights="auto")
+    if model.weights in ("auto", "imagenet", "rendered"):
+        return model
+    path = full_path("model.weights", model.weights)
+    if path.is_file():
+        return replace(model, weights=str(path))
+    if cells.current is not None:
+        return model  # a cell says in its own words that there are none
+    raise BookclsError(
+        f"model.weights={model.weights}: there is no such file. Give auto, imagenet, rendered, or "
+        "the path of a .pth or .safetensors state dict of VGG16."
+    )
 
 
 def train_cell(
@@ -160,31 +185,6 @@ def fit(
     fit_and_test(
         config, run, folder, images, split=split, ckpt=ckpt, started=started, origin=origin
     )
-
-
-def same_weights(run: Path, config: TrainConfig) -> TrainConfig:
-    """Goes on with the weights that ``auto`` chose when the run began."""
-    if config.model.weights != "auto" or not (run / ENVIRONMENT).is_file():
-        return config
-    source = read_json(run / ENVIRONMENT)["weights"]["source"]
-    if source == "scratch":
-        return config
-    return replace(config, model=replace(config.model, weights=source))
-
-
-def same_photos(run: Path, folder: PhotoFolder) -> None:
-    """Refuses to go on with other photos: the split and the schedule would be others.
-
-    Raises:
-        BookclsError: If photos or labels changed since the run began.
-    """
-    if not (run / ENVIRONMENT).is_file():
-        return
-    if read_json(run / ENVIRONMENT)["dataset"]["fingerprint"] != folder.fingerprint():
-        raise BookclsError(
-            f"resume={run}: photos or labels in {folder.root} have changed since this run began. "
-            "Put them back, or start a new run."
-        )
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
 from bookcls.photos import decode_folder
-from bookcls.runs import CONFIG, ENVIRONMENT, claim, held, read_json
-from bookcls.samples import PhotoFolder, refuse_few
+from bookcls.runs import CONFIG, ENVIRONMENT, claim, held, read_json, same_photos
+from bookcls.samples import refuse_few
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning.space import Dimension, current, plain, read_space
 
@@ -29,9 +29,8 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If there is no such folder, or it stands beside settings that it would change.
     """
-    beside = [arg for arg in argv if arg.startswith(("minutes=", "data.root="))]
-    words = [arg for arg in argv if arg not in beside]
-    return [*command.resumed(words, beside="trials", is_finished=lambda run: False), *beside]
+    beside = ("trials", "minutes", "data.root")
+    return command.resumed(argv, beside=beside, is_finished=lambda run: False)
 
 
 def tune(config: TuneConfig, run: Path) -> None:
@@ -108,21 +107,6 @@ def checked_space(config: TuneConfig) -> list[Dimension]:
         if dimension.name != "optim.lr":  # null becomes what suits the weights.
             dimension.holding(current(start, dimension.name))
     return dimensions
-
-
-def same_photos(run: Path, folder: PhotoFolder) -> None:
-    """Refuses to go on with other photos, whose scores could not be compared.
-
-    Raises:
-        BookclsError: If training photos have changed since the search began.
-    """
-    if not (run / ENVIRONMENT).is_file():
-        return
-    if read_json(run / ENVIRONMENT)["dataset"]["fingerprint"] != folder.fingerprint():
-        raise BookclsError(
-            f"resume={run}: training photos in {folder.root} have changed since this search began. "
-            "Put them back, or start a new one."
-        )
 
 
 def train_words(start: TrainConfig, run: Path) -> list[str]:

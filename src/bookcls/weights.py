@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import socket
 import threading
 from dataclasses import dataclass, replace
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
-from pickle import UnpicklingError
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torchvision.models import VGG16_Weights
 
 from bookcls.errors import BookclsError
-from bookcls.state_dict import features_of, read_features
+from bookcls.state_dict import read_features
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -28,6 +29,8 @@ CARD = SHIPPED.with_suffix(".json")
 
 ANSWER_SECONDS = 4.0
 """How long the server of the ImageNet weights may take to answer before the others are taken."""
+STALL_SECONDS = 60.0
+"""How long a download may bring nothing before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def load_features(weights: str) -> tuple[dict[str, Tensor], Provenance]:
     Args:
         weights: ``imagenet`` for torchvision's, ``rendered`` for those that ship, ``auto`` for
             the first where they are cached or can be fetched and else the second; or the path of
-            a ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features.
+            a ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features. What is cached
+            but damaged is an error, also for ``auto``.
 
     Returns:
         float32 tensors by name ("0.weight" ...), and where they are from.
@@ -94,22 +98,28 @@ def load_features(weights: str) -> tuple[dict[str, Tensor], Provenance]:
         return _imagenet()
     if weights == "rendered":
         return _rendered()
-    path = Path(weights).expanduser()
-    if not path.is_file():
+    path, why = Path(weights), "there is no such file"
+    try:
+        path = path.expanduser()
+        found = path.is_file()
+    except (RuntimeError, OSError) as error:
+        found, why = False, str(error).rstrip(".")
+    if not found:
         raise BookclsError(
-            f"model.weights={weights}: there is no such file. Give auto, imagenet, rendered, or "
+            f"model.weights={weights}: {why}. Give auto, imagenet, rendered, or "
             "the path of a .pth or .safetensors state dict of VGG16."
         )
     return read_features(path), Provenance("file", path.name, _digest(path))
 
 
 def _auto() -> tuple[dict[str, Tensor], Provenance]:
-    silent = "" if _imagenet_cache().is_file() else unanswered(IMAGENET.url)
-    if not silent:
+    path = _imagenet_cache()
+    why = "" if path.is_file() else unanswered(IMAGENET.url) or undelivered(IMAGENET.url, path)
+    if not why:
         return _imagenet()
     state, provenance = _rendered()
     warning = (
-        f"ImageNet weights are neither cached nor to be had ({silent}); the weights that ship "
+        f"ImageNet weights are neither cached nor to be had ({why}); the weights that ship "
         "take their place, which have seen rendered scenes only."
     )
     return state, replace(provenance, warning=warning)
@@ -121,23 +131,24 @@ def _imagenet_cache() -> Path:
 
 def _imagenet() -> tuple[dict[str, Tensor], Provenance]:
     path = _imagenet_cache()
-    try:
-        state = IMAGENET.get_state_dict(progress=True, check_hash=True)
-    except (URLError, OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        reason = str(getattr(error, "reason", error)).partition("\n")[0]
-        state_of_cache = "is damaged: delete it" if path.is_file() else "is not there"
+    why = "" if path.is_file() else undelivered(IMAGENET.url, path)
+    if why:
         raise BookclsError(
-            f"ImageNet weights: {IMAGENET.url} could not be had ({reason}), and their place in the "
-            f"cache, {path}, {state_of_cache}. Connect once, or copy the file there, or give one "
+            f"ImageNet weights: {IMAGENET.url} could not be had ({why}), and their place in the "
+            f"cache, {path}, is empty. Connect once, or copy the file there, or give one "
             "with model.weights=PATH, or use the weights that ship with model.weights=rendered."
-        ) from error
-    # torch checks what it downloads, but not what it finds.
-    digest, wanted = _digest(path), path.stem.rpartition("-")[2]
+        )
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        raise BookclsError(f"{path}, ImageNet weights, cannot be read ({error}).") from error
+    # What is found there may be anything.
+    wanted = _hash_prefix(path)
     if not digest.startswith(wanted):
         raise BookclsError(
             f"{path} is damaged (its sha256 does not begin with {wanted}): delete it."
         )
-    return features_of(state, path), Provenance("imagenet", f"torchvision {IMAGENET}", digest)
+    return read_features(path), Provenance("imagenet", f"torchvision {IMAGENET}", digest)
 
 
 def _rendered() -> tuple[dict[str, Tensor], Provenance]:
@@ -171,16 +182,57 @@ def unanswered(url: str) -> str:
         try:
             with urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS):
                 why[0] = ""
-        except HTTPError as error:
-            why[0] = f"the server answers {error.code}"
-        except (OSError, ValueError) as error:
-            why[0] = str(getattr(error, "reason", error))
+        except (OSError, HTTPException, ValueError) as error:
+            why[0] = _said(error)
 
     # A thread, since looking up a name knows no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS + 1)
     return why[0]
+
+
+@cache
+def undelivered(url: str, path: Path) -> str:
+    """Downloads a file whole or not at all, however long it takes while something comes.
+
+    Tried once per process, so that all cells of a sweep get the same weights.
+
+    Args:
+        url: Where from.
+        path: Where to; its name ends in the first digits of its sha256, as torch's do.
+
+    Returns:
+        Why it did not come; empty if it did.
+    """
+    print(f"weights  downloading {url} into {path}", flush=True)
+    wanted, before = _hash_prefix(path), socket.getdefaulttimeout()
+    # torch.hub sets none of its own; this one is for each read, not for the whole.
+    socket.setdefaulttimeout(STALL_SECONDS)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=wanted)
+    except RuntimeError:
+        return f"what came is another file: its sha256 does not begin with {wanted}"
+    except (OSError, HTTPException, ValueError) as error:
+        return _said(error)
+    finally:
+        socket.setdefaulttimeout(before)
+    return ""
+
+
+def _said(error: Exception) -> str:
+    """What a failed request says, in one line."""
+    if isinstance(error, HTTPError):
+        return f"the server answers {error.code}"
+    said = str(getattr(error, "reason", error)).strip().partition("\n")[0][:120]
+    if isinstance(error, HTTPException):
+        return f"the answer is garbled: {said or type(error).__name__}"
+    return said or type(error).__name__
+
+
+def _hash_prefix(path: Path) -> str:
+    return path.stem.rpartition("-")[2]
 
 
 def _digest(path: Path) -> str:

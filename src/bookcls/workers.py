@@ -26,7 +26,10 @@ def side_by_side(cell: Cell) -> Iterator[None]:
         return
     share_devices(worker)
     path = cell.run / OUTPUT
-    with path.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file):
+    with (
+        path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+        redirect_stdout(file),
+    ):
         yield
     print(f"{cell}: {accuracies(cell.run)}", flush=True)
 
@@ -38,5 +41,6 @@ def share_devices(worker: int) -> None:
         import torch
 
         visible = ",".join(map(str, range(torch.cuda.device_count())))
-    if devices := visible.split(","):
+    if visible:
+        devices = visible.split(",")
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[(worker - 1) % len(devices)]

@@ -1,5 +1,6 @@
 """Which checkpoints, which photos, and where the results go. No torch."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from bookcls.images import SUFFIXES
 from bookcls.samples import Sample, visible
 
 LOOK_IN = "runs"
+CAM_JSON = "cam.json"
+PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
+SPLITS = re.compile(r"images|train|test_[^/\\]+")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def choose(config: CamConfig) -> Chosen:
         images = list_images(full_path("images", config.images))
     root = find_root(config, ckpts[0], data.get("root"))
     batch_size = config.data.batch_size or data.get("batch_size") or 16
-    folder = default_output(config, ckpts)
+    folder = default_output(config, ckpts, data.get("root"))
     output = full_path("output", config.output) if config.output else folder
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
@@ -93,16 +97,38 @@ def find_root(config: CamConfig, ckpt: Path, trained_on: str | None) -> Path | N
     )
 
 
-def default_output(config: CamConfig, ckpts: list[Path]) -> Path:
-    """RUN/cam for test photos, a folder in it for anything else, so that nothing mixes."""
+def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None) -> Path:
+    """RUN/cam for the run's own test photos, a folder in it for anything else: nothing mixes."""
     folder = ckpts[0].parent / "cam"
     if len(ckpts) > 1:
-        folder /= "compare"
+        folder /= f"compare-{_digest(ckpts)}"
     if config.images is not None:
-        folder /= "images"
-    elif config.data.split == "train":
-        folder /= "train"
-    return folder
+        return folder / "images"
+    root = full_path("data.root", config.data.root) if config.data.root else None
+    if root and (trained_on is None or root != full_path("data.root", trained_on)):
+        folder /= f"{root.name}-{_digest([root])}"
+    return folder / "train" if config.data.split == "train" else folder
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """A few letters that stand for paths."""
+    text = "\n".join(str(path.resolve()) for path in paths)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:7]
+
+
+def earlier(output: Path) -> set[Path]:
+    """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours."""
+    files: dict[str, list[str]] = {}
+    try:
+        for row in runs.read_json(output / CAM_JSON)["runs"][0]["photos"]:
+            if SPLITS.fullmatch(row["split"]):
+                files.setdefault(row["split"], []).append(str(row["file"]))
+    except (BookclsError, LookupError, TypeError):
+        return set()
+    found = {path for path in output.iterdir() if PAGES.fullmatch(path.name)}
+    for split, names in files.items():
+        found |= {output / split / f"{name}.png" for name in safe_names(names).values()}
+    return found
 
 
 def list_images(path: Path) -> list[Sample]:

@@ -11,7 +11,7 @@ from bookcls.classifier import load_classifier
 from bookcls.dataset import read_folder, read_tests
 from bookcls.errors import BookclsError
 from bookcls.explaining import external, failures, panels, records, versus
-from bookcls.explaining.chosen import Chosen, safe_names
+from bookcls.explaining.chosen import Chosen, earlier, safe_names
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import SHOWN, Explainer
 from bookcls.explaining.external import Answer
@@ -97,18 +97,43 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, Answer] | None
     beside = external.join(answers, pairs, first.class_names) if answers is not None else None
     doubts = external.complaints(beside, Path(config.external or "")) if beside else []
     names = labels(chosen.ckpts)
-    found = records_of(config, chosen, explainers, names, splits)
+    keep_photos(chosen.output, splits)
+    before, written, worst = earlier(chosen.output), set[Path](), failures.Worst()
+    found = records_of(chosen, explainers, names, splits, worst, written)
     made = {name: how(explainer) for name, explainer in zip(names, explainers, strict=True)}
     head = {"made": made, "method": config.method, "layer": config.layers, "target": config.target}
     records.write(chosen.output, found, {**head, "size": [e.size for e in explainers]})
     say(found, made)
     if beside is not None:
         rows = versus.lay(found[names[0]], beside.answers)
-        versus.draw(rows, {(split, s.name): s for split, s in pairs}, first, chosen.output)
+        written |= {
+            *versus.draw(rows, {(split, s.name): s for split, s in pairs}, first, chosen.output),
+            chosen.output / "external.csv",
+            chosen.output / "external.json",
+        }
         test = versus.write(rows, doubts, chosen.output)
         for line in [*doubts, *test]:
             print(f"other: {line}")
+    if len(explainers) == 1:
+        written |= set(gallery(worst, first, chosen))
+    for path in before - written:
+        path.unlink(missing_ok=True)
     print(f"written to  {chosen.output}")
+
+
+def keep_photos(output: Path, splits: dict[str, list[Sample]]) -> None:
+    """Refuses to write pictures over the photos that they explain.
+
+    Raises:
+        BookclsError: If the output folder holds them.
+    """
+    for split, samples in splits.items():
+        folder = (output / split).resolve()
+        if any(sample.path.resolve().is_relative_to(folder) for sample in samples):
+            raise BookclsError(
+                f"output={output}: the pictures would go to {folder}, among the photos. Give "
+                "another folder."
+            )
 
 
 def labels(ckpts: Sequence[Path]) -> list[str]:
@@ -133,16 +158,25 @@ def how(explainer: Explainer) -> str:
 
 
 def records_of(
-    config: CamConfig,
     chosen: Chosen,
     explainers: Sequence[Explainer],
     names: Sequence[str],
     splits: dict[str, list[Sample]],
+    worst: failures.Worst,
+    written: set[Path],
 ) -> dict[str, list[Record]]:
-    """Explains everything, draws as it goes, and keeps only plain values."""
+    """Explains everything, draws as it goes, and keeps only plain values.
+
+    Args:
+        chosen: Places.
+        explainers: The models.
+        names: Theirs.
+        splits: The photos.
+        worst: Collects the answers to look at.
+        written: Collects the pictures.
+    """
     first, output = explainers[0], chosen.output
     found: dict[str, list[Record]] = {name: [] for name in names}
-    worst = failures.Worst()
     made = "; ".join(dict.fromkeys(how(explainer) for explainer in explainers))
     console = Console(stderr=True)
     for split, samples in splits.items():
@@ -169,10 +203,10 @@ def records_of(
                 figure = panels.draw(several[0], first.class_names, made)
                 worst.add(several[0])
             panels.save(figure, path)
+            written.add(path)
             add_cell(sheet, several, first.class_names)
         sheet.flush()
-    if len(explainers) == 1:
-        gallery(worst, explainers[0], chosen)
+        written.update(sheet.pages)
     return found
 
 
@@ -193,11 +227,14 @@ def add_cell(sheet: Sheet, several: Sequence[Explained], class_names: Sequence[s
     )
 
 
-def gallery(worst: failures.Worst, explainer: Explainer, chosen: Chosen) -> None:
-    """Draws the failures beside the training photos, where these are at hand."""
+def gallery(worst: failures.Worst, explainer: Explainer, chosen: Chosen) -> list[Path]:
+    """Draws the failures beside the training photos, where these are at hand; returns the pages."""
     training = None
     if chosen.root is not None and (chosen.root / "train").is_dir():
-        folder = read_folder(chosen.root, on_bad="skip", with_tests=False)
-        if folder.class_names == explainer.class_names and folder.train:
-            training = failures.place(explainer, readable(folder.train), chosen.batch_size)
-    failures.draw(worst.kept, training, explainer, chosen.output / "failures.png")
+        try:
+            folder = read_folder(chosen.root, on_bad="skip", with_tests=False)
+            if folder.class_names == explainer.class_names and folder.train:
+                training = failures.place(explainer, readable(folder.train), chosen.batch_size)
+        except BookclsError as error:
+            print(f"no training photos in failures.png: {error}")
+    return failures.draw(worst.kept, training, explainer, chosen.output / "failures.png")

@@ -54,4 +54,6 @@ class Explained:
 
 def seed_of(sample: Sample) -> int:
     """A seed from the photo's name, the same in every run."""
-    return int.from_bytes(hashlib.sha256(sample.name.encode()).digest()[:4], "big")
+    return int.from_bytes(
+        hashlib.sha256(sample.name.encode("utf-8", "backslashreplace")).digest()[:4], "big"
+    )

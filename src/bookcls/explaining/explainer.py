@@ -18,7 +18,7 @@ from bookcls.explaining.maps import Heat, heats
 from bookcls.explaining.masks import Mask, find_mask, fit_mask, load_mask
 from bookcls.explaining.numbers import Numbers, flag, measure, random_map
 from bookcls.explaining.road import road
-from bookcls.explaining.settings import TARGETS, CamConfig
+from bookcls.explaining.settings import SLOW, TARGETS, CamConfig
 from bookcls.images import ImageError, fit_square, load_image
 from bookcls.samples import Sample
 from bookcls.transforms import Transform
@@ -93,10 +93,16 @@ class Explainer:
             One for each photo, in order.
 
         Raises:
-            BookclsError: If a photo or a mask cannot be used.
+            BookclsError: If a photo or a mask cannot be used, or the device has too little memory.
         """
-        for start in range(0, len(samples), batch_size):
-            yield from self._batch(split, samples[start : start + batch_size], root)
+        try:
+            for start in range(0, len(samples), batch_size):
+                yield from self._batch(split, samples[start : start + batch_size], root)
+        except torch.OutOfMemoryError as error:
+            raise BookclsError(
+                f"the device has too little memory for {batch_size} photos of {self.size} px: give "
+                f"a lower data.batch_size= or size=, or trainer.accelerator=cpu."
+            ) from error
 
     def _load(self, sample: Sample, size: int) -> npt.NDArray[np.uint8]:
         try:
@@ -131,8 +137,10 @@ class Explainer:
         shown = [self._classes(s, p) for s, p in zip(samples, preds, strict=True)]
         pairs = [(i, k) for i, ks in enumerate(shown) for k in dict.fromkeys([preds[i], *ks])]
         found: list[dict[int, Heat]] = [{} for _ in samples]
-        for start in range(0, len(pairs), len(samples)):
-            part = pairs[start : start + len(samples)]
+        # The slow methods make a batch of their own of each photo: one for every channel.
+        step = 1 if self.config.method in SLOW else len(samples)
+        for start in range(0, len(pairs), step):
+            part = pairs[start : start + step]
             batch = large[[i for i, _ in part]].to(next(self.model.parameters()).device)
             method, layers = self.config.method, self.config.layers
             for (i, k), heat in zip(
@@ -141,7 +149,8 @@ class Explainer:
                 found[i][k] = heat
         masks = [self._mask(root, sample) for sample in samples]
         small = [None if m is None else fit_mask(m, self.image_size, self.fit) for m in masks]
-        audit = self._audit(images, probs, [found[i][p] for i, p in enumerate(preds)], small)
+        maps = [found[i][p] for i, p in enumerate(preds)]
+        audit = self._audit(samples, images, probs, maps, small)
         for i, sample in enumerate(samples):
             mask = masks[i]
             numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
@@ -191,6 +200,7 @@ class Explainer:
 
     def _audit(
         self,
+        samples: Sequence[Sample],
         images: Tensor,
         probs: Tensor,
         maps: Sequence[Heat],
@@ -201,7 +211,8 @@ class Explainer:
         rows = list(zip(images, preds, maps, masks, strict=True))
         blurred = self._again(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
         chance = self._again(
-            audits.blurred(x, random_map(heat, i)) for i, (x, _, heat, _) in enumerate(rows)
+            audits.blurred(x, random_map(heat, seed_of(sample)))
+            for sample, (x, _, heat, _) in zip(samples, rows, strict=True)
         )
         alone = self._again(audits.without_objects(x, mask) for x, _, _, mask in rows)
         without = self._again(

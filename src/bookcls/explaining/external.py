@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,17 +73,21 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 def _read_csv(path: Path, text: str) -> list[Answer]:
     reader = csv.DictReader(text.splitlines(), strict=True)
-    columns = [c.strip().lower() for c in reader.fieldnames or []]
-    reader.fieldnames = columns
+    try:
+        columns = [c.strip().lower() for c in reader.fieldnames or []]
+        reader.fieldnames = columns
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        what = "a json array: write one object a line" if text.lstrip()[:1] == "[" else error
+        raise BookclsError(
+            f"external={path} is neither a csv file nor JSON lines ({what}); see "
+            "docs/explanations.md."
+        ) from error
     if not {"file", "label"} <= set(columns):
         raise BookclsError(
             f"external={path}: its columns are {','.join(columns) or 'none'}; needed are "
             f"{','.join(COLUMNS)} (or JSON lines, see docs/explanations.md)."
         )
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise BookclsError(f"external={path}: not a csv file ({error}).") from error
     answers = []
     for number, row in rows:
         name, label = (row["file"] or "").strip(), (row["label"] or "").strip()
@@ -100,6 +105,7 @@ def _read_lines(path: Path, text: str) -> list[Answer]:
             continue
         try:
             name, pairs = _parse(json.loads(line))
+            "\n".join([name, *(str(label) for label, _ in pairs)]).encode()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BookclsError(
                 f"external={path} line {number} is none of the two shapes of cloud AutoML "
@@ -142,33 +148,57 @@ def join(
 ) -> Joined:
     """Lays answers beside photos, by the longest end of the path that names one photo.
 
+    Of several files that name the same photo the one with the longest end counts, and the others
+    are unknown; so is a file whose path names the folder of another split.
+
     Args:
         answers: File as written by the other system (a path, an address or a bare name).
         photos: (split, photo) pairs; every one gets an answer or None.
         class_names: The classes.
     """
+    folders: dict[tuple[str, str], str] = {}
     by_end: dict[str, list[tuple[str, str]]] = {}
     for split, sample in photos:
         folder = sample.path.parents[len(Path(sample.name).parts) - 1].name
-        whole = f"{folder}/{sample.name}"
-        parts = whole.split("/")
+        folders[split, sample.name] = folder
+        parts = [folder, *sample.name.split("/")]
         for n in range(len(parts)):
             by_end.setdefault("/".join(parts[n:]), []).append((split, sample.name))
     joined = Joined({(split, sample.name): None for split, sample in photos})
+    claims: dict[tuple[str, str], list[tuple[int, int, float, str]]] = {}
     for file, answer in answers.items():
-        parts = file.replace("\\", "/").split("/")
+        # Of an address the first part is the host or the bucket.
+        parts = re.sub(r"^\w+://[^/]*/", "", file.replace("\\", "/")).split("/")
         ends = ["/".join(parts[n:]) for n in range(len(parts))]
-        hits: list[tuple[str, str]] = next((by_end[end] for end in ends if end in by_end), [])
-        if len(hits) != 1:
-            (joined.ambiguous if hits else joined.unknown_files).append(file)
+        start = next((n for n, end in enumerate(ends) if end in by_end), None)
+        hits = [] if start is None else by_end[ends[start]]
+        if len(hits) > 1:
+            joined.ambiguous.append(file)
+        elif start is None or _elsewhere(ends[start], parts[:start], hits[0], folders):
+            joined.unknown_files.append(file)
+        else:
+            rank = (len(parts) - start, -start, answer.score, file)
+            claims.setdefault(hits[0], []).append(rank)
+    for photo, ranks in claims.items():
+        *others, (*_, file) = sorted(ranks)
+        joined.unknown_files += [other for *_, other in others]
+        if answers[file].label is None:
             continue
-        known = joined.answers[hits[0]]
-        if answer.label is None or (known and known.score >= answer.score):
-            continue
-        joined.answers[hits[0]] = answer
-        if answer.label not in class_names and answer.label not in joined.unknown_labels:
-            joined.unknown_labels.append(answer.label)
+        joined.answers[photo] = answers[file]
+        label = str(answers[file].label)
+        if label not in class_names and label not in joined.unknown_labels:
+            joined.unknown_labels.append(label)
     return joined
+
+
+def _elsewhere(
+    end: str, before: Sequence[str], photo: tuple[str, str], folders: dict[tuple[str, str], str]
+) -> bool:
+    """Whether the rest of a path, before the end that fits, names the folder of another split."""
+    if end == f"{folders[photo]}/{photo[1]}" or folders[photo] in before:
+        return False
+    known = {"train", *folders.values()}
+    return any(part in known or part.startswith("test_") for part in before)
 
 
 def complaints(joined: Joined, path: Path) -> list[str]:

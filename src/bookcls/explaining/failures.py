@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.numbers import WRONG
-from bookcls.explaining.panels import plain, save, title
+from bookcls.explaining.panels import bare, save, title
+from bookcls.reporting.plots import literal
 from bookcls.samples import Sample
 
 MOST = 24
@@ -99,17 +100,19 @@ def _page(part: Sequence[Explained], training: Training | None, explainer: Expla
     figure = Figure(figsize=(2.1 * columns + 0.6, 2.15 * len(part) + 0.4), layout="constrained")
     grid = figure.subplots(len(part), columns, squeeze=False)
     for line, found in zip(grid, part, strict=True):
-        plain(line[0])
+        bare(line[0])
         line[0].imshow(found.photo)
-        line[0].set_title(title(found, names), fontsize=9, fontweight="bold", loc="left")
+        heading = literal(title(found, names))
+        line[0].set_title(heading, fontsize=9, fontweight="bold", loc="left")
         accepted = ", ".join(names[k] for k in found.sample.accepted)
-        line[0].set_xlabel(
-            f"{found.split}/{found.sample.name}" + (f"\naccepted: {accepted}" if accepted else ""),
-            fontsize=6,
+        foot = f"{found.split}/{found.sample.name}" + (
+            f"\naccepted: {accepted}" if accepted else ""
         )
+        line[0].set_xlabel(literal(foot), fontsize=6)
         top = np.argsort(-found.probs)[:BARS][::-1]
         colours = ["C2" if k in found.sample.accepted else "0.6" for k in top]
-        line[1].barh([names[k] for k in top], found.probs[top], color=colours)
+        line[1].barh(range(len(top)), found.probs[top], color=colours)
+        line[1].set_yticks(range(len(top)), [literal(names[k]) for k in top])
         line[1].set_xlim(0, 1)
         line[1].tick_params(labelsize=6)
         for y, k in enumerate(top):
@@ -120,10 +123,10 @@ def _page(part: Sequence[Explained], training: Training | None, explainer: Expla
             axes.axis("off")
         for axes, (sample, likeness) in zip(line[2:], near, strict=False):
             axes.axis("on")
-            plain(axes)
+            bare(axes)
             axes.imshow(explainer.shown(sample))
-            axes.set_title(f"like {names[sample.label]} {likeness:.2f}", fontsize=7)
-            axes.set_xlabel(f"train/{sample.name}", fontsize=6)
+            axes.set_title(literal(f"like {names[sample.label]} {likeness:.2f}"), fontsize=7)
+            axes.set_xlabel(literal(f"train/{sample.name}"), fontsize=6)
     figure.suptitle(
         "wrong answers, the surest first, then the least sure; green: accepted"
         + ("; right: the nearest training photos" if training else ""),

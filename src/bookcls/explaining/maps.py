@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_grad_cam as library
 import torch
+from pytorch_grad_cam import ablation_cam, score_cam
 from pytorch_grad_cam.utils.model_targets import (
     ClassifierOutputSoftmaxTarget,
     ClassifierOutputTarget,
@@ -36,6 +38,10 @@ LIBRARY: dict[str, type[Any]] = {
     "scorecam": library.ScoreCAM,
     "ablationcam": library.AblationCAM,
 }
+
+for module in (ablation_cam, score_cam):
+    # Their progress bars, one for each photo, would tear ours apart.
+    vars(module)["tqdm"] = SimpleNamespace(tqdm=iter)
 
 
 @dataclass(frozen=True)

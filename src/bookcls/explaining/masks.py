@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from bookcls.errors import BookclsError
+from bookcls.images import DECODER_ERRORS
 from bookcls.samples import Sample
 
 ORIENTATION = 0x0112
@@ -55,7 +56,7 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
                     f"{path}: a mask is an 8-bit grey PNG, this one is {image.mode}."
                 )
             mask = Image.fromarray(np.asarray(image))
-    except (UnidentifiedImageError, OSError) as error:
+    except DECODER_ERRORS as error:
         raise BookclsError(f"{path}: this mask cannot be read ({error}).") from error
     if mask.size != stored:
         raise BookclsError(

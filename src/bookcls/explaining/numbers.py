@@ -137,4 +137,6 @@ def flag(
     if audit.same_without is False:
         # A map is a guess about the model; taking the object out is an experiment on it.
         return RIGHT, f"only {where}; but without the object the answer is another"
-    return WRONG_REASON, f"only {where}, and its peak is outside"
+    if audit.same_without is None:
+        return RIGHT, f"only {where}; but the object could not be taken out to try the answer"
+    return WRONG_REASON, f"only {where}, its peak is outside, and without it the answer stays"

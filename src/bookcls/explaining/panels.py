@@ -1,6 +1,5 @@
 """Figures of one photo: heat map, overlay, photo; or the overlays of several models."""
 
-import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import RIGHT, UNSURE, WRONG, WRONG_REASON
+from bookcls.reporting.plots import literal, plain
 from bookcls.runs import replacing
 
 Picture = npt.NDArray[np.uint8]
@@ -77,12 +77,7 @@ def note(found: Explained, k: int, class_names: Sequence[str]) -> str:
     )
 
 
-def wrapped(text: str) -> str:
-    """Text in lines that fit over a panel."""
-    return "\n".join(textwrap.wrap(text, 36))
-
-
-def plain(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
     """Leaves the frame alone."""
     axes.set_xticks([])
     axes.set_yticks([])
@@ -90,7 +85,7 @@ def plain(axes: Axes) -> None:
 
 def show_heat(axes: Axes, heat: Heat, side: int) -> None:
     """The map in colours, or the words that there is none."""
-    plain(axes)
+    bare(axes)
     if heat.empty:
         axes.set_facecolor("0.85")
         axes.text(0.5, 0.5, "no evidence", ha="center", va="center", transform=axes.transAxes)
@@ -127,14 +122,16 @@ def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
         line[1].imshow(overlay(found.photo, heat))
         line[2].imshow(found.photo)
         for axes in line[1:]:
-            plain(axes)
-        line[1].set_title(note(found, k, class_names), fontsize=7)
-    grid[0][0].set_title(title(found, class_names), fontsize=11, loc="left", fontweight="bold")
+            bare(axes)
+        line[1].set_title(literal(note(found, k, class_names)), fontsize=7)
+    heading = literal(title(found, class_names))
+    grid[0][0].set_title(heading, fontsize=11, loc="left", fontweight="bold")
     accepted = ", ".join(class_names[k] for k in found.sample.accepted)
-    grid[0][2].set_title(wrapped(f"accepted: {accepted}") if accepted else "", fontsize=7)
+    grid[0][2].set_title(plain(f"accepted: {accepted}", 36) if accepted else "", fontsize=7)
     legend(figure, grid.ravel().tolist())
     words = ": ".join(part for part in (found.flag, found.reason) if part)
-    figure.supxlabel(f"{found.split}/{found.sample.name}   {words}\n{made}", fontsize=7)
+    foot = f"{found.split}/{found.sample.name}   {words}\n{made}"
+    figure.supxlabel(literal(foot), fontsize=7)
     return figure
 
 
@@ -147,16 +144,16 @@ def draw_beside(
     first = several[0]
     line[0].imshow(first.photo)
     accepted = ", ".join(class_names[k] for k in first.sample.accepted)
-    line[0].set_title(wrapped(f"accepted: {accepted}") if accepted else "photo", fontsize=7)
+    line[0].set_title(plain(f"accepted: {accepted}", 36) if accepted else "photo", fontsize=7)
     for axes, found, name in zip(line[1:], several, names, strict=True):
         k = found.shown[0]
         axes.imshow(overlay(found.photo, found.heats[k]))
-        axes.set_title(f"{name}\n{title(found, class_names)}", fontsize=8)
-        axes.set_xlabel(f"{note(found, k, class_names)}\n{found.flag}", fontsize=6)
+        axes.set_title(literal(f"{name}\n{title(found, class_names)}"), fontsize=8)
+        axes.set_xlabel(literal(f"{note(found, k, class_names)}\n{found.flag}"), fontsize=6)
     for axes in line:
-        plain(axes)
+        bare(axes)
     legend(figure, line.tolist())
-    figure.supxlabel(f"{first.split}/{first.sample.name}\n{made}", fontsize=7)
+    figure.supxlabel(literal(f"{first.split}/{first.sample.name}\n{made}"), fontsize=7)
     return figure
 
 

@@ -1,6 +1,7 @@
 """cam.csv and cam.json: what is known of each photo, and what it adds up to."""
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -11,6 +12,7 @@ import numpy as np
 
 from bookcls import runs
 from bookcls.explaining.audit import SURE
+from bookcls.explaining.chosen import CAM_JSON
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.numbers import FLAGS, Numbers
 
@@ -118,7 +120,7 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     several = len(records) > 1
     with (
         runs.replacing(output / "cam.csv") as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
         columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]
@@ -138,4 +140,7 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
                 "photos": list(rows),
             }
         )
-    runs.write_json(output / "cam.json", {**head, "runs": parts})
+    text = json.dumps({**head, "runs": parts}, indent=2, ensure_ascii=False) + "\n"
+    # Of a file name that is no UTF-8 this makes json's own escapes.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    runs.write_text(output / CAM_JSON, text)

@@ -78,11 +78,16 @@ class CamConfig:
     @property
     def layers(self) -> list[str]:
         """Names of the layers whose maps are blended."""
-        return [self.layer] if isinstance(self.layer, str) else [str(v) for v in self.layer or []]
+        return _texts(self.layer)
 
     @property
     def ckpts(self) -> list[str]:
         """The runs or files that were asked for; empty for the latest run."""
-        if self.ckpt is None:
-            return []
-        return [self.ckpt] if isinstance(self.ckpt, str) else [str(v) for v in self.ckpt]
+        return _texts(self.ckpt)
+
+
+def _texts(value: object) -> list[str]:
+    """One text or a list of them; a number is a text as well, a folder may be called 5."""
+    if value is None:
+        return []
+    return [str(v) for v in value] if isinstance(value, list | tuple) else [str(value)]

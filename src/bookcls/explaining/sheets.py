@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bookcls.explaining.panels import Picture, plain, save
+from bookcls.explaining.panels import Picture, bare, save
+from bookcls.reporting.plots import literal
 
 THUMB = 170
 COLUMNS = 4
@@ -62,10 +63,10 @@ class Sheet:
             axes.axis("off")
         for axes, (picture, caption, colour) in zip(grid.ravel(), self._cells, strict=False):
             axes.axis("on")
-            plain(axes)
+            bare(axes)
             axes.imshow(picture)
-            axes.set_title(caption, fontsize=7, color=colour)
-        figure.suptitle(self.heading, fontsize=9)
+            axes.set_title(literal(caption), fontsize=7, color=colour)
+        figure.suptitle(literal(self.heading), fontsize=9)
         number = len(self.pages) + 1
         stem = self.path.stem if number == 1 else f"{self.path.stem}_{number}"
         self.pages.append(self.path.with_name(f"{stem}.png"))

@@ -76,14 +76,15 @@ def draw(
     photos: dict[tuple[str, str], Sample],
     explainer: Explainer,
     output: Path,
-) -> None:
-    """The study's captioned figure: every photo with both answers."""
+) -> list[Path]:
+    """The study's captioned figure: every photo with both answers. Returns its pages."""
     sheet = Sheet(output / "external.png", "ours and the other system's answers")
     for row in rows:
         photo = explainer.shown(photos[row["split"], row["file"]])
         both = row["ours_correct"] == row["other_correct"]
         sheet.add(joined([photo]), caption(row), "black" if both else DIFFER)
     sheet.flush()
+    return sheet.pages
 
 
 def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> list[str]:
@@ -91,7 +92,7 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
     path = output / "external.csv"
     with (
         runs.replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -40,7 +40,8 @@ def look_at(sheets: Tensor, u: Tensor, v: Tensor, front: Tensor, image_size: int
     Without levels fine print would turn to noise in small books.
     """
     height, wide = sheets.shape[2:]
-    table = u.new_tensor(regions(height, wide * 2 // 3))
+    # The inverse of width + width // 2, also for odd widths.
+    table = u.new_tensor(regions(height, -(-wide * 2 // 3)))
     # The shorter of the two directions on the screen, in pixels to a texel, decides.
     tall = (front[:, 3] - front[:, 0]).norm(dim=-1) * image_size / height
     across = (front[:, 1] - front[:, 0]).norm(dim=-1) * image_size / float(table[0, 2])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from bookcls import runs
 from bookcls.config import full_path
 from bookcls.console import quiet_lightning
+from bookcls.environment import environment
 from bookcls.errors import BookclsError
 from bookcls.precision import automatic
 from bookcls.pretraining.bank import Bank, open_bank
@@ -29,6 +31,7 @@ from bookcls.pretraining.module import Pretrainer
 from bookcls.pretraining.rounds import Rounds
 from bookcls.pretraining.settings import CARD, WEIGHTS, PretrainConfig
 from bookcls.pretraining.sheet import write_sheet
+from bookcls.state_dict import UNREADABLE
 
 
 def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: float) -> None:
@@ -41,9 +44,16 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         started: ``time.monotonic()`` when the command began.
 
     Raises:
-        BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
+        BookclsError: If the settings do not fit the machine, ``ckpt`` is damaged, memory runs out
+            or training diverges.
     """
     quiet_lightning()
+    again = f"{runs.python()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
+    if ckpt is not None:
+        read_checkpoint(ckpt, again)
+    rounds = Rounds(run, config, started)
+    # Before covers are drawn, which takes minutes: there may be no such device.
+    trainer = make_trainer(config, run, rounds)
     num_workers = workers(config)
     bank = covers(config, num_workers)
     data = SceneData(bank, config, num_workers)
@@ -57,28 +67,42 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         warmup_steps=config.warmup_steps,
         num_steps=config.num_steps,
     )
-    rounds = Rounds(run, config, started)
     try:
-        trainer = make_trainer(config, run, rounds)
         say_what_comes(config, trainer, num_workers)
         path = None if ckpt is None else str(ckpt)
         trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
         # The averaged weights; fitting leaves them in the module only if it had steps to do.
-        last = torch.load(run / runs.LAST, map_location="cpu", weights_only=True)
-        module.load_state_dict(last["state_dict"])
+        module.load_state_dict(read_checkpoint(run / runs.LAST, again)["state_dict"])
         (metrics,) = trainer.validate(module, datamodule=data, verbose=False)
     except (KeyboardInterrupt, SystemExit):
-        print(f"stopped; go on with  python -m bookcls.pretrain resume={run}", flush=True)
+        print(f"stopped; go on with  {again}", flush=True)
         raise
-    except MisconfigurationException as error:
-        raise BookclsError(f"these settings do not fit this machine: {error}") from error
     except torch.OutOfMemoryError as error:
         raise BookclsError("the device ran out of memory: lower batch_size in stages.") from error
     store(run, config, module, rounds, metrics, trainer)
     accuracy = f"val/acc {metrics['val/acc']:.3f}, val/loss {metrics['val/loss']:.3f}"
     print(f"weights  {run / WEIGHTS}: {accuracy} after {rounds.images} images")
     if trainer.global_step < config.num_steps:
-        print(f"go on with  python -m bookcls.pretrain resume={run}")
+        print(f"go on with  {again}")
+
+
+def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
+    """Reads a checkpoint without executing anything in it.
+
+    Args:
+        path: A ``last.ckpt``.
+        again: The command that goes on.
+
+    Raises:
+        BookclsError: If it is damaged.
+    """
+    try:
+        ckpt: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise BookclsError(
+            f"{path} is damaged; delete it and start the run again with  {again}"
+        ) from error
+    return ckpt
 
 
 def show(config: PretrainConfig, path: Path) -> None:
@@ -106,7 +130,11 @@ def workers(config: PretrainConfig) -> int:
 
 
 def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Trainer:
-    """Lightning's Trainer; one of its epochs is a round."""
+    """Lightning's Trainer; one of its epochs is a round.
+
+    Raises:
+        BookclsError: If the machine has no such device, or not this precision.
+    """
     terminal = sys.stdout.isatty()
     callbacks: list[Callback] = [RichProgressBar()] if terminal else []
     if config.ema is not None:
@@ -115,22 +143,28 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
     if precision == "auto":
         precision = automatic(config.accelerator)
     torch.set_float32_matmul_precision("high")
-    return pl.Trainer(
-        accelerator=config.accelerator,
-        devices=1,
-        precision=precision,  # type: ignore[arg-type]  # a str checked by PretrainConfig
-        max_epochs=config.num_rounds,
-        check_val_every_n_epoch=config.val_every,
-        gradient_clip_val=config.clip_norm,
-        callbacks=[*callbacks, rounds],
-        logger=CSVLogger(run, name="logs"),
-        log_every_n_steps=min(20, config.round_steps),
-        num_sanity_val_steps=0,
-        enable_progress_bar=terminal,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        benchmark=config.scenes == "gpu",
-    )
+    try:
+        return pl.Trainer(
+            accelerator=config.accelerator,
+            devices=1,
+            precision=precision,  # type: ignore[arg-type]  # a str checked by PretrainConfig
+            max_epochs=config.num_rounds,
+            check_val_every_n_epoch=config.val_every,
+            gradient_clip_val=config.clip_norm,
+            callbacks=[*callbacks, rounds],
+            logger=CSVLogger(run, name="logs"),
+            log_every_n_steps=min(20, config.round_steps),
+            num_sanity_val_steps=0,
+            enable_progress_bar=terminal,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            benchmark=config.scenes == "gpu",
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise BookclsError(
+            f"accelerator={config.accelerator}, precision={precision} do not fit this machine: "
+            f"{error}"
+        ) from error
 
 
 def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -158,7 +192,7 @@ def store(
     """Writes the weights and then their card."""
     about = {"scenes_seen": str(rounds.images), "seed": str(config.seed), "licence": "MIT"}
     digest = write_weights(run / WEIGHTS, module.features, about)
-    recipe, here = asdict(config) | {"precision": trainer.precision}, runs.environment()
+    recipe, here = asdict(config) | {"precision": trainer.precision}, environment()
     for name in ("resume", "show", "cache", "max_minutes"):
         del recipe[name]
     write_card(

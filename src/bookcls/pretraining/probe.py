@@ -8,6 +8,7 @@ the sample's right), so photos are shown in views: any rotation, half to one and
 
 import argparse
 import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from torchvision.models import vgg16
 
 from bookcls.config import project_path
 from bookcls.dataset import read_folder
+from bookcls.errors import BookclsError
 from bookcls.layers import POOL_INDEX
 from bookcls.photos import decode_folder
 from bookcls.transforms import Transform
@@ -124,7 +126,11 @@ def draw(columns: dict[str, Floats], probes: dict[str, list[Floats]]) -> Figure:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Command line.
+
+    Raises:
+        SystemExit: With code 1 after an error of the user's, 2 for options that do not fit.
+    """
     parser = argparse.ArgumentParser(description="Probe each block of some weights.")
     parser.add_argument("--weights", default="rendered", help="rendered, imagenet or a file")
     parser.add_argument(
@@ -134,6 +140,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--logs", type=Path, help="folder of a pretraining's metrics.csv")
     parser.add_argument("--picture", type=Path, help="a .png that is drawn")
     options = parser.parse_args(argv)
+    if options.size < 32:
+        parser.error(f"--size {options.size}: VGG16 halves the side five times; give 32 or more")
+    if options.picture and not options.logs:
+        parser.error(
+            "--picture draws the loss, too: give --logs, the folder of a pretraining's metrics.csv"
+        )
+    try:
+        report(options)
+    except (BookclsError, OSError) as error:
+        sys.exit(f"bookcls: error: {str(error).strip()}")
+
+
+def report(options: argparse.Namespace) -> None:
+    """Probes, prints a row per set of weights, and draws if asked for.
+
+    Raises:
+        BookclsError: If photos or weights cannot be read.
+    """
     folder = read_folder(options.root)
     folder, decoded = decode_folder(folder, options.size, "letterbox", "error")
     images = torch.stack(
@@ -151,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
           f"{max(map(labels.count, labels)) / len(labels):.2f}")  # fmt: skip
     for name, blocks in probes.items():
         print(name.ljust(9), *(f"{b.mean():.3f} ({b.min():.2f}-{b.max():.2f})" for b in blocks))
-    if options.picture and options.logs:
+    if options.picture:
         draw(curve(options.logs), probes).savefig(options.picture, dpi=110)
 
 

@@ -34,12 +34,10 @@ class Rounds(Checkpoint):
         self.seconds = self.train_seconds = 0.0
         self.images = 0
         self._saved_at = self._round_at = self._counted_at = time.monotonic()
-        self._first_round = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clocks."""
         self._saved_at = self._counted_at = time.monotonic()
-        self._first_round = trainer.current_epoch
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the round's clock."""

@@ -68,7 +68,8 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
     for run in runs:
         photos = tuple(sorted(photo_of(a) for a in run.answers))
         settings = repr(sorted(run.settings.items()))
-        groups.setdefault((settings, run.code, run.weights, run.data, photos), []).append(run)
+        key = (settings, run.code, run.source, run.weights, run.data, photos)
+        groups.setdefault(key, []).append(run)
     cells = []
     for group in groups.values():
         newest: dict[int, Run] = {}

@@ -51,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:
         raise damaged(path, " ".join(str(error).split())[:100]) from error
     if not isinstance(value, dict):
         raise damaged(path, "it holds no settings")
@@ -112,7 +112,7 @@ def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
                         fresh.setdefault(epoch, []).append(float(row["train/loss"]))
                     if row.get("val/loss"):
                         val[epoch] = float(row["val/loss"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
             raise damaged(path, "a row is cut off or not a number") from error
         train |= fresh
     means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}

@@ -125,6 +125,11 @@ def read_run(folder: Path, name: str) -> Run:
         }
         provenance = environment.get("weights", {})
         pretrained = settings.get("model.pretrained", False)
+        if provenance.get(
+            "name"
+        ):  # Name and hash stand for them, whichever way they were asked for.
+            settings.pop("model.weights", None)
+            settings.pop("model.pretrained", None)
         known = metrics.get("weights_source") or provenance.get("source") or "unknown"
         settings["model.freeze_to"] = freeze_name(settings.get("model.freeze_to"), environment)
         if settings.get("trainer.precision") == "auto":
@@ -180,7 +185,14 @@ def freeze_name(freeze_to: str | int | None, environment: dict[str, Any]) -> str
 
 
 def hydra_words(folder: Path) -> list[str]:
-    """The words that Hydra noted, for runs from before environment.json held them."""
+    """The words that Hydra noted, for runs from before environment.json held them.
+
+    Raises:
+        BookclsError: If that file is damaged.
+    """
     path = folder / ".hydra" / "overrides.yaml"
-    words = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
+    try:
+        words = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise damaged(path, " ".join(str(error).split())[:100]) from error
     return [str(word) for word in words] if isinstance(words, list) else []

@@ -26,6 +26,8 @@ INK = "#757575"
 """Text and axes: legible on white and on black. The page replaces it by its own colour of text."""
 COLOURS = ("#3f88c5", "#e07a3f", "#3a9d6e", "#9a6fc0", "#c9515f", "#8a8f3c")
 BLUE, ORANGE, GREEN, _, RED, _ = COLOURS
+LINES = ("-", "--", ":", "-.")
+"""Once every colour is taken they begin again with the next of these."""
 POINTS = 300
 """A learning curve with more epochs is thinned to about so many."""
 STYLE: dict[Any, Any] = {
@@ -100,9 +102,15 @@ def as_svg(figure: Figure, name: str) -> str:
     return svg.replace("url(#", f"url(#{name}-").replace(INK, "currentColor")
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib neither takes for mathematics nor stumbles over."""
+    # A file name that is no UTF-8 reaches Python with surrogates in it.
+    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+
+
 def plain(text: str, width: int = 34) -> str:
-    """Text that matplotlib does not take for mathematics, in lines of a limited width."""
-    return "\n".join(textwrap.wrap(text, width)).replace("$", r"\$")
+    """The same in lines of a limited width."""
+    return literal("\n".join(textwrap.wrap(text, width)))
 
 
 def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
@@ -170,8 +178,8 @@ def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     figure = Figure(figsize=(8, 1.2 + 2 * (len(drawn) + 1)))
     axes = figure.subplots(len(drawn) + 1, 1, sharex=True)
     for ax, (title, value), rows in zip(axes, drawn, table.values(), strict=False):
-        for colour, (name, group) in zip(COLOURS, series.items(), strict=False):
-            freeze_line(ax, places, group, rows, value, name, colour)
+        for number, (name, group) in enumerate(series.items()):
+            freeze_line(ax, places, group, rows, value, name, number)
         ax.axhline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
         ax.set(title=plain(title, 80))
         ax.grid(axis="y")
@@ -197,9 +205,11 @@ def freeze_line(
     rows: Sequence[Row],
     value: Callable[[Row], list[float]],
     name: str,
-    colour: str,
+    number: int,
 ) -> None:
     """One series of the freeze curve: seeds as dots, their mean as a line."""
+    colour = COLOURS[number % len(COLOURS)]
+    style = LINES[number // len(COLOURS) % len(LINES)]
     by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
     line: list[tuple[int, float]] = []
     for x, place in enumerate(places):
@@ -213,7 +223,8 @@ def freeze_line(
             line.append((x, float(np.mean(seeds))))
             ax.plot([x] * len(seeds), seeds, "o", color=colour, alpha=0.35, ms=3.5, mew=0)
         ax.plot([x], [np.mean(seeds)], "o", color=colour, mfc=face, ms=5)
-    ax.plot(*zip(*line, strict=True), color=colour, linewidth=1.4, label=plain(name, 60) or None)
+    label = plain(name, 60) or None
+    ax.plot(*zip(*line, strict=True), style, color=colour, linewidth=1.4, label=label)
 
 
 def learning(cells: Sequence[Cell]) -> Figure | None:

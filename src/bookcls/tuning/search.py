@@ -1,5 +1,6 @@
 """One search, once its input is known to be good: trials on the same folds until it is time."""
 
+import gc
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,15 +14,15 @@ from bookcls import runs
 from bookcls.classifier import DivergedError
 from bookcls.console import python, quiet_lightning
 from bookcls.errors import BookclsError
-from bookcls.fitting import describe
+from bookcls.fitting import describe, explained_stops
 from bookcls.photos import Decoded
 from bookcls.recipe import make_trainer, suited
 from bookcls.samples import PhotoFolder
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning.crossval import Fold, judge_fold, make_folds
-from bookcls.tuning.results import conclude, say_trial, write_table
-from bookcls.tuning.space import Dimension, applied, current
-from bookcls.tuning.study import Study
+from bookcls.tuning.results import TABLE, best_of, conclude, say_trial, write_table
+from bookcls.tuning.space import Dimension, applied, current, experiment
+from bookcls.tuning.study import STUDY, DamagedError, Study
 from bookcls.tuning.trials import Photos, Trial, by_photo, sign_flip
 from bookcls.weights import SCRATCH, Provenance, load_features
 
@@ -51,8 +52,8 @@ def search(
         started: ``time.monotonic()`` when the command began.
 
     Raises:
-        BookclsError: If the settings do not fit the machine, memory runs out or the start
-            diverges.
+        BookclsError: If the settings do not fit the machine, what is stored of an earlier search
+            cannot be read, or the start diverges or runs out of memory.
     """
     quiet_lightning()
     start, provenance = pinned(config.start)
@@ -60,7 +61,15 @@ def search(
     folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
     begin = {d.name: current(start, d.name) for d in dimensions}
     held = [fold.held for fold in folds]
-    study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
+    if (run / TABLE).is_file() and not (run / STUDY).is_file():
+        raise BookclsError(
+            f"{run / STUDY} is missing, and {run / TABLE} alone cannot be gone on with: put it "
+            "back, or start a new search."
+        )
+    try:
+        study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
+    except DamagedError as error:
+        raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
     environment = describe(
         start, folder, (folder.train, []), make_trainer(start, epochs=1), provenance
     )
@@ -68,23 +77,17 @@ def search(
     say_what_comes(config, folder, dimensions, provenance)
     again = f"{python()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
-    try:
+    with explained_stops(data, again):
         while len(trials) < config.trials and not is_late(config, trials, len(folds), started):
             asked, values = study.ask()
             outcome = attempt(config, applied(start, values), folder, images, folds, trials)
             trials = [*trials, study.tell(asked, *outcome)]
             say_trial(trials)
             write_table(run, trials)
-    except (KeyboardInterrupt, SystemExit):
-        # Lightning turns the first Ctrl+C into SystemExit.
-        print(f"stopped; go on with  {again}", flush=True)
-        raise
-    except torch.OutOfMemoryError as error:
-        raise BookclsError(
-            f"the device ran out of memory: lower data.batch_size={data.batch_size} or "
-            f"data.image_size={data.image_size}."
-        ) from error
-    conclude(run, trials, words, data.cv)
+    best = best_of(trials)
+    # The start's own words may say null or auto, which stay as they are.
+    recipe = applied(config.start, {} if best is trials[0] else best.values)
+    conclude(run, trials, words, experiment(recipe), data.cv)
     if len(trials) < config.trials:
         print(f"go on    {again} minutes=...")
     print(f"folder   {run}")
@@ -115,6 +118,7 @@ def attempt(
 
     Raises:
         BookclsError: If the start itself diverges.
+        torch.OutOfMemoryError: If the start itself needs too much memory.
     """
     best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
     began = time.monotonic()
@@ -132,6 +136,11 @@ def attempt(
                 ) from error
             state = "diverged"
             break
+        except torch.OutOfMemoryError:
+            if best is None:
+                raise
+            state = "out of memory"
+            break
         nll.append(judged.nll)
         correct.append(judged.correct)
         so_far = by_photo([f.held for f in folds], nll, len(folder.train))
@@ -146,6 +155,8 @@ def attempt(
         if best is not None and len(nll) < len(folds) and is_worse(so_far, best.nll):
             state = "stopped"
             break
+    if state == "out of memory":
+        gc.collect()  # the trainer and its model refer to each other
     return state, nll, correct, time.monotonic() - began
 
 

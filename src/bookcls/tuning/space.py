@@ -138,6 +138,16 @@ def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
     return config
 
 
+def experiment(config: TrainConfig) -> dict[str, Any]:
+    """The settings as an experiment of conf/: all but photos and machine."""
+    groups = ("model", "aug", "optim", "data", "trainer")
+    settings = {group: dict(vars(getattr(config, group))) for group in groups}
+    del settings["data"]["root"]
+    limits = ("max_epochs", "limit_train_batches", "limit_val_batches")
+    settings["trainer"] = {name: settings["trainer"][name] for name in limits}
+    return {**settings, "seed": config.seed}
+
+
 def current(config: TrainConfig, name: str) -> Value:
     """The value of a setting, by dotted name."""
     group, setting = name.split(".")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import sqlalchemy.exc
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -20,6 +21,11 @@ STUDY = "study.db"
 NUM_RANDOM = 5
 """Trials drawn at random before TPE (Bergstra et al., NeurIPS 2011) models the others."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+UNREADABLE = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+
+
+class DamagedError(Exception):
+    """The stored study cannot be read."""
 
 
 class Study:
@@ -39,7 +45,7 @@ class Study:
         *,
         seed: int,
     ) -> None:
-        """Opens or begins the study; a trial that was cut off is put in line again.
+        """Opens or begins the study; a trial that was cut off is asked for again.
 
         Args:
             run: Its folder.
@@ -48,21 +54,29 @@ class Study:
             held: For each fold the photos that it holds out.
             num_photos: Training photos in all.
             seed: Decides what is tried.
+
+        Raises:
+            DamagedError: If it cannot be read.
         """
         self.held, self.num_photos, self.seed = held, num_photos, seed
         self.distributions = {d.name: distribution(d.holding(start[d.name])) for d in dimensions}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = optuna.create_study(
-            storage=f"sqlite:///{run / STUDY}",
-            study_name="tune",
-            direction="minimize",
-            load_if_exists=True,
-        )
-        if not self.study.trials:
+        try:
+            self.study = optuna.create_study(
+                storage=f"sqlite:///{run / STUDY}",
+                study_name="tune",
+                direction="minimize",
+                load_if_exists=True,
+            )
+            # A trial that was cut off: ask() comes to the same proposal again.
+            for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+                self.study.tell(trial.number, state=TrialState.FAIL)
+            alive = [t for t in self.study.trials if t.state != TrialState.FAIL]
+        except UNREADABLE as error:
+            why = str(error).strip().partition("\n")[0]
+            raise DamagedError(f"{run / STUDY} is damaged ({why})") from error
+        if not any("start" in trial.user_attrs for trial in alive):
             self.study.enqueue_trial(dict(start), user_attrs={"start": True})
-        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
-            self.study.tell(trial.number, state=TrialState.FAIL)
-            self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
         """The next trial and its settings."""
@@ -118,12 +132,18 @@ class Study:
 
 
 def settings(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
-    """A trial's settings: those of the start exactly, others to three digits."""
-    exact = "start" in trial.user_attrs
-    return {
-        name: float(f"{value:.3g}") if isinstance(value, float) and not exact else value
-        for name, value in trial.params.items()
-    }
+    """A trial's settings: those of the start exactly, others to three digits where those fit."""
+    if "start" in trial.user_attrs:
+        return dict(trial.params)
+    return {name: rounded(value, trial.distributions[name]) for name, value in trial.params.items()}
+
+
+def rounded(value: Value, within: BaseDistribution) -> Value:
+    """A value to three digits, or as it is where those lie outside its range."""
+    if not isinstance(value, float) or not isinstance(within, FloatDistribution):
+        return value
+    short = float(f"{value:.3g}")
+    return short if within.low <= short <= within.high else value
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

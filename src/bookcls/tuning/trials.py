@@ -11,6 +11,8 @@ from bookcls.tuning.space import Value
 
 Photos = npt.NDArray[np.float64]
 """One value per training photo; NaN where it was not judged."""
+MOST_SIGNS = 2_000_000
+"""Random signs in memory at a time, 8 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Trial:
 
     Attributes:
         number: From 0, the start.
-        state: ``complete``; ``stopped`` early, as clearly worse; or ``diverged``.
+        state: ``complete``; ``stopped`` early, as clearly worse; ``diverged``; ``out of memory``.
         values: Its settings, by dotted name.
         nll: Per photo, see :class:`bookcls.tuning.crossval.Judged`; mean over the repeats.
         correct: Per photo, the share of the repeats in which it was named rightly.
@@ -93,9 +95,13 @@ def sign_flip(differences: Photos, *, draws: int = 9999) -> float:
         (True, 1.0)
     """
     differences = differences[~np.isnan(differences)]
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(draws, len(differences)))
-    as_large = np.abs(signs @ differences) >= abs(differences.sum()) * (1 - 1e-9)
-    return (int(as_large.sum()) + 1) / (draws + 1)
+    rng, num = np.random.default_rng(0), len(differences)
+    at_a_time = max(1, MOST_SIGNS // max(1, num))
+    least, as_large = abs(differences.sum()) * (1 - 1e-9), 0
+    for start in range(0, draws, at_a_time):
+        signs = rng.choice([-1.0, 1.0], size=(min(at_a_time, draws - start), num))
+        as_large += int((np.abs(signs @ differences) >= least).sum())
+    return (as_large + 1) / (draws + 1)
 
 
 def told_apart(best: Trial, start: Trial, num_folds: int, num_others: int) -> float:
