@@ -57,6 +57,18 @@ def shared_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_photos(tmp_path_factory.mktemp("shared") / "photos")
 
 
+NARROW = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
+"""Channels of a VGG16 that takes a fraction of the time."""
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that know no channels."""
+    import torchvision
+
+    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
+
+
 TINY = ("data.image_size=32", "data.batch_size=8", "optim.epochs=2", "trainer=cpu")
 
 
@@ -90,4 +102,4 @@ def two_threads():
     """Leaves other processes of the machine alone, and makes sums repeatable."""
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))

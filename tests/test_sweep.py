@@ -29,11 +29,9 @@ from bookcls.errors import BookclsError
 from bookcls.layers import CONV_INDEX, NAMES
 from bookcls.settings import LoggerConfig, TrainConfig
 from bookcls.sweep import Sweep, cells_of
-from conftest import TINY
+from conftest import NARROW, TINY
 
 FOUR = ("aug=none,mixup", "seed=0,1")
-NARROW = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
-"""Channels of a VGG16 that takes a fraction of the time; what is tested here knows no channels."""
 
 
 @pytest.fixture(scope="module", autouse=True)

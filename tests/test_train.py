@@ -139,6 +139,7 @@ def power_cut(number):
         yield
 
 
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(
     "extra", [(), ("optim.ema=0.9", "model.dropout=0.5", "data.val_fraction=0")]
 )
@@ -160,6 +161,7 @@ def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeyp
         assert torch.equal(last[name], value), name
 
 
+@pytest.mark.usefixtures("narrow")
 def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, tmp_path, capsys):
     run = tmp_path / "run"
     with power_cut(1), pytest.raises(PowerCutError):
@@ -175,6 +177,7 @@ def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, 
     assert (run / "metrics.json").is_file()
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_damaged_last_checkpoint_is_named(photos, run_verb, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
     run = tmp_path / "run"
@@ -264,6 +267,7 @@ def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_pat
     assert "from scratch" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -338,12 +342,14 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         assert err.startswith("bookcls: error: ")
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_batch_larger_than_the_data_works_and_says_so(photos, run_verb, capsys):
     arguments = (f"data.root={photos}", *TINY, "data.batch_size=500", "optim.epochs=1")
     assert run_verb(train.main, *arguments) == 0
     assert "data.batch_size=500 is larger than an epoch's 18 images" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("narrow")
 def test_no_test_photos_says_what_that_means(photos, run_verb, capsys, tmp_path):
     for name in ("test_easy", "test_difficult"):
         shutil.rmtree(photos / name)
@@ -353,12 +359,14 @@ def test_no_test_photos_says_what_that_means(photos, run_verb, capsys, tmp_path)
     assert (tmp_path / "run" / "metrics.json").is_file()
 
 
+@pytest.mark.usefixtures("narrow")
 def test_freezing_random_layers_warns(photos, run_verb, capsys):
     arguments = (f"data.root={photos}", *TINY, "trainer=smoke", "model.freeze_to=block4_conv1")
     assert run_verb(train.main, *arguments) == 0
     assert "freezes layers that are random" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best(photos, run_verb, capsys, tmp_path):
     run = tmp_path / "run"
     original = Classifier.forward
@@ -429,6 +437,7 @@ def test_learning_rates_of_the_stages(monkeypatch):
     assert trained == num_parameters(classifier.model, trained=True)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_the_best_of_a_moving_average_is_the_average(
     shared_photos, run_verb, tmp_path, monkeypatch
 ):

@@ -10,7 +10,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-import torchvision
 from hydra.core.global_hydra import GlobalHydra
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -26,14 +25,11 @@ from bookcls.tuning.crossval import Judged
 from bookcls.tuning.space import Dimension, applied, experiment, read_dimension
 from bookcls.tuning.study import Study, rounded
 from test_config import composed
-from test_sweep import NARROW
 
 TINY = ("data.image_size=32", "data.cv=2", "data.views=1", "trainer=smoke")
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch):
-    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 def rows_of(run):
