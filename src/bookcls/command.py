@@ -235,6 +235,8 @@ def quote_overrides(argv: list[str]) -> list[str]:
         if arg.startswith("-") or not equals or value[:1] in ("'", '"'):
             quoted.append(arg)
             continue
+        if key in ("experiment", "sweep") and value in ("", "null"):
+            raise BookclsError(f"{arg}: name one of those that --help lists, or write ~{key}.")
         try:
             override = parser.parse_override(arg)
             path_list = override.is_sweep_override() and "/" in value and not multirun
