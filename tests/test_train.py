@@ -17,6 +17,7 @@ from torchvision.models import vgg16
 from bookcls import evaluate, fitting, recipe, train, weights
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
+from bookcls.settings import ModelConfig
 from bookcls.vgg16 import num_parameters
 from conftest import TINY, draw
 
@@ -261,6 +262,10 @@ def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_pat
     assert run_verb(train.main, root, "model.pretrained=true", "model.weights=nowhere.pth") == 1
     assert "model.weights=nowhere.pth: there is no such file" in capsys.readouterr().err
     assert not list((tmp_path / "runs").iterdir())
+    gone = ModelConfig(
+        pretrained=True, weights="nowhere.pth", freeze_to="auto", head="gap256", dropout=0.0
+    )
+    assert train.settled(gone, [], begun=True) == gone
     # The experiment brings weights; from scratch they are left aside.
     words = ("experiment=laptop", "model.pretrained=false", root, "trainer=smoke")
     assert run_verb(train.main, *words, "data.image_size=32") == 0

@@ -225,7 +225,7 @@ def quote_overrides(argv: list[str]) -> list[str]:
         BookclsError: For a word that is neither a setting nor an option.
     """
     parser = OverridesParser.create()
-    named_sweep = any(arg.startswith("sweep=") and arg != "sweep=null" for arg in argv)
+    named_sweep = any(arg.startswith("sweep=") for arg in argv)
     multirun = named_sweep or bool({"-m", "--multirun"} & set(argv))
     quoted = []
     for before, arg in zip(["", *argv], argv, strict=False):

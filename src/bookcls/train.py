@@ -61,7 +61,8 @@ def train(config: TrainConfig, run: Path) -> None:
             root = config.data.root
     folder_path = full_path("data.root", root)
     config = replace(config, data=replace(config.data, root=str(folder_path)))
-    config = replace(config, model=settled(config.model, words))
+    begun = resumed and (run / LAST).is_file()
+    config = replace(config, model=settled(config.model, words, begun=begun))
     if config.model.freeze_to != "auto":
         first_trained(config.model.freeze_to)
     if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
@@ -80,8 +81,13 @@ def train(config: TrainConfig, run: Path) -> None:
         fit(config, run, folder, origin, started, resumed=resumed)
 
 
-def settled(model: ModelConfig, words: list[str]) -> ModelConfig:
+def settled(model: ModelConfig, words: list[str], *, begun: bool) -> ModelConfig:
     """The model's settings, with no weights from scratch, and a file by its absolute path.
+
+    Args:
+        model: As composed.
+        words: The overrides that were given.
+        begun: Whether a checkpoint brings the weights, so that their file may be gone.
 
     Raises:
         BookclsError: If weights are asked for that are not used, or there is no such file.
@@ -100,7 +106,7 @@ def settled(model: ModelConfig, words: list[str]) -> ModelConfig:
     path = full_path("model.weights", model.weights)
     if path.is_file():
         return replace(model, weights=str(path))
-    if cells.current is not None:
+    if begun or cells.current is not None:
         return model  # a cell says in its own words that there are none
     raise BookclsError(
         f"model.weights={model.weights}: there is no such file. Give auto, imagenet, rendered, or "
