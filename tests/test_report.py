@@ -18,6 +18,8 @@ from PIL import Image
 
 from bookcls import environment, report, runs
 from bookcls.dataset import read_folder
+from bookcls.explaining import records
+from bookcls.explaining.numbers import FLAGS
 from bookcls.reporting import plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
@@ -339,6 +341,60 @@ def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, 
     assert message in error
     assert "01" in error
     assert not (sweep / "report").exists()
+
+
+def explained(run: Path, inside: float, *, preds: str | None = None) -> None:
+    """What ``cam`` leaves in a run folder: right answers are measured, with a share inside."""
+    with (run / runs.PREDICTIONS).open(newline="", encoding="utf-8") as file:
+        rows = [
+            {
+                "split": row["split"],
+                "file": row["file"],
+                "pred": preds or row["pred"],
+                "flag": "right" if right else "wrong",
+                "inside": inside if right else None,
+                "hit": 1 if right else None,
+                **{key: 0.25 for key in ("random_inside", "random_hit")},
+                **{key: 0.5 for key in ("centre_inside", "centre_hit")},
+                **dict.fromkeys(
+                    ("road", "road_random", "prob", "blurred_prob", "blurred_random_prob", "area")
+                ),
+                "empty": 0,
+                "same_on_background": 0,
+                "maps": {},
+            }
+            for row in csv.DictReader(file)
+            for right in [row["pred"] in row["accepted"].split(";")]
+        ]
+    records.write(run / runs.CAM, {run.name: rows}, {"made": {run.name: "gradcam at 128 px"}})
+
+
+def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_verb, capsys):
+    for number, inside in (("00", 0.2), ("10", 0.4), ("11", 0.6)):
+        explained(sweep / number, inside)
+    explained(sweep / "12", 0.9, preds="none of them")  # about answers that are others by now
+    assert run_verb(report.main, f"runs={sweep}") == 0
+    told = (sweep / "report" / "results.md").read_text(encoding="utf-8")
+    (difficult,) = re.findall(
+        r"## What they looked at: difficult\n\n(.+?)\n\n- gradcam", told, re.S
+    )
+    heads, _, none, best = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in difficult.splitlines()
+    )
+    assert set(heads[-4:]) == set(FLAGS)
+    line = dict(zip(heads, best, strict=True))
+    assert (line["seeds"], line["answers measured"]) == ("2", "38")  # 19 of 20 photos, twice
+    assert line["inside (random, centre)"] == "0.50, 0.40 - 0.60 (0.25, 0.50)"
+    assert line["peak (random, centre)"] == "1.00, 1.00 - 1.00 (0.25, 0.50)"
+    assert (line["right"], line["wrong"]) == ("38", "2")
+    assert none[:3] == ["aug=none", "1", "2"]
+    assert none[3] == "0.20 (0.25, 0.50)"
+    page = (sweep / "report" / "report.html").read_text(encoding="utf-8")
+    assert "0.50, 0.40 - 0.60 (0.25, 0.50)" in page
+    (sweep / "10" / runs.CAM / runs.CAM_JSON).write_text("{}")
+    capsys.readouterr()
+    assert run_verb(report.main, f"runs={sweep}") == 1
+    assert "cam.json is damaged (KeyError: 'runs')" in capsys.readouterr().err
 
 
 def test_what_cannot_be_reported_on(tmp_path, run_verb, capsys, shared_photos):

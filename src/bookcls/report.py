@@ -25,7 +25,7 @@ def report(config: ReportConfig, _: Path) -> None:
     # Only now, when there is something to report: these imports take a second.
     from rich.console import Console
 
-    from bookcls.reporting import page, plots, tables
+    from bookcls.reporting import markdown, page, plots, tables
     from bookcls.reporting.cells import make_cells
     from bookcls.reporting.summary import summarise
 
@@ -36,7 +36,7 @@ def report(config: ReportConfig, _: Path) -> None:
     for line in [*tables.notes(table), *tables.accounts(found, cells)]:
         console.print(line, markup=False)
     write_text(output / "results.csv", tables.to_csv(table))
-    write_text(output / "results.md", tables.to_markdown(found, cells, table))
+    write_text(output / "results.md", markdown.to_markdown(found, cells, table))
     drawn = plots.draw_all(cells, table, output)
     write_text(output / "report.html", page.render(found, cells, table, drawn))
     print(f"report  {output / 'report.html'}")

@@ -14,7 +14,6 @@ from bookcls.images import SUFFIXES
 from bookcls.samples import Sample, visible
 
 LOOK_IN = "runs"
-CAM_JSON = "cam.json"
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
 
@@ -99,7 +98,7 @@ def find_root(config: CamConfig, ckpt: Path, trained_on: str | None) -> Path | N
 
 def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None) -> Path:
     """RUN/cam for the run's own test photos, a folder in it for anything else: nothing mixes."""
-    folder = ckpts[0].parent / "cam"
+    folder = ckpts[0].parent / runs.CAM
     if len(ckpts) > 1:
         folder /= f"compare-{_digest(ckpts)}"
     if config.images is not None:
@@ -120,7 +119,7 @@ def earlier(output: Path) -> set[Path]:
     """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours."""
     files: dict[str, list[str]] = {}
     try:
-        for row in runs.read_json(output / CAM_JSON)["runs"][0]["photos"]:
+        for row in runs.read_json(output / runs.CAM_JSON)["runs"][0]["photos"]:
             if SPLITS.fullmatch(row["split"]):
                 files.setdefault(row["split"], []).append(str(row["file"]))
     except (BookclsError, LookupError, TypeError):

@@ -12,7 +12,6 @@ import numpy as np
 
 from bookcls import runs
 from bookcls.explaining.audit import SURE
-from bookcls.explaining.chosen import CAM_JSON
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.numbers import FLAGS, Numbers
 
@@ -143,4 +142,4 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     text = json.dumps({**head, "runs": parts}, indent=2, ensure_ascii=False) + "\n"
     # Of a file name that is no UTF-8 this makes json's own escapes.
     text = text.encode("utf-8", "backslashreplace").decode()
-    runs.write_text(output / CAM_JSON, text)
+    runs.write_text(output / runs.CAM_JSON, text)

@@ -10,6 +10,7 @@ import yaml
 from bookcls.errors import BookclsError
 from bookcls.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
+from bookcls.reporting.looked import Looked, read_looked
 from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished, read_json
 
 NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "trainer.accelerator")
@@ -35,6 +36,7 @@ class Run:
         answers: Its answers, in the order of the file.
         finished: When it ended, in seconds since 1970.
         curve: (epoch, train loss or None, validation loss or None).
+        looked: Test split -> what it looked at, where that was measured.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class Run:
     answers: list[Answer]
     finished: float
     curve: list[tuple[int, float | None, float | None]] = field(default_factory=list)
+    looked: dict[str, Looked] = field(default_factory=dict)
 
 
 @dataclass
@@ -123,6 +126,7 @@ def read_run(folder: Path, name: str) -> Run:
             for key, value in flat(config).items()
             if key not in NOT_DECIDING and not key.startswith("logger.")
         }
+        answers = read_answers(folder / PREDICTIONS)
         provenance = environment.get("weights", {})
         pretrained = settings.get("model.pretrained", False)
         if provenance.get(
@@ -147,9 +151,10 @@ def read_run(folder: Path, name: str) -> Run:
             environment,
             metrics,
             environment["overrides"] if "overrides" in environment else hydra_words(folder),
-            read_answers(folder / PREDICTIONS),
+            answers,
             (folder / METRICS).stat().st_mtime,
             read_curve(folder),
+            read_looked(folder, answers),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder, f"{type(error).__name__}: {error}") from error

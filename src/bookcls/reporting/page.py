@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bookcls import __version__
-from bookcls.reporting import tables
+from bookcls.reporting import sights, tables
 from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
 from bookcls.reporting.found import Found, Run
 from bookcls.reporting.study import published
@@ -57,6 +57,8 @@ def render(
         ],
         columns=tables.COLUMNS,
         notes=tables.notes(table),
+        looked=looked_context(cells),
+        looked_note=sights.NOTE,
         study=tables.study_lines(table),
         study_note=tables.STUDY_NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
@@ -108,6 +110,19 @@ def split_context(
             for row in rows
         ],
     }
+
+
+def looked_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """What the template shows of the activation maps, a table per test split."""
+    return [
+        {
+            "name": split,
+            "columns": sights.columns(group),
+            "rows": [(s.cell.label, sights.figures(s, group)) for s in group],
+            "made": list(dict.fromkeys(sight.made for sight in group)),
+        }
+        for split, group in sights.look(cells).items()
+    ]
 
 
 def cell_context(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:

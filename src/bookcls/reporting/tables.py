@@ -1,4 +1,4 @@
-"""The report's numbers as csv, Markdown and on a terminal."""
+"""The report's numbers as csv and on a terminal, and the words around them."""
 
 import csv
 import io
@@ -140,44 +140,6 @@ def figures(row: Row) -> list[str]:
     ]
 
 
-def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]) -> str:
-    """The tables of all test splits, how to read them, the study beside, and what is missing."""
-    lines = [f"# {md(found.root.name)}", ""]
-    for split, rows in table.items():
-        lines += [f"## {md(split)}, {count(rows[0].num_photos, 'photo')}", ""]
-        lines += [md(finding(rows)), ""]
-        lines += [f"| cell | seeds | {' | '.join(COLUMNS)} | standing |"]
-        lines += ["|---|---|" + "--:|" * len(COLUMNS) + "---|"]
-        for row in rows:
-            marks = "".join(f" ({mark})" for mark in row.cell.marks)
-            values = [str(len(row.cell.seeds)), *figures(row), verdict(row, rows)]
-            lines += [f"| {' | '.join(md(v) for v in [row.cell.label + marks, *values])} |"]
-        lines += [f"| *floor: always {md(rows[0].constant)}* | | {rows[0].floor:.2f} |"
-                  + " |" * len(COLUMNS), ""]  # fmt: skip
-    lines += [f"- {note}" for note in notes(table)]
-    lines += ["", *study_markdown(table)]
-    lines += ["## What was counted", ""]
-    lines += [f"- {md(line)}" for line in accounts(found, cells)]
-    return "\n".join(lines) + "\n"
-
-
-def study_markdown(table: dict[str, list[Row]]) -> list[str]:
-    """The study's table with our cells beside its figures."""
-    lines = study_lines(table)
-    if not lines:
-        return []
-    return [
-        "## Beside the study of 2018",
-        "",
-        STUDY_NOTE,
-        "",
-        "| weights | augmentation | study, Easy | ours | study, Difficult | ours | our cell |",
-        "|---|---|--:|--:|--:|--:|---|",
-        *(f"| {' | '.join(map(md, line))} |" for line in lines),
-        "",
-    ]
-
-
 STUDY_NOTE = (
     "The study's figures are single runs on its own 6 Easy and 20 Difficult photos, pretrained on "
     "ImageNet; ours are means over seeds with the lowest and the highest one, on the photos and "
@@ -221,16 +183,6 @@ def accounts(found: Found, cells: Sequence[Cell]) -> list[str]:
     if any(code.endswith("+changes") for code in codes):
         lines.append("+changes: the code differed from that commit in ways that are not recorded")
     return lines
-
-
-def md(text: object) -> str:
-    """Text that Markdown shows as it is, in one table cell."""
-    out = " ".join(str(text).split())
-    for sign in "\\`*_|[]<>":
-        out = out.replace(
-            sign, f"&{'lt' if sign == '<' else 'gt'};" if sign in "<>" else f"\\{sign}"
-        )
-    return out
 
 
 def show(table: dict[str, list[Row]], console: Console) -> None:

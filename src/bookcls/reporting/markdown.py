@@ -1,0 +1,70 @@
+"""The report's numbers as Markdown."""
+
+from collections.abc import Sequence
+
+from bookcls.reporting import sights, tables
+from bookcls.reporting.cells import Cell, count
+from bookcls.reporting.found import Found
+from bookcls.reporting.summary import Row
+
+
+def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]) -> str:
+    """The tables of all test splits, how to read them, the study beside, and what is missing."""
+    lines = [f"# {md(found.root.name)}", ""]
+    for split, rows in table.items():
+        lines += [f"## {md(split)}, {count(rows[0].num_photos, 'photo')}", ""]
+        lines += [md(tables.finding(rows)), ""]
+        lines += [f"| cell | seeds | {' | '.join(tables.COLUMNS)} | standing |"]
+        lines += ["|---|---|" + "--:|" * len(tables.COLUMNS) + "---|"]
+        for row in rows:
+            marks = "".join(f" ({mark})" for mark in row.cell.marks)
+            values = [str(len(row.cell.seeds)), *tables.figures(row), tables.verdict(row, rows)]
+            lines += [f"| {' | '.join(md(v) for v in [row.cell.label + marks, *values])} |"]
+        lines += [f"| *floor: always {md(rows[0].constant)}* | | {rows[0].floor:.2f} |"
+                  + " |" * len(tables.COLUMNS), ""]  # fmt: skip
+    lines += [f"- {note}" for note in tables.notes(table)]
+    lines += ["", *study_markdown(table), *looked_markdown(cells)]
+    lines += ["## What was counted", ""]
+    lines += [f"- {md(line)}" for line in tables.accounts(found, cells)]
+    return "\n".join(lines) + "\n"
+
+
+def study_markdown(table: dict[str, list[Row]]) -> list[str]:
+    """The study's table with our cells beside its figures."""
+    lines = tables.study_lines(table)
+    if not lines:
+        return []
+    return [
+        "## Beside the study of 2018",
+        "",
+        tables.STUDY_NOTE,
+        "",
+        "| weights | augmentation | study, Easy | ours | study, Difficult | ours | our cell |",
+        "|---|---|--:|--:|--:|--:|---|",
+        *(f"| {' | '.join(map(md, line))} |" for line in lines),
+        "",
+    ]
+
+
+def looked_markdown(cells: Sequence[Cell]) -> list[str]:
+    """What the cells looked at, a table per test split; nothing where no run has maps."""
+    lines = []
+    for split, group in sights.look(cells).items():
+        heads = sights.columns(group)
+        lines += [f"## What they looked at: {md(split)}", ""]
+        lines += [f"| cell | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
+        for sight in group:
+            values = [sight.cell.label, *sights.figures(sight, group)]
+            lines += [f"| {' | '.join(map(md, values))} |"]
+        lines += ["", *(f"- {md(made)}" for made in dict.fromkeys(s.made for s in group)), ""]
+    return [*lines, *([sights.NOTE, ""] if lines else [])]
+
+
+def md(text: object) -> str:
+    """Text that Markdown shows as it is, in one table cell."""
+    out = " ".join(str(text).split())
+    for sign in "\\`*_|[]<>":
+        out = out.replace(
+            sign, f"&{'lt' if sign == '<' else 'gt'};" if sign in "<>" else f"\\{sign}"
+        )
+    return out
