@@ -33,6 +33,7 @@ LEAVES = {
     "mixup": set(),
     "scores": {"samples"},
     "callbacks": {"runs"},
+    "advice": {"samples"},
     "console": {"classifier", "runs", "samples", "settings", "vgg16"},
     "pretraining.settings": {"errors", "settings"},
     "pretraining.identities": {"synthetic"},

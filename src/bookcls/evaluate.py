@@ -41,6 +41,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     ckpt = runs.find_checkpoint(config.ckpt)
     root, batch_size = complete(config.data, ckpt)
 
+    from bookcls.advice import advise
     from bookcls.classifier import load_classifier
     from bookcls.console import quiet_lightning, show
     from bookcls.datamodule import PhotoDataModule
@@ -70,6 +71,8 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     metrics = {**result.metrics, "ckpt": str(ckpt.resolve()), "data_root": str(root)}
     runs.write_json(output / runs.METRICS, metrics)
     show(result.metrics, list(folder.tests), f"{ckpt} on {root}")
+    for line in advise(classifier.class_names, folder.tests, result.probs, result.metrics):
+        print(f"- {line}")
     print(f"written to  {output}")
 
 

@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from bookcls import runs
+from bookcls.advice import advise
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import load_classifier
 from bookcls.console import python, quiet_lightning, say_what_comes, show
@@ -119,8 +120,12 @@ def fit_and_test(
     (run / runs.LAST).unlink(missing_ok=True)
     title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
     show(result.metrics, list(folder.tests), title, warning=provenance.warning)
-    print(f"run folder  {run}")
-    print(f"test again  {python()} -m bookcls.evaluate ckpt={shlex.quote(str(run))}")
+    for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
+        print(f"- {line}")
+    quoted = shlex.quote(str(run))
+    print(f"run folder     {run}")
+    print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
+    print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
 
 
 @contextmanager
