@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from bookcls import images
 from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.photos import decode_folder
@@ -56,14 +57,15 @@ def test_missing_folder_and_missing_classes(tmp_path):
     assert "one class, only" in refusal(tmp_path)
 
 
-def test_every_offender_among_the_training_photos_is_named(photos):
+def test_every_offender_among_the_training_photos_is_named(photos, monkeypatch):
     red = photos / "train" / "red"
     whole = draw(red / "x.jpg", (200, 30, 30), 5, (200, 200)).read_bytes()
     (red / "half.jpg").write_bytes(whole[:900])
     (red / "empty.png").touch()
     (photos / "train" / "nothing").mkdir()
     (red / "notes.txt").write_text("hello")
-    (red / "IMG_1.HEIC").write_text("hello")
+    (red / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    monkeypatch.setattr(images, "reads_heic", lambda: False)
     message = refusal(photos)
     assert "train/nothing: an empty class" in message
     assert "train/red/notes.txt: not an image" in message
@@ -76,10 +78,10 @@ def test_every_offender_among_the_training_photos_is_named(photos):
 def test_skip_leaves_out_and_records_bad_training_photos_only(photos):
     (photos / "train" / "red" / "empty.png").touch()
     (photos / "train" / "red" / "notes.txt").touch()
-    folder, images = decode_folder(read_folder(photos, on_bad="skip"), 32, "squash", "skip")
+    folder, decoded = decode_folder(read_folder(photos, on_bad="skip"), 32, "squash", "skip")
     assert len(folder.train) == 18
     assert {path.name for path, _ in folder.skipped} == {"empty.png", "notes.txt"}
-    assert len(images) == 18 + 26
+    assert len(decoded) == 18 + 26
     (photos / "test_easy" / "red" / "0.png").write_bytes(b"broken")
     assert "test_easy/red/0.png: not an image" in refusal(photos, "skip")
 
