@@ -78,8 +78,6 @@ def usable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFo
         f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused if s.path in bad
     ]
     if on_bad != "skip":
-        if any(s.path in bad for s in folder.train):
-            problems.append("(data.on_bad=skip would leave unreadable training photos out)")
         return replace(folder, problems=problems)
     kept = [s for s in folder.train if s.path not in bad]
     skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
@@ -110,7 +108,10 @@ def decode_folder(
     """
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit)
+    skippable = on_bad != "skip" and any(s.path in bad for s in folder.train)
     folder = usable(folder, bad, on_bad)
+    if skippable:
+        folder.problems.append("(data.on_bad=skip would leave unreadable training photos out)")
     if folder.problems:
         raise problems_error(folder.root, folder.problems)
     return folder, images
