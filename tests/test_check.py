@@ -256,7 +256,7 @@ def test_the_page_is_self_contained_and_escapes_names(signs, found, tmp_path):
     page = (tmp_path / "checks/signs/check.html").read_text(encoding="utf-8")
     assert "<b>" not in page
     assert "<i>" not in page
-    assert "train/&lt;b&gt;x&amp;y/&lt;i&gt;copy.jpg" in page
+    assert "train/&lt;b&gt;x&amp;y/</span><br>&lt;i&gt;copy.jpg" in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert not re.search(r"(src|href)=\"(?!data:|#)|url\(|@import|<script", page)
 

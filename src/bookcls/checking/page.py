@@ -93,7 +93,11 @@ def shown(root: Path, finding: Finding) -> dict[str, Any]:
             {
                 "text": text,
                 "photos": [
-                    {"name": path.relative_to(root).as_posix(), "image": embedded(path)}
+                    {
+                        "folder": path.parent.relative_to(root).as_posix(),
+                        "file": path.name,
+                        "image": embedded(path),
+                    }
                     for path in paths[:PHOTOS_SHOWN]
                 ],
                 "more": len(paths[PHOTOS_SHOWN:]),
