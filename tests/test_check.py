@@ -241,6 +241,18 @@ def test_numbers_of_photos(signs, found, capsys):
     assert found(signs, "data.val_fraction=0")[0] == 0
 
 
+def test_an_empty_class_and_a_wrong_labels_csv(signs, found):
+    for path in (signs / "train/stop").iterdir():
+        path.unlink()
+    (signs / "test_hard").mkdir()
+    (signs / "test_hard/labels.csv").write_text("file,label\na.jpg,stop\n")
+    code, named = found(signs)
+    assert code == 1
+    said = "\n".join(named["structure"]["lines"])
+    assert "train/stop: an empty class" in said
+    assert "test_hard/labels.csv: its columns are file,label" in said
+
+
 def test_a_class_without_test_photos_is_named(signs, found):
     shutil.rmtree(signs / "test/stop")
     assert found(signs)[1]["untested class"]["lines"] == ["stop is the answer to no test photo"]

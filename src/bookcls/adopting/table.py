@@ -57,9 +57,9 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
         )
     with table.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        rows = [(reader.line_num, *((row[c] or "").strip() for c in columns)) for row in reader]
+        cells = [(reader.line_num, [(row[c] or "").strip() for c in columns]) for row in reader]
     problems, labels = [], dict[Path, str]()
-    for number, name, label in rows:
+    for number, (name, label) in cells:
         where = f"{table.name} line {number}"
         places = [folder / name for folder in (table.parent, root)]
         path = next((p for p in places if name and p.is_file()), None)

@@ -128,11 +128,11 @@ def look(sample: Sample, split: str) -> Look | str:
 
 def when(exif: Image.Exif) -> datetime | None:
     """When a photo was taken; the file's own dates change when it is copied."""
-    detail = exif.get_ifd(EXIF_IFD)
     try:
+        detail = exif.get_ifd(EXIF_IFD)
         taken = datetime.strptime(str(detail.get(TAKEN)).strip("\0 "), "%Y:%m:%d %H:%M:%S")
         return taken + timedelta(seconds=float(f"0.{str(detail.get(SUBSECONDS, 0)).strip()}"))
-    except ValueError:
+    except DECODER_ERRORS:  # A broken date costs the date, not the photo.
         return None
 
 
