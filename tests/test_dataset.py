@@ -1,14 +1,21 @@
+import csv
 import shutil
 import warnings
 from collections import Counter
 
 import pytest
 
+from bookcls import images
 from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.photos import decode_folder
 from bookcls.samples import floor_correct, split_train_val
 from conftest import CLASSES, draw, write_labels
+
+
+def write_groups(root, rows, header=("file", "group")):
+    with (root / "groups.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def refusal(root, on_bad="error"):
@@ -56,14 +63,15 @@ def test_missing_folder_and_missing_classes(tmp_path):
     assert "one class, only" in refusal(tmp_path)
 
 
-def test_every_offender_among_the_training_photos_is_named(photos):
+def test_every_offender_among_the_training_photos_is_named(photos, monkeypatch):
     red = photos / "train" / "red"
     whole = draw(red / "x.jpg", (200, 30, 30), 5, (200, 200)).read_bytes()
     (red / "half.jpg").write_bytes(whole[:900])
     (red / "empty.png").touch()
     (photos / "train" / "nothing").mkdir()
     (red / "notes.txt").write_text("hello")
-    (red / "IMG_1.HEIC").write_text("hello")
+    (red / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    monkeypatch.setattr(images, "reads_heic", lambda: False)
     message = refusal(photos)
     assert "train/nothing: an empty class" in message
     assert "train/red/notes.txt: not an image" in message
@@ -76,10 +84,10 @@ def test_every_offender_among_the_training_photos_is_named(photos):
 def test_skip_leaves_out_and_records_bad_training_photos_only(photos):
     (photos / "train" / "red" / "empty.png").touch()
     (photos / "train" / "red" / "notes.txt").touch()
-    folder, images = decode_folder(read_folder(photos, on_bad="skip"), 32, "squash", "skip")
+    folder, decoded = decode_folder(read_folder(photos, on_bad="skip"), 32, "squash", "skip")
     assert len(folder.train) == 18
     assert {path.name for path, _ in folder.skipped} == {"empty.png", "notes.txt"}
-    assert len(images) == 18 + 26
+    assert len(decoded) == 18 + 26
     (photos / "test_easy" / "red" / "0.png").write_bytes(b"broken")
     assert "test_easy/red/0.png: not an image" in refusal(photos, "skip")
 
@@ -140,6 +148,55 @@ def test_copies_of_a_photo_stay_on_one_side_of_the_split(photos):
         train, val = split_train_val(folder.train, folder.class_names, 0.4, seed)
         assert not {s.sha256 for s in train} & {s.sha256 for s in val}
         assert Counter(s.label for s in val) == {0: 3, 1: 2, 2: 4}
+
+
+def test_photos_of_a_group_stay_on_one_side_of_the_split(photos):
+    rows = [(f"train/red/red_{i}.png", "walk") for i in range(3)]
+    write_groups(photos, [*rows, ("train/blue/blue_0.png", "walk")])
+    shutil.copy(photos / "train/red/red_0.png", photos / "train/red/copy.png")
+    before = read_folder(photos).fingerprint()
+    folder = read_folder(photos)
+    assert not folder.problems
+    walk = {s.name for s in folder.train if s.group == "walk"}
+    assert walk == {f"red/{n}.png" for n in ("red_0", "red_1", "red_2", "copy")} | {
+        "blue/blue_0.png"
+    }
+    sizes = set()
+    for seed in range(10):
+        train, val = split_train_val(folder.train, folder.class_names, 0.3, seed)
+        sizes.add(len({s.name for s in val if s.label == 2} & walk))
+        assert {s.label for s in train} == {s.label for s in val} == {0, 1, 2}
+    assert sizes == {0, 4}
+    write_groups(photos, rows)
+    assert read_folder(photos).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("train/red/gone.png", "a")], "line 2: there is no training photo train/red/gone.png"),
+        ([("train/red/red_0.png", "")], "line 2: needs two columns"),
+        ([("train/red/red_0.png", "a", "b")], "line 2: needs two columns"),
+        ([("train/red/red_0.png", "a"), ("train/red/red_0.png", "b")], "stands in group b, and"),
+    ],
+)
+def test_groups_csv_with_wrong_rows(photos, rows, message):
+    write_groups(photos, rows)
+    assert message in refusal(photos)
+
+
+def test_groups_csv_with_wrong_columns_or_no_text(photos):
+    write_groups(photos, [], header=("photo", "group"))
+    assert "groups.csv: its columns are photo,group; needed are file,group" in refusal(photos)
+    (photos / "groups.csv").write_bytes(b"\xff\xfe\x00bad")
+    assert "groups.csv: not a UTF-8 csv" in refusal(photos)
+
+
+def test_a_class_of_one_group_cannot_be_split(photos):
+    write_groups(photos, [(f"train/red/red_{i}.png", "walk") for i in range(5)])
+    folder = read_folder(photos)
+    with pytest.raises(BookclsError, match="red has a single photo or a single group"):
+        split_train_val(folder.train, folder.class_names, 0.2, 0)
 
 
 def test_split_names_do_not_collide(photos):

@@ -10,7 +10,7 @@ import pytest
 import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
-VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam"}
+VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "check", "init"}
 LEAVES = {
     "errors": set(),
     "layers": {"errors"},
@@ -18,7 +18,8 @@ LEAVES = {
     "config": {"errors"},
     "settings": {"errors"},
     "samples": {"errors", "images"},
-    "dataset": {"errors", "images", "samples"},
+    "groups": {"runs", "samples"},
+    "dataset": {"errors", "groups", "images", "samples"},
     "photos": {"images", "samples"},
     "environment": set(),
     "runs": {"errors", "samples"},
@@ -110,7 +111,23 @@ LEAVES = {
     "reporting.markdown": {"reporting"},
     "reporting.plots": {"layers", "reporting", "runs"},
     "reporting.thumbnails": {"images"},
+    "reporting.templates": set(),
     "reporting.page": {"reporting"},
+    "adopting.settings": {"errors", "settings"},
+    "adopting.table": {"errors", "samples"},
+    "adopting.recognise": {"adopting", "errors", "images", "samples"},
+    "adopting.plan": {"adopting", "checking", "errors", "groups", "samples"},
+    "adopting.write": {"adopting", "errors", "groups", "runs"},
+    "adopting.adopt": {"adopting", "errors", "runs", "samples"},
+    "checking.settings": {"errors", "settings"},
+    "checking.finding": set(),
+    "checking.look": {"images", "samples"},
+    "checking.similar": {"checking"},
+    "checking.alike": {"checking", "groups"},
+    "checking.faults": {"checking", "dataset", "photos", "samples"},
+    "checking.balance": {"checking", "errors", "runs", "samples", "settings"},
+    "checking.page": {"checking", "reporting", "samples"},
+    "checking.check": {"checking", "errors", "groups", "photos", "runs", "samples"},
     "tuning.space": {"errors", "settings"},
     "tuning.trials": {"tuning"},
     "tuning.study": {"tuning"},
@@ -159,7 +176,7 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("books", "pretraining", "explaining", "reporting", "tuning")
+    rooms = ("books", "checking", "adopting", "pretraining", "explaining", "reporting", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
@@ -195,6 +212,7 @@ def test_only_some_know_lightning_and_hydra():
     + [("train", "data.root=/no/such/folder"), ("train", "aug=strong"), ("evaluate", "ckpt=no")]
     + [("tune", "data.root=/no/such/folder"), ("tune", "space.optim.lr.low=1")]
     + [("cam", "ckpt=no"), ("cam", "layer=conv5"), ("cam", "ckpt=null")]
+    + [("check", "data.root=/no/such/folder"), ("init", "test_fraction=2")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):

@@ -4,6 +4,8 @@ from bookcls import __version__
 
 TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
 
+  python -m bookcls.init       arrange your photos for it
+  python -m bookcls.check      what is wrong with them, before training
   python -m bookcls.train      from a folder of photos to a tested classifier
   python -m bookcls.evaluate   test a trained classifier again, or on other photos
   python -m bookcls.tune       choose a recipe by the training photos alone

@@ -70,7 +70,7 @@ def register_resolvers() -> None:
 
 
 HINTS = {
-    "data.root": "data.root=DIR, the folder that holds train/<class>/",
+    "data.root": "data.root=DIR, the folder of your photos",
     "ckpt": "ckpt=RUN, a run folder or a .ckpt file",
 }
 

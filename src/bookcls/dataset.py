@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from bookcls.errors import BookclsError
+from bookcls.groups import read_groups
 from bookcls.images import SUFFIXES
 from bookcls.samples import PhotoFolder, Sample, list_photos, make_sample, visible
 
@@ -40,7 +41,8 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
     if not class_dirs:
         raise BookclsError(
             f"{root} holds no class folders: put the training photos into "
-            f"{root / 'train'}/<class>/, one folder per class."
+            f"{root / 'train'}/<class>/, one folder per class, or let "
+            f"python -m bookcls.init data.root={root} look at what there is."
         )
     class_names = [p.name for p in class_dirs]
     if len(class_names) == 1:
@@ -65,24 +67,34 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
         folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
     if with_tests:
         folder.tests = read_tests(root, class_names, problems)
-    problems += copies(folder)
+    folder.train = read_groups(root, folder.train, problems)
+    problems += [copy_line(root, *pair) for pair in copies(folder)]
     return folder
 
 
-def copies(folder: PhotoFolder) -> list[str]:
-    """A line for each photo that stands in two classes or, byte for byte, in train and test."""
+def copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
+    """Each photo that stands in two classes or, byte for byte, in train and test.
+
+    Returns:
+        The photo, and the training photo that it is the same as.
+    """
     first: dict[str, Sample] = {}
-    lines = []
+    pairs = []
     for sample in folder.train:
         other = first.setdefault(sample.sha256, sample)
         if other.label != sample.label and sample.sha256 != NOTHING:
-            lines.append(f"train/{sample.name}: the same photo as train/{other.name}")
+            pairs.append((sample, other))
     for samples in folder.tests.values():
         for sample in samples:
             if sample.sha256 in first and sample.sha256 != NOTHING:
-                where = sample.path.relative_to(folder.root)
-                lines.append(f"{where}: the same photo as train/{first[sample.sha256].name}")
-    return lines
+                pairs.append((sample, first[sample.sha256]))
+    return pairs
+
+
+def copy_line(root: Path, sample: Sample, other: Sample) -> str:
+    """Says that two photos are the same."""
+    paths = (s.path.relative_to(root).as_posix() for s in (sample, other))
+    return "{}: the same photo as {}".format(*paths)
 
 
 def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
@@ -109,7 +121,7 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
         else:
             tests[split] = read_class_test(folder, root, class_names, problems)
         if not tests[split]:
-            problems.append(f"{folder.name}: no photos with labels")
+            problems.append(f"{folder.name}: no photos with labels; add some or remove the folder")
     return tests
 
 

@@ -1,5 +1,6 @@
 """The one image loader, for training, testing, activation maps and prediction."""
 
+import functools
 import struct
 import zlib
 from pathlib import Path
@@ -10,11 +11,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bookcls.errors import BookclsError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
 # Ours is checked as soon as the header is read; Pillow's own limit is lower.
 Image.MAX_IMAGE_PIXELS = None
+
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""What the header of such a file names (ISO/IEC 23008-12)."""
+HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
@@ -40,6 +45,42 @@ class ImageError(BookclsError):
     """A file that cannot be used as a photo; the message does not repeat its path."""
 
 
+@functools.cache
+def reads_heic() -> bool:
+    """Lets Pillow read HEIC where pillow-heif is installed; called at the first file that needs it.
+
+    Returns:
+        Whether it is.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def is_heic(path: Path) -> bool:
+    """Whether a file's content is HEIC, the format of iPhones, whatever its name says."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
+
+
+def open_image(path: Path) -> Image.Image:
+    """Opens an image file and reads its header.
+
+    Raises:
+        UnidentifiedImageError: Or any other of ``DECODER_ERRORS``.
+    """
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not (is_heic(path) and reads_heic()):
+            raise
+        return Image.open(path)
+
+
 def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     """Reads a photo as a person sees it.
 
@@ -47,7 +88,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     transparent pixels are laid on white; of several frames the first one counts.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file.
+        path: A JPEG, PNG, WebP, BMP or TIFF file; HEIC with pillow-heif.
         size: If given, the side of the square that the photo will be fitted to: a JPEG may then
             be decoded at a reduced scale of at least twice that, which is several times faster.
 
@@ -58,7 +99,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
         ImageError: If the file is empty, truncated, too large or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(
@@ -71,10 +112,10 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     except ImageError:
         raise
     except DECODER_ERRORS as error:
-        raise ImageError(_reason(path, error)) from error
+        raise ImageError(reason(path, error)) from error
 
 
-def _reason(path: Path, error: BaseException) -> str:
+def reason(path: Path, error: BaseException) -> str:
     """Says in a few words why a file could not be read."""
     if not path.exists():
         return "no such file"
@@ -85,7 +126,7 @@ def _reason(path: Path, error: BaseException) -> str:
     if path.stat().st_size == 0:
         return "empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
-        return "not an image"
+        return HEIC_ADVICE if is_heic(path) else "not an image"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():

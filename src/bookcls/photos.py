@@ -1,7 +1,7 @@
 """Decodes every photo once, at the size that is needed."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +58,36 @@ def decode(samples: Sequence[Sample], size: int, fit: str) -> tuple[Decoded, dic
     return images, bad
 
 
+def usable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFolder:
+    """What is left of a dataset once it is known which photos cannot be read.
+
+    Args:
+        folder: The dataset.
+        bad: Photo -> why it cannot be read.
+        on_bad: ``skip`` leaves unreadable training photos out and records them; test photos are
+            never left out, since that would change the figures.
+
+    Returns:
+        The dataset without what was skipped; its ``problems`` name every photo that could not be
+        read and every class that skipping left empty.
+    """
+    tests = [s for samples in folder.tests.values() for s in samples]
+    refused = tests if on_bad == "skip" else [*folder.train, *tests]
+    problems = [*folder.problems]
+    problems += [
+        f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused if s.path in bad
+    ]
+    if on_bad != "skip":
+        return replace(folder, problems=problems)
+    kept = [s for s in folder.train if s.path not in bad]
+    skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
+    left = {s.label for s in kept}
+    names = [name for label, name in enumerate(folder.class_names) if label not in left]
+    problems += [f"train/{name}: no readable photo left" for name in names]
+    skipped = [*folder.skipped, *skipped]
+    return replace(folder, train=kept, skipped=skipped, problems=problems)
+
+
 def decode_folder(
     folder: PhotoFolder, size: int, fit: str, on_bad: str
 ) -> tuple[PhotoFolder, Decoded]:
@@ -67,8 +97,7 @@ def decode_folder(
         folder: The dataset.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.images.fit_square`.
-        on_bad: ``skip`` leaves unreadable training photos out and records them; test photos are
-            never left out, since that would change the figures.
+        on_bad: See :func:`usable`.
 
     Returns:
         The dataset without what was skipped, and the images.
@@ -79,20 +108,10 @@ def decode_folder(
     """
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit)
-    refused = tests if on_bad == "skip" else [*folder.train, *tests]
-    unreadable = [
-        f"{s.path.relative_to(folder.root)}: {bad[s.path]}" for s in refused if s.path in bad
-    ]
-    problems = [*folder.problems, *unreadable]
-    kept = [s for s in folder.train if s.path not in bad]
-    if on_bad == "skip":
-        skipped = [(s.path, bad[s.path]) for s in folder.train if s.path in bad]
-        left = {s.label for s in kept}
-        names = [name for label, name in enumerate(folder.class_names) if label not in left]
-        problems += [f"train/{name}: no readable photo left" for name in names]
-        folder = replace(folder, train=kept, skipped=[*folder.skipped, *skipped])
-    elif any(s.path in bad for s in folder.train):
-        problems.append("(data.on_bad=skip would leave unreadable training photos out)")
-    if problems:
-        raise problems_error(folder.root, problems)
+    skippable = on_bad != "skip" and any(s.path in bad for s in folder.train)
+    folder = usable(folder, bad, on_bad)
+    if skippable:
+        folder.problems.append("(data.on_bad=skip would leave unreadable training photos out)")
+    if folder.problems:
+        raise problems_error(folder.root, folder.problems)
     return folder, images

@@ -26,6 +26,7 @@ class Sample:
             single class leads.
         accepted: Indices of every class that is a fair answer.
         sha256: Hash of the file's bytes.
+        group: Its row in groups.csv: photos of a class that a split keeps together; "" for none.
     """
 
     path: Path
@@ -33,6 +34,12 @@ class Sample:
     label: int
     accepted: tuple[int, ...]
     sha256: str
+    group: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What a split may not take apart: a group of a class, or the copies of a photo."""
+        return f"{self.label} {self.group}" if self.group else self.sha256
 
 
 @dataclass
@@ -56,11 +63,13 @@ class PhotoFolder:
     problems: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every photo's split, name, answers and bytes."""
+        """SHA-256 over every photo's split, name, answers, bytes and group."""
         digest = hashlib.sha256("\n".join(self.class_names).encode())
         for split, samples in [("train", self.train), *sorted(self.tests.items())]:
             for s in sorted(samples, key=lambda s: s.name):
-                digest.update(f"\n{split}|{s.name}|{s.label}|{s.accepted}|{s.sha256}".encode())
+                group = f"|{s.group}" if s.group else ""
+                line = f"\n{split}|{s.name}|{s.label}|{s.accepted}|{s.sha256}{group}"
+                digest.update(line.encode())
         return digest.hexdigest()
 
 
@@ -88,8 +97,6 @@ def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
             rest.append((path, "a folder inside a class folder"))
         elif path.suffix.lower() in SUFFIXES:
             photos.append(path)
-        elif path.suffix.lower() in (".heic", ".heif"):
-            rest.append((path, "HEIC is not read; export it as JPEG"))
         else:
             rest.append((path, f"not an image (read are {' '.join(SUFFIXES)})"))
     return photos, rest
@@ -111,7 +118,8 @@ def split_train_val(
 ) -> tuple[list[Sample], list[Sample]]:
     """Holds out a share of each class for validation, before any oversampling.
 
-    Every class keeps at least one photo on either side, and copies of a photo stay together.
+    Every class keeps at least one photo on either side; copies of a photo and photos of a group
+    stay together.
 
     Args:
         samples: Training photos.
@@ -123,36 +131,37 @@ def split_train_val(
         Training part and validation part.
 
     Raises:
-        BookclsError: If a class has fewer than two different photos.
+        BookclsError: If a class has fewer than two different photos or groups.
     """
     if val_fraction == 0:
         return list(samples), []
     distinct: dict[int, list[str]] = {}
-    for label, sha256 in dict.fromkeys((s.label, s.sha256) for s in samples):
-        distinct.setdefault(label, []).append(sha256)
-    few = [class_names[label] for label, hashes in sorted(distinct.items()) if len(hashes) < 2]
+    for label, unit in dict.fromkeys((s.label, s.unit) for s in samples):
+        distinct.setdefault(label, []).append(unit)
+    few = [class_names[label] for label, units in sorted(distinct.items()) if len(units) < 2]
     if few:
+        grouped = " or a single group" if any(s.group for s in samples) else ""
         raise BookclsError(
-            f"class {', '.join(few)} has a single photo, so none can be held out for validation: "
-            "add photos, or set data.val_fraction=0 to train on all of them."
+            f"class {', '.join(few)} has a single photo{grouped}, so none can be held out for "
+            "validation: add photos, or set data.val_fraction=0 to train on all of them."
         )
     rng = np.random.default_rng([seed, 1])
     held = set[str]()
-    for _, hashes in sorted(distinct.items()):
-        n = len(hashes)
+    for _, units in sorted(distinct.items()):
+        n = len(units)
         num_val = min(max(1, math.floor(n * val_fraction + 0.5)), n - 1)
-        held.update(hashes[i] for i in rng.permutation(n)[:num_val])
-    train = [s for s in samples if s.sha256 not in held]
-    return train, [s for s in samples if s.sha256 in held]
+        held.update(units[i] for i in rng.permutation(n)[:num_val])
+    train = [s for s in samples if s.unit not in held]
+    return train, [s for s in samples if s.unit in held]
 
 
 def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
     """Refuses folds of which some would hold no photo of a class.
 
     Raises:
-        BookclsError: Naming each class with fewer different photos than folds.
+        BookclsError: Naming each class with fewer different photos, or groups, than folds.
     """
-    distinct = Counter(label for label, _ in {(s.label, s.sha256) for s in samples})
+    distinct = Counter(label for label, _ in {(s.label, s.unit) for s in samples})
     few = [f"{class_names[k]} ({n})" for k, n in sorted(distinct.items()) if n < cv]
     if few:
         least = min(distinct.values())

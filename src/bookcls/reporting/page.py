@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bookcls import __version__
@@ -15,6 +14,7 @@ from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
 from bookcls.reporting.found import Found, Run
 from bookcls.reporting.study import published
 from bookcls.reporting.summary import Row
+from bookcls.reporting.templates import style, template
 from bookcls.reporting.thumbnails import thumbnail
 
 HERE = Path(__file__).parent
@@ -38,15 +38,8 @@ def render(
         table: From ``summarise``.
         figures: Name -> svg, from ``draw_all``.
     """
-    environment = Environment(
-        loader=FileSystemLoader(HERE, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     number = {id(cell): i for i, cell in enumerate(cells)}
-    return environment.get_template("page.html").render(
+    return template(HERE / "page.html").render(
         title=found.root.name,
         version=__version__,
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -65,7 +58,7 @@ def render(
         accounts=tables.accounts(found, cells),
         provenance=provenance([run for cell in cells for run in cell.runs]),
         cells=[cell_context(cell, cells) for cell in cells],
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        style=style(),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         data=Markup(as_json(photo_data(cells, list(table)))),
     )

@@ -1,4 +1,4 @@
-"""Small copies of test photos that travel inside the page."""
+"""Small copies of photos that travel inside a page."""
 
 import base64
 import io
@@ -22,8 +22,17 @@ def thumbnail(root: Path, split: str, file: str) -> str | None:
         ``data:image/jpeg;base64,...``; None if the photo is no longer there or cannot be read.
     """
     folder = root / ("test" if split == "test" else f"test_{split}")
+    return embedded(folder / file)
+
+
+def embedded(path: Path) -> str | None:
+    """A photo as a data address, upright and without metadata.
+
+    Returns:
+        ``data:image/jpeg;base64,...``; None if it is not there or cannot be read.
+    """
     try:
-        image = load_image(folder / file, size=SIDE)
+        image = load_image(path, size=SIDE)
     except (ImageError, OSError, ValueError):
         return None
     image.thumbnail((SIDE, SIDE))

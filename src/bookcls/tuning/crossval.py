@@ -51,7 +51,7 @@ class Judged:
 
 
 def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> list[Fold]:
-    """Repeated stratified folds; copies of a photo stay on one side.
+    """Repeated stratified folds; copies of a photo, and groups, stay on one side.
 
     Args:
         samples: Training photos, at least ``cv`` different ones of each class.
@@ -62,17 +62,17 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
     Returns:
         ``cv * repeats`` folds; those of a repeat hold out each photo once.
     """
-    labels = {s.sha256: s.label for s in samples}
-    hashes = np.array(list(labels))
+    labels = {s.unit: s.label for s in samples}
+    units = np.array(list(labels))
     state = int(np.random.SeedSequence([seed, 6]).generate_state(1)[0])
     divider = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=state)
     folds = []
-    for number, (_, held) in enumerate(divider.split(hashes, list(labels.values()))):
-        out = set(hashes[held])
+    for number, (_, held) in enumerate(divider.split(units, list(labels.values()))):
+        out = set(units[held])
         folds.append(
             Fold(
-                [i for i, s in enumerate(samples) if s.sha256 not in out],
-                [i for i, s in enumerate(samples) if s.sha256 in out],
+                [i for i, s in enumerate(samples) if s.unit not in out],
+                [i for i, s in enumerate(samples) if s.unit in out],
                 int(np.random.SeedSequence([seed, 7, number]).generate_state(1)[0]),
             )
         )

@@ -1,0 +1,1 @@
+"""From photos as they lie to the layout that training reads."""

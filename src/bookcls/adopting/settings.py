@@ -1,0 +1,47 @@
+"""conf/init.yaml as typed values."""
+
+from dataclasses import dataclass, field
+
+from bookcls.errors import BookclsError, one_of
+from bookcls.settings import between
+
+WAYS = ("copy", "hardlink", "symlink")
+
+
+@dataclass
+class InitData:
+    """The photos as they lie."""
+
+    root: str
+
+    def __post_init__(self) -> None:
+        if not self.root.strip():
+            raise BookclsError("data.root is empty: give the folder of your photos, or a new one.")
+
+
+@dataclass
+class InitConfig:
+    """conf/init.yaml as a whole."""
+
+    data: InitData
+    output: str | None = None
+    files: str = "copy"
+    labels: str | None = None
+    classes: list[str] = field(default_factory=list)
+    test_fraction: float = 0.0
+    burst_seconds: float = 3.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of("files", self.files, WAYS)
+        between("burst_seconds", self.burst_seconds, 0, 3600)
+        between("seed", self.seed, 0, 2**32 - 1)
+        if not 0 <= self.test_fraction < 1:
+            raise BookclsError(
+                f"test_fraction={self.test_fraction}: must be at least 0 (hold out none) and "
+                "below 1."
+            )
+        for name in ("output", "labels"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                raise BookclsError(f"{name} is empty: give a path, or leave it out.")

@@ -1,0 +1,36 @@
+"""``python -m bookcls.check``: what is wrong with a folder of photos, before training."""
+
+from pathlib import Path
+
+from bookcls import command
+from bookcls.checking.settings import CheckConfig
+from bookcls.config import full_path
+from bookcls.dataset import read_folder
+from bookcls.errors import BookclsError
+
+
+def check(config: CheckConfig, _: Path) -> None:
+    """Prints what is wrong and what to expect, and writes a page with the photos.
+
+    Raises:
+        BookclsError: If something must be mended before training.
+    """
+    root = full_path("data.root", config.data.root)
+    output = full_path("output", config.output or f"checks/{root.name}")
+    if output.exists() and not output.is_dir():
+        raise BookclsError(f"output={output} is a file: give a folder.")
+    folder = read_folder(root, on_bad=config.data.on_bad)
+
+    # Only now, when there is something to look at: these imports take a second.
+    from bookcls.checking import check
+
+    check.check(config, folder, output)
+
+
+def main() -> None:
+    """Runs the verb with the command line of this process."""
+    command.verb("check", CheckConfig, check)
+
+
+if __name__ == "__main__":
+    main()

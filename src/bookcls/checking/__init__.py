@@ -1,0 +1,1 @@
+"""What is wrong with a dataset, or will be, before anything is trained on it."""

@@ -1,0 +1,119 @@
+"""The whole check of a dataset."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bookcls.checking.alike import similar
+from bookcls.checking.balance import Row, count_classes
+from bookcls.checking.faults import photo_faults, refusals
+from bookcls.checking.finding import Finding
+from bookcls.checking.look import look_at
+from bookcls.checking.page import render
+from bookcls.checking.settings import CheckConfig
+from bookcls.errors import BookclsError
+from bookcls.groups import GROUPS, write_groups
+from bookcls.photos import usable
+from bookcls.runs import python, write_json, write_text
+from bookcls.samples import PhotoFolder
+
+CASES = 8
+"""So many cases of a finding are printed."""
+
+
+def check(config: CheckConfig, folder: PhotoFolder, output: Path) -> None:
+    """Looks at every photo, prints what it finds and writes the page.
+
+    Args:
+        config: The settings.
+        folder: The dataset.
+        output: Folder for check.html, check.json and, if photos should stay together, groups.csv.
+
+    Raises:
+        BookclsError: If something must be mended before training.
+    """
+    looks, bad = look_at(folder)
+    rows, counted = count_classes(usable(folder, bad, config.data.on_bad), config.data)
+    alike, groups = similar(looks, config.burst_seconds)
+    findings = [
+        *refusals(folder, bad, config.data.on_bad),
+        *alike,
+        *photo_faults(looks, config.data.image_size),
+        *counted,
+    ]
+    findings = sorted((f for f in findings if f.num_cases), key=lambda f: not f.stops)
+    verdict = conclusion(findings)
+    show(folder, rows, findings)
+    write_json(output / "check.json", as_json(folder, findings))
+    if groups:
+        write_groups(output / GROUPS, groups)
+    else:
+        (output / GROUPS).unlink(missing_ok=True)
+    write_text(output / "check.html", render(folder, rows, findings, verdict))
+    print(f"page   {output / 'check.html'}")
+    if any(f.stops for f in findings):
+        raise BookclsError(verdict)
+    print(verdict)
+    root = shlex.quote(str(folder.root))
+    print(f"train  {python()} -m bookcls.train experiment=laptop data=folder data.root={root}")
+
+
+def conclusion(findings: Sequence[Finding]) -> str:
+    """The check in one sentence."""
+    if not findings:
+        return "Nothing was found: you can train."
+    names = [f.name for f in findings if f.stops]
+    if names:
+        return f"Training refuses this folder; mend first: {', '.join(names)}."
+    return f"You can train; it pays to look first at: {', '.join(f.name for f in findings)}."
+
+
+def as_json(folder: PhotoFolder, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Every finding, complete."""
+    return {
+        "root": str(folder.root),
+        "findings": [
+            {
+                "name": f.name,
+                "stops": f.stops,
+                "advice": f.advice,
+                "lines": list(f.lines),
+                "photos": [
+                    {"text": text, "files": [p.relative_to(folder.root).as_posix() for p in paths]}
+                    for text, paths in f.photos
+                ],
+            }
+            for f in findings
+        ],
+    }
+
+
+def show(folder: PhotoFolder, rows: Sequence[Row], findings: Sequence[Finding]) -> None:
+    """Prints the counts and the findings."""
+    console = Console(highlight=False)
+    console.print(str(folder.root), markup=False, soft_wrap=True)
+    table = Table()
+    table.add_column("class")
+    for column in ("train", "validate", *(f"test: {name}" for name in folder.tests), "drawn"):
+        table.add_column(escape(column), justify="right")
+    for row in rows:
+        numbers = [row.train, row.val, *row.tests]
+        table.add_row(escape(row.name), *map(str, numbers), f"{row.drawn:.1f} x {row.train}")
+    console.print(table)
+    for f in findings:
+        console.print(f"\n[bold]{escape(f.name)}[/bold]{' (mend first)' if f.stops else ''}")
+        cases = [*f.lines]
+        for text, paths in f.photos:
+            files = ", ".join(p.relative_to(folder.root).as_posix() for p in paths)
+            cases.append(f"{files}{f': {text}' if text else ''}")
+        more = [f"... and {len(cases) - CASES} more"] if len(cases) > CASES else []
+        for case in [*cases[:CASES], *more]:
+            console.print(f"  {case}", markup=False, soft_wrap=True)
+        console.print(f"  -> {f.advice}", markup=False, soft_wrap=True)
+    if findings:
+        print()

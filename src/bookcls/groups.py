@@ -1,0 +1,70 @@
+"""groups.csv: which training photos a split keeps together, such as those of a burst."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bookcls.runs import replacing
+from bookcls.samples import Sample
+
+GROUPS = "groups.csv"
+COLUMNS = ["file", "group"]
+
+
+def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> list[Sample]:
+    """Training photos with their groups.
+
+    Args:
+        root: The dataset; without a ``groups.csv`` in it no photo has a group.
+        train: Training photos.
+        problems: Collects a line for each problem.
+
+    Returns:
+        The photos in the same order. A copy of a grouped photo belongs to its group too.
+    """
+    if not (root / GROUPS).is_file():
+        return list(train)
+    try:
+        with (root / GROUPS).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [c.strip() for c in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{GROUPS}: not a UTF-8 csv file ({error})")
+        return list(train)
+    if sorted(columns) != sorted(COLUMNS):
+        problems.append(
+            f"{GROUPS}: its columns are {','.join(columns) or 'none'}; needed are file,group"
+        )
+        return list(train)
+    photos = {f"train/{s.name}": s for s in train}
+    groups: dict[tuple[int, str], str] = {}
+    for number, row in rows:
+        file_name, group = ((row[key] or "").strip() for key in COLUMNS)
+        photo = photos.get(file_name)
+        if None in row or not file_name or not group:
+            problems.append(f"{GROUPS} line {number}: needs two columns, file,group")
+        elif photo is None:
+            problems.append(
+                f"{GROUPS} line {number}: there is no training photo {file_name}; delete the row "
+                "or mend the path (train/<class>/<file>)"
+            )
+        elif groups.setdefault((photo.label, photo.sha256), group) != group:
+            problems.append(
+                f"{GROUPS} line {number}: {file_name} stands in group {group}, and it or a copy of "
+                f"it in {groups[photo.label, photo.sha256]}"
+            )
+    return [replace(s, group=groups.get((s.label, s.sha256), "")) for s in train]
+
+
+def write_groups(path: Path, groups: Mapping[str, str]) -> None:
+    """Writes such a file.
+
+    Args:
+        path: The csv file.
+        groups: Photo, as ``train/<class>/<file>``, -> name of its group.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *groups.items()])

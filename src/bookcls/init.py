@@ -1,0 +1,32 @@
+"""``python -m bookcls.init``: arranges photos for training, or makes the folders for them."""
+
+from pathlib import Path
+
+from bookcls import command
+from bookcls.adopting.adopt import adopt
+from bookcls.adopting.settings import InitConfig
+from bookcls.config import full_path
+from bookcls.errors import BookclsError
+
+
+def init(config: InitConfig, _: Path) -> None:
+    """Says what a folder of photos is, and writes the layout of train into a new one if asked.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    root = full_path("data.root", config.data.root)
+    if root.exists() and not root.is_dir():
+        raise BookclsError(f"data.root={root} is a file: give a folder.")
+    output = full_path("output", config.output) if config.output is not None else None
+    labels = full_path("labels", config.labels) if config.labels is not None else None
+    adopt(config, root, output, labels)
+
+
+def main() -> None:
+    """Runs the verb with the command line of this process."""
+    command.verb("init", InitConfig, init)
+
+
+if __name__ == "__main__":
+    main()
