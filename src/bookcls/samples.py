@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bookcls.errors import BookclsError
-from bookcls.images import SUFFIXES
+from bookcls.images import HEIC, HEIC_SUFFIXES, SUFFIXES
 
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 
@@ -88,8 +88,8 @@ def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
             rest.append((path, "a folder inside a class folder"))
         elif path.suffix.lower() in SUFFIXES:
             photos.append(path)
-        elif path.suffix.lower() in (".heic", ".heif"):
-            rest.append((path, "HEIC is not read; export it as JPEG"))
+        elif path.suffix.lower() in HEIC_SUFFIXES:
+            rest.append((path, HEIC))
         else:
             rest.append((path, f"not an image (read are {' '.join(SUFFIXES)})"))
     return photos, rest
