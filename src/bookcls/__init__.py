@@ -36,6 +36,7 @@ def load(
     from bookcls.predicting.threshold import find_threshold
     from bookcls.settings import EvaluateTrainer
 
+    # Only for its checks of the values.
     PredictConfig(
         "", rotations=rotations, batch_size=batch_size, trainer=EvaluateTrainer(accelerator)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from bookcls import command, runs
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.predicting.files import Source, count_photos, find_source
+from bookcls.predicting.files import Source, count_photos, find_source, refuse_others
 from bookcls.predicting.settings import PredictConfig
 from bookcls.predicting.threshold import find_threshold
 
@@ -20,14 +20,13 @@ def predict(config: PredictConfig, _: Path) -> None:
     threshold = find_threshold(config.unsure)
     source = find_source(config.images)
     output = full_path("output", config.output)
+    refuse_others(output)
     cam = apart(config.cam, source) if config.cam else None
     num_photos, others = count_photos(source)
 
     # Only now, when there is something to answer: these imports take seconds.
     from bookcls.predicting.run import Chosen, run
-    from bookcls.predicting.table import refuse_others
 
-    refuse_others(output)
     run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
 
 

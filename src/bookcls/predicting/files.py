@@ -1,4 +1,4 @@
-"""Which photos a setting means, one after another: only one folder's names are in memory."""
+"""Which photos a setting means, one after another: one folder's names are in memory at a time."""
 
 import os
 from collections import Counter
@@ -10,6 +10,7 @@ from pathlib import Path
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.images import HEIC_SUFFIXES, SUFFIXES, ImageError
+from bookcls.predicting.prediction import COLUMNS
 from bookcls.samples import is_hidden
 
 Pattern = tuple[str, ...]
@@ -146,3 +147,22 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink():
         return os.path.isdir(entry.path)  # noqa: PTH112  # raises nothing, for no kind of link
     return entry.is_dir()
+
+
+def refuse_others(path: Path) -> None:
+    """Refuses to write over anything but an earlier table of this kind.
+
+    Raises:
+        BookclsError: If there is something else.
+    """
+    if path.is_dir():
+        raise BookclsError(f"output={path} is a folder: give a file, such as predictions.csv.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        begins = file.read(200)
+    if not begins.startswith(",".join(COLUMNS).encode()):
+        raise BookclsError(
+            f"output={path} holds something else, such as the answers to a run's own test photos: "
+            "give another file."
+        )

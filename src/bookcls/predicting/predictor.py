@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +15,9 @@ from bookcls.devices import device_of
 from bookcls.errors import BookclsError
 from bookcls.images import ImageError
 from bookcls.predicting.decoding import Photo, Square, decode_ahead
+from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.threshold import Threshold
 from bookcls.transforms import Transform
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one photo.
-
-    Attributes:
-        file: The photo's name; for an image in memory its place among the photos asked about.
-        answer: The most probable class; None where the photo could not be read.
-        probability: Its probability; None likewise.
-        probs: Class -> probability; empty likewise.
-        unsure: Whether the probability is below the threshold; True where there is no answer.
-        error: Why there is no answer, or "".
-    """
-
-    file: str
-    answer: str | None = None
-    probability: float | None = None
-    probs: dict[str, float] = field(default_factory=dict)
-    unsure: bool = True
-    error: str = ""
 
 
 class Predictor:

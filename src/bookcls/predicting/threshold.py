@@ -19,6 +19,7 @@ from bookcls.tuning.held_out import HELD_OUT, read_held_out
 
 SHARE = 0.95
 """So many of the answers that are kept shall be right."""
+BY_NUMBER = "a number that was set (unsure=tuning/DATE/TIME lets held-out photos choose it)"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def find_threshold(unsure: object) -> Threshold:
     """
     if isinstance(unsure, int | float) and not isinstance(unsure, bool):
         between("unsure", unsure, 0, 1)
-        return Threshold(float(unsure), "as set (unsure=tuning/DATE/TIME lets held-out photos say)")
+        return Threshold(float(unsure), BY_NUMBER)
     if not isinstance(unsure, str | os.PathLike):
         raise BookclsError(f"unsure={unsure}: give a number from 0 to 1, or a folder of tune.")
     run = full_path("unsure", os.fspath(unsure))

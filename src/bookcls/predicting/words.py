@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.predicting.predictor import Prediction
+from bookcls.predicting.prediction import Prediction
 
 SHOWN = 5
 """So many unreadable photos are named; the table has all of them."""
