@@ -6,6 +6,7 @@ from bookcls.errors import BookclsError
 from bookcls.explaining import panels
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.settings import CamConfig
+from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor
 from bookcls.samples import Sample
 from bookcls.settings import EvaluateTrainer
@@ -16,25 +17,30 @@ class Pictures:
 
     def __init__(self, folder: Path, predictor: Predictor, accelerator: str) -> None:
         """Takes the model of ``predictor``, without a copy."""
-        self.folder = folder
+        self.folder, self.rotations = folder, predictor.rotations
         self.missing: list[str] = []
         config = CamConfig(
             unsure=predictor.threshold.value, road=False, trainer=EvaluateTrainer(accelerator)
         )
         self.explainer = Explainer(predictor.ckpt, predictor.classifier, config)
 
-    def draw(self, path: Path, name: str) -> None:
-        """Writes ``<name>.png``; a photo that is gone by now is kept in ``missing``.
+    def draw(self, path: Path, answered: Prediction) -> None:
+        """Writes ``<name>.png``; of a photo that is gone by now the name is kept in ``missing``.
 
         Args:
             path: The photo.
-            name: Its path below the folder of photos.
+            answered: What the table says of it; its ``file`` is the name.
         """
-        sample = Sample(path, name, -1, (), "")
+        sample = Sample(path, answered.file, -1, (), "")
         made = f"gradcam at block5_conv3, {self.explainer.size} px"
+        if self.rotations > 1:
+            made += (
+                f"; over {self.rotations} rotations the answer is {answered.answer} "
+                f"{answered.probability:.2f}"
+            )
         try:
             (found,) = self.explainer.explain("images", [sample], None, 1)
             figure = panels.draw(found, self.explainer.class_names, made)
-            panels.save(figure, self.folder / f"{name}.png")
+            panels.save(figure, self.folder / f"{answered.file}.png")
         except (BookclsError, OSError) as error:
-            self.missing.append(f"{name}: {error}")
+            self.missing.append(f"{answered.file}: {error}")

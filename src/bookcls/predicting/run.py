@@ -78,7 +78,7 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
             write(found)
             tally.add(found)
             if pictures is not None and found.answer is not None:
-                pictures.draw(source.base / found.file, found.file)
+                pictures.draw(source.base / found.file, found)
     tally.show()
     if pictures is not None:
         for line in pictures.missing:

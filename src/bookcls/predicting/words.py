@@ -57,8 +57,8 @@ class Tally:
         look = "" if pictures else " cam=DIR draws what the model looked at."
         if 2 * unsure > answered:
             return (
-                "Most answers are unsure: these photos differ from those that taught the model. "
-                f"Put some of them into train/<class>/ and train again.{look}"
+                "Most answers are unsure: perhaps these photos differ from those that taught the "
+                f"model. Put some of them into train/<class>/ and train again.{look}"
             )
         if unsure:
             return (
