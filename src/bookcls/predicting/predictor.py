@@ -73,8 +73,7 @@ class Predictor:
 
         Args:
             photos: Paths, PIL images, or uint8 arrays (H, W, 3), RGB. A JPEG given by its path is
-                read at a reduced scale, so the same photo opened before may differ in the third
-                digit.
+                read at a reduced scale, so the same photo opened before may differ slightly.
 
         Returns:
             One for each photo; a photo that cannot be read has its ``error``.
@@ -91,7 +90,7 @@ class Predictor:
             return list(self.stream(named))
 
     def stream(self, photos: Iterable[tuple[str, Photo | ImageError]]) -> Iterator[Prediction]:
-        """Answers one after another; two batches of decoded photos are in memory, no more.
+        """Answers one after another; at most three batches of squares are in memory.
 
         Args:
             photos: Name and photo, or why there is none.
