@@ -4,18 +4,21 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import track
 
 from bookcls.errors import BookclsError
 from bookcls.predicting.files import Source, list_photos, some
-from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
 from bookcls.predicting.table import growing
 from bookcls.predicting.threshold import Threshold
 from bookcls.predicting.words import Tally
+
+if TYPE_CHECKING:
+    from bookcls.predicting.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
         batch_size=config.batch_size,
         accelerator=accelerator,
     )
-    pictures = Pictures(chosen.cam, predictor, accelerator) if chosen.cam else None
+    pictures = pictures_in(chosen.cam, predictor, accelerator) if chosen.cam else None
     print(f"model    {chosen.ckpt}: {', '.join(predictor.class_names)}")
     print(f"photos   {chosen.num_photos} in {source.base}")
     if chosen.others:
@@ -87,3 +90,10 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
         raise BookclsError(f"none of these photos can be read; {chosen.output} says why.")
     print(f"next     {tally.next_step(pictures=pictures is not None)}")
     print(f"written to  {chosen.output}" + (f" and {chosen.cam}" if chosen.cam else ""))
+
+
+def pictures_in(folder: Path, predictor: Predictor, accelerator: str) -> "Pictures":
+    """Imports pytorch-grad-cam and matplotlib only where they are wanted."""
+    from bookcls.predicting.pictures import Pictures
+
+    return Pictures(folder, predictor, accelerator)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bookcls.predicting.prediction import COLUMNS, Prediction
-from bookcls.reporting.tables import safe
+from bookcls.reporting.files import safe
 
 
 @contextmanager
