@@ -85,6 +85,11 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     assert plain.correct == viewed.correct
     assert plain.nll != viewed.nll
     assert viewed.nll == pytest.approx(again.nll, rel=1e-3)
+    labels = [s.label for s in held]
+    assert viewed.probs.shape == (2, 9, 3)
+    assert (plain.probs[0].argmax(axis=1) == labels).tolist() == plain.correct
+    nll = -np.log(viewed.probs[:, range(9), labels]).mean(axis=0)
+    assert viewed.nll == pytest.approx(nll.tolist(), rel=1e-4)
 
 
 def test_values_of_a_photo_are_averaged_over_the_repeats():

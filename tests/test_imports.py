@@ -11,6 +11,7 @@ import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
 VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "check", "init"}
+VERBS |= {"predict"}
 LEAVES = {
     "errors": set(),
     "layers": {"errors"},
@@ -65,6 +66,24 @@ LEAVES = {
     "books.source": {"books", "errors"},
     "fetching": {"books", "errors", "images", "runs", "settings"},
     "schedule": set(),
+    "devices": {"errors"},
+    "predicting.settings": {"errors", "settings"},
+    "predicting.prediction": set(),
+    "predicting.files": {"config", "errors", "images", "predicting", "samples"},
+    "predicting.decoding": {"errors", "images"},
+    "predicting.threshold": {"config", "errors", "settings", "tuning"},
+    "predicting.predictor": {
+        "classifier",
+        "devices",
+        "errors",
+        "images",
+        "predicting",
+        "transforms",
+    },
+    "predicting.table": {"predicting", "reporting"},
+    "predicting.pictures": {"errors", "explaining", "predicting", "samples", "settings"},
+    "predicting.words": {"predicting"},
+    "predicting.run": {"errors", "predicting"},
     "explaining.settings": {"errors", "layers", "settings"},
     "explaining.chosen": {"config", "errors", "explaining", "images", "runs", "samples"},
     "explaining.masks": {"errors", "images", "samples"},
@@ -77,6 +96,7 @@ LEAVES = {
     "explaining.versus": {"explaining", "runs", "samples"},
     "explaining.explainer": {
         "classifier",
+        "devices",
         "errors",
         "explaining",
         "images",
@@ -129,6 +149,7 @@ LEAVES = {
     "checking.page": {"checking", "reporting", "samples"},
     "checking.check": {"checking", "errors", "groups", "photos", "runs", "samples"},
     "tuning.space": {"errors", "settings"},
+    "tuning.held_out": {"errors", "runs", "samples"},
     "tuning.trials": {"tuning"},
     "tuning.study": {"tuning"},
     "tuning.results": {"reporting", "runs", "tuning"},
@@ -176,7 +197,8 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("books", "checking", "adopting", "pretraining", "explaining", "reporting", "tuning")
+    rooms = ("adopting", "books", "checking", "explaining", "predicting", "pretraining")
+    rooms += ("reporting", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
@@ -213,6 +235,7 @@ def test_only_some_know_lightning_and_hydra():
     + [("tune", "data.root=/no/such/folder"), ("tune", "space.optim.lr.low=1")]
     + [("cam", "ckpt=no"), ("cam", "layer=conv5"), ("cam", "ckpt=null")]
     + [("check", "data.root=/no/such/folder"), ("init", "test_fraction=2")]
+    + [("predict", "images=/no/such"), ("predict", "rotations=3"), ("predict", "unsure=2")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):
@@ -227,3 +250,9 @@ def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):
     assert "Traceback" not in done.stderr
     assert ("exit 1" in done.stdout) == (argument != "--help")
     assert done.stdout.splitlines()[-1] == "heavy"
+
+
+def test_the_package_itself_loads_nothing():
+    code = "import sys, bookcls; bookcls.load; print(len(set(sys.modules) & {'numpy', 'PIL'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "0\n", done.stderr

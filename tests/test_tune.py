@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning import search, trials
 from bookcls.tuning.crossval import Judged
+from bookcls.tuning.held_out import HELD_OUT, read_held_out
 from bookcls.tuning.space import Dimension, applied, experiment, read_dimension
 from bookcls.tuning.study import Study, rounded
 from test_config import composed
@@ -75,7 +77,7 @@ def test_a_changed_test_photo_changes_nothing(photos, run_verb, tmp_path, capsys
 
     names = {p.name for p in first.iterdir()}
     assert names == {".hydra", "config.yaml", "environment.json", "study.db", "trials.csv",
-                     "trials.png", "best.yaml"}  # fmt: skip
+                     "trials.png", "best.yaml", "held_out.csv"}  # fmt: skip
     rows = rows_of(first)
     assert rows[0]["state"] == "complete"
     assert (rows[0]["optim.lr"], rows[0]["aug.rotate"]) == ("0.0002", "40")
@@ -113,7 +115,8 @@ class FakeFolds:
             raise torch.OutOfMemoryError("CUDA out of memory")
         distance = abs(config.optim.lr / 4e-4 - 1)
         nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held]
-        return Judged(nll, [True for _ in fold.held])
+        probs = np.full((1 + views, len(fold.held), len(folder.class_names)), 1 / 3)
+        return Judged(nll, [True for _ in fold.held], probs)
 
 
 @pytest.fixture
@@ -160,6 +163,10 @@ def test_a_search_finds_better_and_goes_on_after_a_stop(
     assert "note: better than the start (NLL 0.8" in out
     assert str(command_of(out).optim.lr) == best["optim.lr"]
     best_is_an_experiment(whole, out)
+    answers = read_held_out(whole)
+    assert str(answers.trial) == best["trial"] != "0"
+    assert answers.probs.shape == (4 * 18, 3)
+    assert Counter(answers.views) == {view: 18 for view in range(4)}
 
     # Cut off within the start, then within a later trial.
     for cut_at in (2, 9):
@@ -170,6 +177,7 @@ def test_a_search_finds_better_and_goes_on_after_a_stop(
     fake()
     assert run_verb(tune.main, f"resume={cut}", "trials=9") == 0
     assert rows_of(cut) == rows
+    assert (cut / HELD_OUT).read_text() == (whole / HELD_OUT).read_text()
     assert run_verb(tune.main, f"resume={cut}", "seed=1") == 1
     assert "leave out seed=1" in capsys.readouterr().err
 

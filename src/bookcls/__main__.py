@@ -8,6 +8,7 @@ TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
   python -m bookcls.check      what is wrong with them, before training
   python -m bookcls.train      from a folder of photos to a tested classifier
   python -m bookcls.evaluate   test a trained classifier again, or on other photos
+  python -m bookcls.predict    answer photos without labels
   python -m bookcls.tune       choose a recipe by the training photos alone
   python -m bookcls.report     tables, plots and a page of many runs
   python -m bookcls.cam        show what it looked at, and measure it

@@ -72,6 +72,7 @@ def register_resolvers() -> None:
 HINTS = {
     "data.root": "data.root=DIR, the folder of your photos",
     "ckpt": "ckpt=RUN, a run folder or a .ckpt file",
+    "images": "images=DIR, a folder of photos, a photo, or a glob in quotes",
 }
 
 

@@ -1,6 +1,7 @@
 """The one image loader, for training, testing, activation maps and prediction."""
 
 import functools
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -99,34 +100,59 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
         ImageError: If the file is empty, truncated, too large or not an image.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ImageError("not a file")  # Opening a pipe would wait for ever.
         with open_image(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(
-                    f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels"
-                )
-            if size is not None and image.format == "JPEG":
-                image.draft(None, (2 * size, 2 * size))
-            image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            return _upright(image, size)
     except ImageError:
         raise
     except DECODER_ERRORS as error:
         raise ImageError(reason(path, error)) from error
 
 
+def convert_image(image: Image.Image) -> Image.Image:
+    """An image that is in memory or open, as :func:`load_image` gives those on disk.
+
+    Raises:
+        ImageError: If it cannot be decoded or is too large.
+    """
+    try:
+        return _upright(image, None)
+    except ImageError:
+        raise
+    except DECODER_ERRORS as error:
+        raise ImageError(_words(error)) from error
+
+
+def _upright(image: Image.Image, size: int | None) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
+    if size is not None and image.format == "JPEG":
+        image.draft(None, (2 * size, 2 * size))
+    image.load()
+    return _as_rgb(ImageOps.exif_transpose(image))
+
+
 def reason(path: Path, error: BaseException) -> str:
     """Says in a few words why a file could not be read."""
-    if not path.exists():
+    try:
+        num_bytes = path.stat().st_size
+    except PermissionError:
+        return "no permission to read it"
+    except (OSError, ValueError):
         return "no such file"
-    if not path.is_file():
-        return "not a file"
     if isinstance(error, PermissionError):
         return "no permission to read it"
-    if path.stat().st_size == 0:
+    if num_bytes == 0:
         return "empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return HEIC_ADVICE if is_heic(path) else "not an image"
+    return _words(error)
+
+
+def _words(error: BaseException) -> str:
+    """Says in a few words why an image could not be decoded."""
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():

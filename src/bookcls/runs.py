@@ -26,6 +26,8 @@ CAM = "cam"
 CAM_JSON = "cam.json"
 LOCK = ".lock"
 """While a process writes into the folder."""
+LOOK_IN = "runs"
+"""Where the latest run is looked for."""
 
 
 @contextmanager
@@ -170,6 +172,21 @@ def find_checkpoint(run_or_file: str) -> Path:
     if not path.is_file():
         raise BookclsError(f"ckpt={run_or_file}: there is no such run folder or file.")
     return path
+
+
+def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
+    """The run below ``folder`` that finished last.
+
+    Raises:
+        BookclsError: If there is none.
+    """
+    finished = [path for path in folder.rglob(METRICS) if (path.parent / BEST).is_file()]
+    if not finished:
+        raise BookclsError(
+            f"{folder} holds no finished run: train one (python -m bookcls.train), or give "
+            "ckpt=RUN, a run folder or a .ckpt file."
+        )
+    return max(finished, key=lambda path: (path.stat().st_mtime, str(path))).parent
 
 
 def write_predictions(

@@ -13,7 +13,6 @@ from bookcls.explaining.settings import CamConfig
 from bookcls.images import SUFFIXES
 from bookcls.samples import Sample, visible
 
-LOOK_IN = "runs"
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
 
@@ -37,28 +36,13 @@ class Chosen:
     output: Path
 
 
-def latest_run(folder: Path) -> Path:
-    """The run below ``folder`` that finished last.
-
-    Raises:
-        BookclsError: If there is none.
-    """
-    finished = [path for path in folder.rglob(runs.METRICS) if (path.parent / runs.BEST).is_file()]
-    if not finished:
-        raise BookclsError(
-            f"{folder} holds no finished run: train one (python -m bookcls.train), or give "
-            "ckpt=RUN, a run folder or a .ckpt file."
-        )
-    return max(finished, key=lambda path: (path.stat().st_mtime, str(path))).parent
-
-
 def choose(config: CamConfig) -> Chosen:
     """Finds everything that the settings name.
 
     Raises:
         BookclsError: For what is not there.
     """
-    asked = config.ckpts or [str(latest_run(Path(LOOK_IN)))]
+    asked = config.ckpts or [str(runs.latest_run())]
     ckpts = [runs.find_checkpoint(name) for name in asked]
     if len({ckpt.resolve() for ckpt in ckpts}) < len(ckpts):
         raise BookclsError(f"ckpt=[{','.join(asked)}]: the same checkpoint twice.")

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from bookcls.classifier import Classifier
+from bookcls.devices import device_of
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
@@ -29,22 +30,6 @@ HIDDEN = 5
 """So many modules of the head lead to its hidden units."""
 SHOWN = 320
 """Side of the square that figures show."""
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The device that a setting means.
-
-    Raises:
-        BookclsError: If this machine has none.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}
-    for name in wanted.get(accelerator, (accelerator,)):
-        if there.get(name, name == "cpu"):
-            return torch.device(name)
-    raise BookclsError(
-        f"trainer.accelerator={accelerator}: this machine has none; leave it out or give cpu."
-    )
 
 
 class Explainer:

@@ -1,4 +1,4 @@
-"""Reads the single files of a run folder; a damaged one is named in one sentence."""
+"""Reads the single files of a run folder; a damaged one is named in one sentence. Safe fields."""
 
 import csv
 from dataclasses import dataclass
@@ -117,3 +117,9 @@ def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
         train |= fresh
     means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}
     return [(e, means.get(e), val.get(e)) for e in sorted(means.keys() | val.keys())]
+
+
+def safe(value: object) -> str:
+    """A csv field that no spreadsheet takes for a formula."""
+    text = str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.reporting.cells import Cell, count, short
+from bookcls.reporting.files import safe
 from bookcls.reporting.found import Found
 from bookcls.reporting.study import TABLE, beside
 from bookcls.reporting.summary import Row
@@ -77,12 +78,6 @@ def finding(rows: Sequence[Row]) -> str:
     if under:
         text += f"; the intervals of {count(under, 'cell')} reach down to it"
     return f"{text}."
-
-
-def safe(value: object) -> str:
-    """A csv field that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def to_csv(table: dict[str, list[Row]]) -> str:

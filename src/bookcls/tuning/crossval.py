@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.model_selection import RepeatedStratifiedKFold
 from torch.nn.functional import cross_entropy
@@ -44,10 +45,12 @@ class Judged:
     Attributes:
         nll: -log of the probability of the photo's class, mean over its views.
         correct: Whether the plain photo's most probable class is its own.
+        probs: (1 + views, photos, C); first the photos as they are.
     """
 
     nll: list[float]
     correct: list[bool]
+    probs: npt.NDArray[np.float64]
 
 
 def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> list[Fold]:
@@ -140,6 +143,7 @@ def judge(
     """
     plain, turned = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
     nll = np.zeros((1 + len(seeds), len(samples)))
+    probs = np.zeros((*nll.shape, len(classifier.class_names)))
     correct: list[bool] = []
     for start in range(0, len(samples), batch_size):
         part = range(start, min(start + batch_size, len(samples)))
@@ -150,8 +154,9 @@ def judge(
             with torch.inference_mode():
                 logits = classifier(torch.stack(batch).to(classifier.device))
                 nll[view, part] = cross_entropy(logits, labels, reduction="none").cpu().numpy()
+                probs[view, part] = logits.softmax(dim=1).cpu().numpy()
             if view == 0:
                 correct += (logits.argmax(dim=1) == labels).tolist()
     if not np.isfinite(nll).all():
         raise DivergedError("the trained model's answers are no numbers.")
-    return Judged(nll.mean(axis=0).tolist(), correct)
+    return Judged(nll.mean(axis=0).tolist(), correct, probs)

@@ -19,7 +19,8 @@ from bookcls.photos import Decoded
 from bookcls.recipe import make_trainer, suited
 from bookcls.samples import PhotoFolder
 from bookcls.settings import TrainConfig, TuneConfig
-from bookcls.tuning.crossval import Fold, judge_fold, make_folds
+from bookcls.tuning.crossval import Fold, Judged, judge_fold, make_folds
+from bookcls.tuning.held_out import write_held_out
 from bookcls.tuning.results import TABLE, best_of, conclude, say_trial, write_table
 from bookcls.tuning.space import Dimension, applied, current, experiment
 from bookcls.tuning.study import STUDY, DamagedError, Study
@@ -80,8 +81,16 @@ def search(
     with explained_stops(data, again):
         while len(trials) < config.trials and not is_late(config, trials, len(folds), started):
             asked, values = study.ask()
-            outcome = attempt(config, applied(start, values), folder, images, folds, trials)
-            trials = [*trials, study.tell(asked, *outcome)]
+            state, judged, seconds = attempt(
+                config, applied(start, values), folder, images, folds, trials
+            )
+            nll, correct = [j.nll for j in judged], [j.correct for j in judged]
+            if state == "complete" and is_best(by_photo(held, nll, len(folder.train)), trials):
+                # Before the study knows of the trial: what is cut off here is tried again.
+                photos = [[folder.train[i] for i in fold.held] for fold in folds]
+                answers = list(zip(photos, [j.probs for j in judged], strict=True))
+                write_held_out(run, len(trials), folder.class_names, answers)
+            trials = [*trials, study.tell(asked, state, nll, correct, seconds)]
             say_trial(trials)
             write_table(run, trials)
     best = best_of(trials)
@@ -110,11 +119,11 @@ def attempt(
     images: Decoded,
     folds: Sequence[Fold],
     before: Sequence[Trial],
-) -> tuple[str, list[list[float]], list[list[bool]], float]:
+) -> tuple[str, list[Judged], float]:
     """Judges a recipe fold by fold, as long as it may still be the best.
 
     Returns:
-        State, NLL and correctness by fold, and seconds: what ``Study.tell`` wants.
+        State (see :class:`bookcls.tuning.trials.Trial`), what each fold said, and seconds.
 
     Raises:
         BookclsError: If the start itself diverges.
@@ -122,12 +131,11 @@ def attempt(
     """
     best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
     began = time.monotonic()
-    nll: list[list[float]] = []
-    correct: list[list[bool]] = []
+    judged: list[Judged] = []
     state = "complete"
     for fold in folds:
         try:
-            judged = judge_fold(recipe, folder, images, fold, views=config.data.views)
+            judged.append(judge_fold(recipe, folder, images, fold, views=config.data.views))
         except DivergedError as error:
             if best is None:
                 raise BookclsError(
@@ -141,23 +149,26 @@ def attempt(
                 raise
             state = "out of memory"
             break
-        nll.append(judged.nll)
-        correct.append(judged.correct)
-        so_far = by_photo([f.held for f in folds], nll, len(folder.train))
+        so_far = by_photo([f.held for f in folds], [j.nll for j in judged], len(folder.train))
         seconds = time.monotonic() - began
         print(
-            f"  trial {len(before)}  fold {len(nll)} of {len(folds)}  "
+            f"  trial {len(before)}  fold {len(judged)} of {len(folds)}  "
             f"NLL so far {np.nanmean(so_far):.3f}  {clock(seconds)}",
             flush=True,
         )
-        if best is None and len(nll) == 1:
+        if best is None and len(judged) == 1:
             say_time(config, seconds, len(folds))
-        if best is not None and len(nll) < len(folds) and is_worse(so_far, best.nll):
+        if best is not None and len(judged) < len(folds) and is_worse(so_far, best.nll):
             state = "stopped"
             break
     if state == "out of memory":
         gc.collect()  # the trainer and its model refer to each other
-    return state, nll, correct, time.monotonic() - began
+    return state, judged, time.monotonic() - began
+
+
+def is_best(nll: Photos, before: Sequence[Trial]) -> bool:
+    """Whether a complete trial has a lower score than all complete ones before it."""
+    return all(nll.mean() < t.score for t in before if t.state == "complete")
 
 
 def is_worse(nll: Photos, best: Photos) -> bool:

@@ -1,0 +1,56 @@
+"""``python -m bookcls.predict``: answers to photos without labels."""
+
+from pathlib import Path
+
+from bookcls import command, runs
+from bookcls.config import full_path
+from bookcls.errors import BookclsError
+from bookcls.predicting.files import Source, count_photos, find_source, refuse_others
+from bookcls.predicting.settings import PredictConfig
+from bookcls.predicting.threshold import find_threshold
+
+
+def predict(config: PredictConfig, _: Path) -> None:
+    """Writes a row per photo, and prints what they add up to.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
+    threshold = find_threshold(config.unsure)
+    source = find_source(config.images)
+    output = full_path("output", config.output)
+    refuse_others(output)
+    cam = apart(config.cam, source) if config.cam else None
+    num_photos, others = count_photos(source)
+
+    # Only now, when there is something to answer: these imports take seconds.
+    from bookcls.predicting.run import Chosen, run
+
+    run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
+
+
+def apart(cam: str, source: Source) -> Path:
+    """The folder of the pictures, which must not lie where photos are looked for.
+
+    Raises:
+        BookclsError: If it does, or is a file.
+    """
+    folder = full_path("cam", cam)
+    if folder.is_relative_to(source.base) and source.file is None:
+        raise BookclsError(
+            f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
+            "a folder elsewhere."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise BookclsError(f"cam={cam} is a file: give a folder.")
+    return folder
+
+
+def main() -> None:
+    """Runs the verb with the command line of this process."""
+    command.verb("predict", PredictConfig, predict)
+
+
+if __name__ == "__main__":
+    main()

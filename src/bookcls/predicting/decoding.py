@@ -1,0 +1,89 @@
+"""Photos -> squares, a few ahead of the model, so that memory does not grow with their number."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bookcls.errors import BookclsError
+from bookcls.images import ImageError, convert_image, fit_square, load_image
+
+Photo = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+"""A file, or an image in memory; an array is uint8 (H, W, 3), RGB, or (H, W), grey."""
+Square = npt.NDArray[np.uint8]
+MOST_THREADS = 4
+"""Each holds one photo decoded: 36 MB for 12 megapixels of PNG, a few for a JPEG."""
+
+
+def decode_ahead(
+    photos: Iterable[tuple[str, Photo | ImageError]], size: int, fit: str, ahead: int
+) -> Iterator[tuple[str, Square | ImageError]]:
+    """Decodes in threads, in order, at most ``ahead`` photos before they are wanted.
+
+    Args:
+        photos: Name and photo, or why there is none.
+        size: Side of the square in pixels.
+        fit: See :func:`bookcls.images.fit_square`.
+        ahead: Squares that may wait.
+
+    Yields:
+        Name and uint8 (size, size, 3), or what is wrong with the photo.
+    """
+    pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    waiting: deque[tuple[str, Callable[[], Square | ImageError]]] = deque()
+    try:
+        for name, photo in photos:
+            if isinstance(photo, str | os.PathLike):
+                waiting.append((name, pool.submit(decode, photo, size, fit).result))
+            else:  # It may be the same open image several times, which threads must not share.
+                waiting.append((name, partial(decode, photo, size, fit)))
+            if len(waiting) > ahead:
+                first, result = waiting.popleft()
+                yield first, result()
+        while waiting:
+            first, result = waiting.popleft()
+            yield first, result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def decode(photo: Photo | ImageError, size: int, fit: str) -> Square | ImageError:
+    """One photo as the square that the network sees, or what is wrong with it.
+
+    Raises:
+        BookclsError: If it is no photo of any kind: a mistake in the caller's code.
+    """
+    try:
+        if isinstance(photo, ImageError):
+            return photo
+        if isinstance(photo, str | os.PathLike):
+            image = load_image(Path(photo), size=size)
+        elif isinstance(photo, Image.Image):
+            image = convert_image(photo)
+        elif isinstance(photo, np.ndarray):
+            image = convert_image(from_array(photo))
+        else:
+            raise BookclsError(
+                f"a photo is a path, a PIL image or a uint8 array, not {type(photo).__name__}."
+            )
+        return fit_square(image, size, fit)
+    except ImageError as error:
+        return error
+
+
+def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
+    """An array as an image.
+
+    Raises:
+        ImageError: If it is none.
+    """
+    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not shaped or not array.size:
+        raise ImageError(f"an array must be uint8 (H, W, 3), this is {array.dtype} {array.shape}")
+    return Image.fromarray(array)

@@ -1,0 +1,46 @@
+"""A picture of each photo with what the model looked at, as ``cam`` draws them."""
+
+from pathlib import Path
+
+from bookcls.errors import BookclsError
+from bookcls.explaining import panels
+from bookcls.explaining.explainer import Explainer
+from bookcls.explaining.settings import CamConfig
+from bookcls.predicting.prediction import Prediction
+from bookcls.predicting.predictor import Predictor
+from bookcls.samples import Sample
+from bookcls.settings import EvaluateTrainer
+
+
+class Pictures:
+    """Draws photos one by one into a folder that mirrors theirs."""
+
+    def __init__(self, folder: Path, predictor: Predictor, accelerator: str) -> None:
+        """Takes the model of ``predictor``, without a copy."""
+        self.folder, self.rotations = folder, predictor.rotations
+        self.missing: list[str] = []
+        config = CamConfig(
+            unsure=predictor.threshold.value, road=False, trainer=EvaluateTrainer(accelerator)
+        )
+        self.explainer = Explainer(predictor.ckpt, predictor.classifier, config)
+
+    def draw(self, path: Path, answered: Prediction) -> None:
+        """Writes ``<name>.png``; of a photo that is gone by now the name is kept in ``missing``.
+
+        Args:
+            path: The photo.
+            answered: What the table says of it; its ``file`` is the name.
+        """
+        sample = Sample(path, answered.file, -1, (), "")
+        made = f"gradcam at block5_conv3, {self.explainer.size} px"
+        if self.rotations > 1:
+            made += (
+                f"; over {self.rotations} rotations the answer is {answered.answer} "
+                f"{answered.probability:.2f}"
+            )
+        try:
+            (found,) = self.explainer.explain("images", [sample], None, 1)
+            figure = panels.draw(found, self.explainer.class_names, made)
+            panels.save(figure, self.folder / f"{answered.file}.png")
+        except (BookclsError, OSError) as error:
+            self.missing.append(f"{answered.file}: {error}")

@@ -1,0 +1,30 @@
+"""conf/predict.yaml as typed values. No torch, so that errors come early."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bookcls.errors import BookclsError
+from bookcls.settings import EvaluateTrainer, positive
+
+ROTATIONS = (1, 2, 4)
+
+
+@dataclass
+class PredictConfig:
+    """conf/predict.yaml as a whole."""
+
+    images: str
+    ckpt: str | None = None
+    output: str = "predictions.csv"
+    unsure: Any = 0.5
+    rotations: int = 1
+    cam: str | None = None
+    batch_size: int = 16
+    trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
+
+    def __post_init__(self) -> None:
+        if self.rotations not in ROTATIONS:
+            raise BookclsError(
+                f"rotations={self.rotations}: choose 1, 2 (also upside down) or 4 (quarter turns)."
+            )
+        positive("batch_size", self.batch_size)

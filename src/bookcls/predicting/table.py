@@ -1,0 +1,56 @@
+"""predictions.csv, a row as soon as there is an answer."""
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bookcls.predicting.prediction import COLUMNS, Prediction
+from bookcls.reporting.files import safe
+
+
+@contextmanager
+def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Prediction], None]]:
+    """Yields a function that writes a row; the file has its name only when all rows are there.
+
+    Until then it is ``<name>.<process>.part``, which stays, with the answers so far, if the block
+    fails.
+
+    Args:
+        path: The csv file.
+        class_names: Sorted names.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    num_rows = 0
+    try:
+        # Line by line, so that what is stopped without warning leaves its rows too.
+        with part.open("w", 1, encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*COLUMNS, *(f"prob_{name}" for name in class_names)])
+
+            def write(found: Prediction) -> None:
+                nonlocal num_rows
+                writer.writerow(row_of(found, class_names))
+                num_rows += 1
+
+            yield write
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        if num_rows:
+            print(f"stopped after {num_rows} photos; their answers are in {part}", file=sys.stderr)
+        else:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def row_of(found: Prediction, class_names: Sequence[str]) -> list[str]:
+    """A prediction as csv fields, none of which a spreadsheet takes for a formula."""
+    if found.answer is None:
+        return [safe(found.file), "", "", "", safe(found.error), *("" for _ in class_names)]
+    probs = [f"{found.probs[name]:.6f}" for name in class_names]
+    probability = f"{found.probability:.6f}"
+    return [safe(found.file), safe(found.answer), probability, str(int(found.unsure)), "", *probs]
