@@ -1,5 +1,6 @@
 """Exported files: their answers, what they carry, and what is refused."""
 
+import functools
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -22,7 +24,7 @@ from bookcls.config import CHECKOUT
 from bookcls.errors import BookclsError
 from bookcls.exporting import chosen, network
 from bookcls.exporting.check import Row, changes, refuse_different
-from bookcls.exporting.photos import Photos, photos_to_check
+from bookcls.exporting.photos import Photos, photos_to_check, prepare
 from bookcls.images import PAD_RGB
 from bookcls.samples import Sample
 from conftest import NARROW, make_photos
@@ -30,6 +32,8 @@ from test_cam import save_run
 
 CLASSES = ["background", "blue", "red"]
 EXAMPLE = CHECKOUT / "examples" / "onnx_predict.py"
+loaded = functools.cache(load_classifier)
+WHOLE = torchvision.models.vgg.cfgs["D"]
 BARE = """
 import runpy, sys
 for name in ("torch", "torchvision", "bookcls", "cv2", "albumentations"):
@@ -39,31 +43,27 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def make_run(base: Path, **hparams) -> Path:
-    """A run with a narrow random network whose answers differ from photo to photo."""
+@pytest.fixture(scope="module", autouse=True)
+def small_and_loaded_once():
+    """A narrow network, and one load of each checkpoint: initialising VGG16 takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        torch.manual_seed(0)
-        classifier = Classifier(CLASSES, image_size=32, weights="drawn", **hparams)
-    return save_run(base / "run", classifier, make_photos(base / "photos"))
-
-
-def original(run: Path) -> tuple[Photos, np.ndarray]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        classifier = load_classifier(run / "best.ckpt")
-    photos = photos_to_check(run.parent / "photos", classifier)
-    with torch.no_grad():
-        return photos, classifier(torch.from_numpy(photos.images)).softmax(dim=1).numpy()
+        patch.setattr("bookcls.exporting.export.load_classifier", loaded)
+        yield
+    loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    return make_run(tmp_path_factory.mktemp("export"))
+    """A run with a random network whose answers differ from photo to photo."""
+    base = tmp_path_factory.mktemp("export")
+    torch.manual_seed(0)
+    classifier = Classifier(CLASSES, image_size=32, weights="drawn")
+    return save_run(base / "run", classifier, make_photos(base / "photos"))
 
 
 @pytest.fixture
-def call(run_verb, narrow):
+def call(run_verb):
     return lambda *words: run_verb(export.main, *words)
 
 
@@ -71,11 +71,16 @@ def call(run_verb, narrow):
 def exported(run) -> Path:
     """The run's network as ONNX in float32, by the function under the verb."""
     path = run.parent / "model.onnx"
-    config = export.ExportConfig(ckpt=str(run), output=str(path))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        export.export(config, run)
+    export.export(export.ExportConfig(ckpt=str(run), output=str(path)), run)
     return path
+
+
+def original(run: Path) -> tuple[Photos, np.ndarray]:
+    """The test photos and the checkpoint's probabilities."""
+    classifier = loaded(run / "best.ckpt")
+    photos = photos_to_check(run.parent / "photos", classifier)
+    with torch.no_grad():
+        return photos, classifier(torch.from_numpy(photos.images)).softmax(dim=1).numpy()
 
 
 def answers(path: Path, images: np.ndarray) -> np.ndarray:
@@ -133,18 +138,24 @@ def test_small_precisions_are_measured_beside_fp32(
     assert ("warning" in said) == bool(changed)
 
 
-def test_torch_export_answers_as_the_checkpoint(call, run, capsys):
-    assert call(f"ckpt={run}", "format=torch") == 0
+def test_torch_export_of_the_latest_run_replaces_a_file(call, run, tmp_path, capsys):
+    ckpt = Path("runs") / "day" / "time" / "best.ckpt"
+    shutil.copytree(run, tmp_path / ckpt.parent)
+    there = tmp_path / "model.pt2"
+    there.write_bytes(b"old")
+    assert call("format=torch", "output=model.pt2", "overwrite=true") == 0
+    said = capsys.readouterr().out
+    assert f"model    {ckpt}: 3 classes, 32 px" in said
+    assert "torch.export" in said
     photos, probs = original(run)
     extra = {"bookcls": ""}
-    module = torch.export.load(run / "best.pt2", extra_files=extra).module()
+    module = torch.export.load(there, extra_files=extra).module()
     with torch.no_grad():
         np.testing.assert_allclose(module(torch.from_numpy(photos.images)), probs, atol=1e-5)
     assert json.loads(extra["bookcls"])["class_names"] == CLASSES
-    with zipfile.ZipFile(run / "best.pt2") as archive:
+    with zipfile.ZipFile(there) as archive:
         content = b"".join(archive.read(name) for name in archive.namelist())
     assert not any(str(folder).encode() in content for folder in (CHECKOUT, run, sys.prefix))
-    assert "torch.export" in capsys.readouterr().out
 
 
 def hard_photos(folder: Path) -> list[Path]:
@@ -188,18 +199,14 @@ def by_example(model: Path, paths: list[Path], *, rc: int = 0) -> np.ndarray | s
 
 @pytest.mark.parametrize("fit", ["letterbox", "squash"])
 def test_example_answers_as_the_package_without_it(fit, run, exported, tmp_path):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        classifier = load_classifier(run / "best.ckpt")
-    classifier.hparams["fit"] = fit
+    classifier = loaded(run / "best.ckpt")
     model = tmp_path / "model.onnx"
     values = json.loads(onnx.load(exported).metadata_props[0].value)
     network.describe_onnx(exported, model, {**values, "fit": fit})
     sample = sorted((CHECKOUT / "dataset" / "sample").glob("test_*/*.jpg"))
     paths = [*hard_photos(tmp_path / "hard"), *sample]
-    from bookcls.exporting.photos import prepare
-
-    images = prepare([Sample(path, path.name, -1, (), "") for path in paths], classifier)
+    fitted = SimpleNamespace(hparams={**classifier.hparams, "fit": fit})
+    images = prepare([Sample(path, path.name, -1, (), "") for path in paths], fitted)
     probs = network.run_original(classifier, images)
     found = by_example(model, paths)
     assert len(found) == 6 + 26
@@ -215,24 +222,27 @@ def test_example_refuses_what_it_would_read_otherwise(exported, tmp_path):
 def test_photos_that_are_gone_are_replaced_by_the_sample(call, run, tmp_path, capsys):
     alone = tmp_path / "alone.ckpt"
     shutil.copy(run / "best.ckpt", alone)
-    assert call(f"ckpt={alone}", "format=torch") == 0
-    said = capsys.readouterr().out
-    assert "the run's photos are gone; the 26 test photos of the sample" in said
-    assert (tmp_path / "alone.pt2").is_file()
+    found = chosen.choose(export.ExportConfig(ckpt=str(alone)))
+    assert (found.root, found.output) == (None, tmp_path / "alone.onnx")
+    photos = photos_to_check(found.root, loaded(run / "best.ckpt"))
+    assert photos.images.shape == (26, 3, 32, 32)
+    assert not photos.labelled
+    assert "the run's photos are gone; the 26 test photos of the sample" in photos.said
     assert call(f"ckpt={alone}", "precision=int8") == 1
     assert "data.root=DIR" in capsys.readouterr().err
 
 
-def test_without_test_photos_the_training_photos_check(run, tmp_path, narrow):
+def test_without_test_photos_the_training_photos_check(run, tmp_path):
     shutil.copytree(run.parent / "photos" / "train", tmp_path / "train")
-    photos = photos_to_check(tmp_path, load_classifier(run / "best.ckpt"))
+    photos = photos_to_check(tmp_path, loaded(run / "best.ckpt"))
     assert (len(photos.images), photos.labelled) == (18, False)
     assert "no test photos; 18 training photos" in photos.said
 
 
 def test_other_answers_are_refused_and_leave_no_file(call, run, monkeypatch, tmp_path, capsys):
-    real = network.run_torch
-    monkeypatch.setattr(network, "run_torch", lambda *a: real(*a) + np.float32(2e-4))
+    _, probs = original(run)
+    monkeypatch.setattr(network, "write_torch", lambda model, path, *rest: path.touch())
+    monkeypatch.setattr(network, "run_torch", lambda *rest: probs + np.float32(2e-4))
     folder = tmp_path / "new"
     assert call(f"ckpt={run}", "format=torch", f"output={folder / 'm.pt2'}") == 1
     assert "differs from PyTorch by 2.0e-04" in capsys.readouterr().err
@@ -295,15 +305,6 @@ def test_missing_packages_are_named_with_the_command(call, run, monkeypatch, tmp
     assert "pip install 'bookcls[export]'" in error
 
 
-def test_the_latest_run_is_taken_and_overwrite_replaces(call, run, tmp_path, capsys):
-    shutil.copytree(run, tmp_path / "runs" / "day" / "time", ignore=shutil.ignore_patterns("*.pt2"))
-    there = tmp_path / "model.pt2"
-    there.write_bytes(b"old")
-    assert call("format=torch", "output=model.pt2", "overwrite=true") == 0
-    assert str(Path("runs") / "day" / "time" / "best.ckpt") in capsys.readouterr().out
-    assert there.stat().st_size > 10_000
-
-
 def test_no_run_at_all(call, capsys):
     assert call() == 1
     assert "ckpt=RUN" in capsys.readouterr().err
@@ -311,12 +312,13 @@ def test_no_run_at_all(call, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["gap256", "flatten256"])
-def test_the_whole_vgg16_at_another_size(run_verb, tmp_path, capsys, head):
+def test_the_whole_vgg16_at_another_size(call, tmp_path, monkeypatch, head):
+    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", WHOLE)
     torch.manual_seed(0)
     classifier = Classifier(CLASSES, image_size=96, head=head, fit="squash")
     run = save_run(tmp_path / "run", classifier, make_photos(tmp_path / "photos"))
-    assert run_verb(export.main, f"ckpt={run}", "precision=int8") == 0
-    assert run_verb(export.main, f"ckpt={run}") == 0
+    assert call(f"ckpt={run}", "precision=int8") == 0
+    assert call(f"ckpt={run}") == 0
     found = by_example(run / "best.onnx", sorted((tmp_path / "photos").glob("test_easy/*/*.png")))
     images = photos_to_check(tmp_path / "photos", classifier.eval()).images[20:]
     assert np.abs(found - network.run_original(classifier, images)).max() < 2e-5

@@ -10,7 +10,7 @@ import pytest
 import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
-VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam"}
+VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "export"}
 LEAVES = {
     "errors": set(),
     "layers": {"errors"},
@@ -95,6 +95,22 @@ LEAVES = {
         "runs",
         "samples",
     },
+    "exporting.settings": {"errors"},
+    "exporting.chosen": {"config", "errors", "explaining", "exporting", "runs"},
+    "exporting.photos": {
+        "classifier",
+        "config",
+        "dataset",
+        "errors",
+        "explaining",
+        "photos",
+        "samples",
+        "transforms",
+    },
+    "exporting.network": {"errors", "exporting"},
+    "exporting.integers": {"exporting"},
+    "exporting.check": {"errors", "exporting"},
+    "exporting.export": {"classifier", "environment", "exporting", "images", "runs"},
     "reporting.settings": {"errors"},
     "reporting.statistics": set(),
     "reporting.files": {"errors"},
@@ -155,7 +171,7 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("books", "pretraining", "explaining", "reporting", "tuning")
+    rooms = ("books", "pretraining", "explaining", "exporting", "reporting", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
@@ -191,6 +207,7 @@ def test_only_some_know_lightning_and_hydra():
     + [("train", "data.root=/no/such/folder"), ("train", "aug=strong"), ("evaluate", "ckpt=no")]
     + [("tune", "data.root=/no/such/folder"), ("tune", "space.optim.lr.low=1")]
     + [("cam", "ckpt=no"), ("cam", "layer=conv5"), ("cam", "ckpt=null")]
+    + [("export", "ckpt=no"), ("export", "format=tflite"), ("export", "output=model.txt")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):

@@ -78,7 +78,7 @@ def show(rows: Sequence[Row], photos: Photos, class_names: Sequence[str]) -> Non
         class_names: Names by column of ``probs``.
     """
     original = rows[0]
-    table = Table(title="beside the original", title_justify="left", caption_justify="left")
+    table = Table(caption_justify="left")
     table.add_column("")
     columns = ["size", "max difference", "changed", *(photos.splits if photos.labelled else ())]
     for column in columns:
@@ -95,7 +95,7 @@ def show(rows: Sequence[Row], photos: Photos, class_names: Sequence[str]) -> Non
         ]
         table.add_row(row.name, f"{row.num_bytes / 1e6:.1f} MB", *beside, *scores)
     table.caption = (
-        "max difference: the largest one in a probability, over all photos and classes\n"
+        "max difference: the largest in any class's probability\n"
         "changed: photos that get another answer"
     )
     Console(highlight=False).print(table)
