@@ -11,7 +11,7 @@ import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
 VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "check", "init"}
-VERBS |= {"predict"}
+VERBS |= {"predict", "export"}
 LEAVES = {
     "errors": set(),
     "layers": {"errors"},
@@ -117,6 +117,22 @@ LEAVES = {
         "runs",
         "samples",
     },
+    "exporting.settings": {"errors"},
+    "exporting.chosen": {"config", "errors", "explaining", "exporting", "runs"},
+    "exporting.photos": {
+        "classifier",
+        "config",
+        "dataset",
+        "errors",
+        "explaining",
+        "photos",
+        "samples",
+        "transforms",
+    },
+    "exporting.network": {"errors", "exporting"},
+    "exporting.integers": {"exporting"},
+    "exporting.check": {"errors", "exporting"},
+    "exporting.export": {"classifier", "environment", "exporting", "images", "runs"},
     "reporting.settings": {"errors"},
     "reporting.statistics": set(),
     "reporting.files": {"errors"},
@@ -197,8 +213,8 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("adopting", "books", "checking", "explaining", "predicting", "pretraining")
-    rooms += ("reporting", "tuning")
+    rooms = ("adopting", "books", "checking", "explaining", "exporting", "predicting")
+    rooms += ("pretraining", "reporting", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
@@ -236,6 +252,7 @@ def test_only_some_know_lightning_and_hydra():
     + [("cam", "ckpt=no"), ("cam", "layer=conv5"), ("cam", "ckpt=null")]
     + [("check", "data.root=/no/such/folder"), ("init", "test_fraction=2")]
     + [("predict", "images=/no/such"), ("predict", "rotations=3"), ("predict", "unsure=2")]
+    + [("export", "ckpt=no"), ("export", "format=tflite"), ("export", "output=model.txt")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):

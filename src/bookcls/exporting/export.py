@@ -1,0 +1,98 @@
+"""The whole of the verb: write, run on photos, compare, and only then keep the file."""
+
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from bookcls import __version__, runs
+from bookcls.classifier import Classifier, load_classifier
+from bookcls.environment import git_commit
+from bookcls.exporting import check, network
+from bookcls.exporting.check import Row
+from bookcls.exporting.chosen import Chosen
+from bookcls.exporting.integers import write_int8
+from bookcls.exporting.photos import photos_to_check, prepare, training_photos
+from bookcls.exporting.settings import ExportConfig
+from bookcls.images import PAD_RGB
+
+PREPROCESSING = (
+    "Pillow: JPEG draft of twice image_size; EXIF orientation; RGB, transparency on white; resize "
+    "BILINEAR with reducing_gap=3 (letterbox: longest side to image_size, centred on pad_rgb; "
+    "squash: both sides); / 255; - mean; / std; float32 (N, 3, H, W)"
+)
+"""What bookcls.images and bookcls.transforms do, for those who write it in another language."""
+
+
+def export(config: ExportConfig, chosen: Chosen) -> None:
+    """Writes ``chosen.output`` if its answers are those of the checkpoint, and prints a table.
+
+    Args:
+        config: The settings.
+        chosen: Checkpoint, photos and place.
+
+    Raises:
+        BookclsError: For anything that the user can put right; no file is left then.
+    """
+    classifier = load_classifier(chosen.ckpt)
+    names, image_size = classifier.class_names, classifier.hparams["image_size"]
+    photos = photos_to_check(chosen.root, classifier)
+    print(f"model    {chosen.ckpt}: {len(names)} classes, {image_size} px")
+    print(f"checked  on {photos.said}")
+    size = chosen.ckpt.stat().st_size
+    rows = [Row("PyTorch", size, network.run_original(classifier, photos.images))]
+    metadata = describe(classifier, chosen.ckpt, config.precision)
+    with runs.replacing(chosen.output) as path, TemporaryDirectory() as folder:
+        if config.format == "torch":
+            network.write_torch(classifier.model, path, image_size, metadata)
+            probs = network.run_torch(path, photos.images)
+            rows.append(Row("torch.export", path.stat().st_size, probs))
+            check.refuse_different(rows[1], rows[0])
+        else:
+            # float32 first: what is wrong there is not the fault of a smaller precision.
+            for precision in dict.fromkeys(("fp32", config.precision)):
+                source = Path(folder) / f"{precision}.onnx"
+                write_precision(precision, source, classifier, chosen.root)
+                network.describe_onnx(source, path, metadata)
+                probs = network.run_onnx(path, photos.images)
+                rows.append(Row(f"ONNX {precision}", path.stat().st_size, probs))
+                check.refuse_different(rows[1], rows[0])
+        check.show(rows, photos, names)
+    print(f"written to  {chosen.output}")
+
+
+def write_precision(precision: str, path: Path, classifier: Classifier, root: Path | None) -> None:
+    """Writes an ONNX file; int8 is made of the fp32 one beside it, by training photos."""
+    image_size = classifier.hparams["image_size"]
+    if precision == "int8":
+        assert root is not None
+        images = prepare(training_photos(root, classifier), classifier)
+        print(f"ranges   of int8 set by {len(images)} training photos")
+        write_int8(path.with_name("fp32.onnx"), path, images)
+    else:
+        dtype = torch.float16 if precision == "fp16" else torch.float32
+        network.write_onnx(classifier.model, path, image_size, dtype)
+
+
+def describe(classifier: Classifier, ckpt: Path, precision: str) -> dict[str, Any]:
+    """All that is needed to use the file, and where it comes from, as plain values."""
+    hparams = classifier.hparams
+    with ckpt.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "class_names": classifier.class_names,
+        "image_size": hparams["image_size"],
+        "fit": hparams["fit"],
+        "pad_rgb": list(PAD_RGB),
+        "mean": list(hparams["mean"]),
+        "std": list(hparams["std"]),
+        "preprocessing": PREPROCESSING,
+        "precision": precision,
+        "weights": hparams["weights"],
+        "ckpt_sha256": digest,
+        "bookcls": __version__,
+        "git_commit": git_commit(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,46 @@
+"""conf/export.yaml as typed values. No torch, so that errors come early."""
+
+from dataclasses import dataclass, field
+
+from bookcls.errors import BookclsError, one_of
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+"""Format -> how its files' names end."""
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass
+class ExportData:
+    """The photos to check on; None is what the run was trained with."""
+
+    root: str | None = None
+
+
+@dataclass
+class ExportConfig:
+    """conf/export.yaml as a whole."""
+
+    ckpt: str | None = None
+    format: str = "onnx"
+    precision: str = "fp32"
+    output: str | None = None
+    overwrite: bool = False
+    data: ExportData = field(default_factory=ExportData)
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, tuple(SUFFIXES))
+        one_of("precision", self.precision, PRECISIONS)
+        if self.format == "torch" and self.precision != "fp32":
+            raise BookclsError(
+                f"precision={self.precision} is for format=onnx; format=torch is written in fp32."
+            )
+        if self.output is not None and not self.output.endswith(self.suffix):
+            raise BookclsError(
+                f"output={self.output}: give a file whose name ends in {self.suffix}, as "
+                f"format={self.format} has it."
+            )
+
+    @property
+    def suffix(self) -> str:
+        """How the file's name ends."""
+        return SUFFIXES[self.format]
