@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ ARTICLE = ("experiment=article", "model.weights=rendered")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
+Part = Callable[[Namespace, float], list[dict[str, Any]]]
+"""Takes the options and the deadline (time.monotonic), returns rows."""
+
+
 class NotDoneError(Exception):
     """The part needs another call."""
 
@@ -51,7 +56,7 @@ def matmul(side: int, times: int) -> Callable[[], float]:
 
 def graphed(step: BareStep) -> Callable[[], None]:
     """The step as one CUDA graph."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
@@ -63,7 +68,7 @@ def graphed(step: BareStep) -> Callable[[], None]:
     return graph.replay
 
 
-def throughput(given: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def throughput(given: Namespace) -> list[dict[str, Any]]:
     """Share of the roofline that a training step reaches: eager, compiled, as a CUDA graph."""
     rows = []
     cells = [(32, 8)] if given.toy else [(224, 16), (224, 128), (128, 16), (128, 128)]
@@ -127,14 +132,14 @@ def within(deadline: float, *command: str) -> None:
         raise subprocess.CalledProcessError(code, command)
 
 
-def words(given: Any, *more: str) -> list[str]:  # noqa: ANN401
+def words(given: Namespace, *more: str) -> list[str]:
     """Overrides of a run of the study's size; those that follow win."""
     toy = ["data.image_size=32", "trainer=smoke", "trainer.accelerator=cpu"]
     device = toy if given.toy else ["trainer=gpu"]
     return [f"data.root={photos()}", *ARTICLE, *more, *device]
 
 
-def step(given: Any, deadline: float) -> list[dict[str, Any]]:  # noqa: ANN401
+def step(given: Namespace, deadline: float) -> list[dict[str, Any]]:
     """The bare step against our loop; see benchmarks/step.py."""
     output = given.output.with_name("step_gpu.json")
     toy = ["--toy"] if given.toy else []
@@ -147,7 +152,7 @@ def step(given: Any, deadline: float) -> list[dict[str, Any]]:  # noqa: ANN401
     ]
 
 
-def article(given: Any, deadline: float) -> list[dict[str, Any]]:  # noqa: ANN401
+def article(given: Namespace, deadline: float) -> list[dict[str, Any]]:
     """The study's run: 15 epochs of the head, 100 of fine-tuning, 224 px."""
     run = given.runs / "article"
     if not runs.is_finished(run):
@@ -163,10 +168,10 @@ def article(given: Any, deadline: float) -> list[dict[str, Any]]:  # noqa: ANN40
     return [{"what": f"article run, {key}", "value": value} for key, value in shown.items()]
 
 
-def sweep(name: str) -> Callable[[Any, float], list[dict[str, Any]]]:
+def sweep(name: str) -> Part:
     """A part that is a sweep; its report lies in its folder."""
 
-    def part(given: Any, deadline: float) -> list[dict[str, Any]]:  # noqa: ANN401
+    def part(given: Namespace, deadline: float) -> list[dict[str, Any]]:
         folder = given.runs / name
         few = ["model.pretrained=false", "aug=none,all", "seed=0"]
         if name == "freeze":
@@ -200,7 +205,7 @@ def main() -> None:
     deadline = started + 60 * given.minutes
     parts = given.output.with_name(f"{given.output.stem}_parts.json")
     done: dict[str, list[dict[str, Any]]] = runs.read_json(parts) if parts.is_file() else {}
-    does: dict[str, Callable[[Any, float], list[dict[str, Any]]]] = {
+    does: dict[str, Part] = {
         "throughput": lambda given, _: throughput(given),
         "step": step,
         "article": article,

@@ -58,8 +58,8 @@ def alternate(sides: Mapping[str, Side], repeats: int) -> dict[str, list[float]]
         side()
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeats):
-        names = list(sides) if turn % 2 == 0 else list(reversed(sides))
-        for name in names:
+        names = list(sides)
+        for name in names if turn % 2 == 0 else reversed(names):
             taken[name].append(sides[name]())
     return taken
 

@@ -36,13 +36,14 @@ def saved_mb(step: BareStep, *, frozen: bool) -> float:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    frozen_layers = step.model.features[: step.model.first_trained]
+    model = step.model
+    counted = model.features[: model.first_trained] if frozen else model
     with (
         saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast(step.device.type, torch.bfloat16, enabled=step.bf16),
     ):
         # Held until the count is done, so that no storage's address is used again.
-        held = (frozen_layers if frozen else step.model)(step.images)
+        held = counted(step.images)
     del held
     return sum(kept.values()) / 1e6
 
@@ -55,13 +56,15 @@ def child(freeze_to: str, image_size: str, toy: str) -> dict[str, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     classifier, _ = build(config, [str(i) for i in range(6)], probe_epochs=0)
     step = BareStep(classifier.to(device), config, automatic("auto"))
-    numbers = {"frozen": saved_mb(step, frozen=True), "saved": saved_mb(step, frozen=False)}
     before = peak_mb()
     for _ in range(2):
         step()
-    if device == "cuda":
-        return numbers | {"peak": torch.cuda.max_memory_allocated() / 1e6}
-    return numbers | {"peak": peak_mb() - before}
+    peak = torch.cuda.max_memory_allocated() / 1e6 if device == "cuda" else peak_mb() - before
+    return {
+        "peak": peak,
+        "frozen": saved_mb(step, frozen=True),
+        "saved": saved_mb(step, frozen=False),
+    }
 
 
 def main() -> None:
@@ -88,7 +91,7 @@ def main() -> None:
             "kept by frozen layers, MB": numbers[0]["frozen"],
             "kept for backward, MB": numbers[0]["saved"],
             f"of {points[0]}": numbers[0]["saved"] / first,
-            "peak of a step, MB": peaks[point],
+            "peak beyond loading, MB": peaks[point],
             "bar": "frozen layers keep 0",
             "verdict": "met" if numbers[0]["frozen"] == 0 else "missed",
         }

@@ -134,8 +134,8 @@ def compare(
             freeze_to=setting["freeze_to"],
             theirs=1 / statistics.median(taken[name]),
             ours=1 / statistics.median(taken["ours"]),
-            **{f"{PASSES} passes, once included": whole[name] / whole["ours"]},
         )
+        | {f"{PASSES} passes, once included": whole[name] / whole["ours"]}
         for name in itertools.filterfalse("ours".__eq__, names)
     ]
 

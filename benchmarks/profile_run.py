@@ -8,7 +8,7 @@ no row holds is Lightning and Python between the operations.
 import io
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -74,13 +74,13 @@ def main() -> None:
             with profile(activities=activities) as profiler:
                 trainer.fit(classifier, datamodule=datamodule)
             seconds = time.perf_counter() - began
-    own: Counter[str] = Counter()
+    own: defaultdict[str, float] = defaultdict(float)
     for event in profiler.key_averages():
         device = event.self_device_time_total if torch.cuda.is_available() else 0
         own[kind(event.key)] += (device or event.self_cpu_time_total) / 1e6
     rows = [
         {"what": name, "seconds": s, "share": s / seconds, "ms a step": 1e3 * s / given.steps}
-        for name, s in own.most_common(TOP)
+        for name, s in sorted(own.items(), key=lambda item: -item[1])[:TOP]
     ]
     rest = max(0.0, seconds - sum(own.values()))
     rows.append({"what": "no operation: Lightning, Python, the profiler", "seconds": rest,

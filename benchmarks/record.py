@@ -39,7 +39,7 @@ def options(figure: str, doc: str | None, **extra: dict[str, Any]) -> argparse.N
     given = parser.parse_args()
     folder = RESULTS / "toy" if given.toy else RESULTS
     given.output = given.output or folder / f"{figure}.json"
-    given.repeats = given.repeats or (2 if given.toy else 5)
+    given.repeats = given.repeats or (1 if given.toy else 5)
     return given
 
 

@@ -13,7 +13,7 @@ from bookcls.images import load_image
 from bookcls.samples import list_photos, visible
 from bookcls.settings import TrainConfig
 
-NARROW = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
+NARROW: list[int | str] = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
 PHONE = (4032, 3024)
 """Twelve megapixels."""
 DISTINCT = 20

@@ -29,7 +29,6 @@ from bookcls.photos import decode_folder
 from bookcls.recipe import build, make_datamodule, make_trainer
 from bookcls.settings import TrainConfig
 from bookcls.trackers import make_loggers
-from bookcls.vgg16 import channels_last
 
 IMAGES = 320
 """A side sees at least so many in the turns that count."""
@@ -49,7 +48,7 @@ class BareStep:
     ) -> None:
         """Copies the model and puts a batch in place; ``capturable`` is for a CUDA graph."""
         self.device = classifier.device
-        self.model = channels_last(copy.deepcopy(classifier.model))
+        self.model = copy.deepcopy(classifier.model)  # in channels_last, as it is trained
         free = [p for p in self.model.parameters() if p.requires_grad]
         assert config.optim.clip_norm is not None
         self.clip_norm = config.optim.clip_norm
@@ -72,7 +71,7 @@ class BareStep:
         ):
             loss = cross_entropy(self.model(self.images).float(), self.target)
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.free, self.clip_norm)
         self.optimizer.step()
 

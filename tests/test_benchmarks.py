@@ -64,9 +64,10 @@ def test_folders_are_balanced_and_phone_photos_are_large(tmp_path, monkeypatch, 
 
 
 def config(photos: Path, freeze_to: str):
-    return setting.settings(f"data.root={photos}", "data.image_size=32", "data.batch_size=4",
-                            f"model.freeze_to={freeze_to}", "aug=all", "trainer=cpu",
-                            "trainer.limit_train_batches=2", "trainer.precision=32-true")  # fmt: skip
+    toy = ("data.image_size=32", "data.batch_size=4", "trainer.limit_train_batches=2")
+    cpu = ("trainer=cpu", "trainer.precision=32-true")
+    root = f"data.root={photos}"
+    return setting.settings(root, f"model.freeze_to={freeze_to}", "aug=all", *toy, *cpu)
 
 
 def test_both_sides_of_a_step_take_their_turns(shared_photos, narrow):

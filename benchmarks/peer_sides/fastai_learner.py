@@ -43,8 +43,8 @@ def prepare(setting: Setting) -> Callable[[], int]:
         persistent_workers=setting.workers > 0,
     )  # fmt: skip
 
-    def split(model: nn.Module) -> list[list[nn.Parameter]]:
-        layers = model[0][0]
+    def split(model: nn.Sequential) -> list[list[nn.Parameter]]:
+        layers = list(next(model[0].children()).children())
         frozen = [p for layer in layers[: setting.first] for p in layer.parameters()]
         known = {id(p) for p in frozen}
         return [frozen, [p for p in model.parameters() if id(p) not in known]]

@@ -21,7 +21,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], setting: S
     for images, target in batches:
         loss = cross_entropy(model(images.to(setting.device)), target.to(setting.device))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         seen += len(images)
     loss.item()

@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmarks.peer_sides.plain import train
 from benchmarks.peer_sides.setting import Setting, freeze, small_head
+from benchmarks.setting import NARROW
 from bookcls.weights import MEAN, STD
 
 
@@ -24,7 +25,7 @@ def prepare(setting: Setting) -> Callable[[], int]:
     )  # fmt: skip
     mixup = Mixup(mixup_alpha=0.2, num_classes=classes, label_smoothing=0.0)
     if setting.toy:
-        timm.models.vgg.cfgs["vgg16"] = narrow_config()
+        timm.models.vgg.cfgs["vgg16"] = NARROW
     # Its head alone would be 120 million parameters.
     features = timm.create_model("vgg16", num_classes=0).features
     freeze(features, setting.first)
@@ -36,10 +37,3 @@ def prepare(setting: Setting) -> Callable[[], int]:
         return train(model, mixed, setting, optimizer)
 
     return turn
-
-
-def narrow_config() -> list[int | str]:
-    """The narrow network of --toy in timm's words."""
-    from benchmarks.setting import NARROW
-
-    return list(NARROW)
