@@ -21,7 +21,7 @@ from bookcls.settings import TrainConfig
 NUMBERS = (70, 700, 7000)
 FLAT = 1.10
 """Bar: time per photo at most so many times that of the smallest folder."""
-TIGHT_MB = 50
+TIGHT_MB = 50.0
 
 
 def load(config: TrainConfig, root: Path, cache_mb: float) -> tuple[PhotoFolder, Decoded]:
@@ -76,7 +76,8 @@ def main() -> None:
         def augmenting(n: int) -> Callable[[], float]:
             def turn() -> float:
                 began = time.perf_counter()
-                return -(began - time.perf_counter()) / draw(config, *loaded[n], max(1, share // n))
+                drawn = draw(config, *loaded[n], max(1, share // n))
+                return (time.perf_counter() - began) / drawn
 
             return turn
 
@@ -89,9 +90,9 @@ def main() -> None:
                 compared = ratio(taken[str(n)], taken[str(numbers[0])])
                 rows.append(row(compared, FLAT, at_most=True, what=f"{what}, ms a photo",
                                 photos=n, value=ms))  # fmt: skip
-        for n, cache_mb in [*((n, 2000.0) for n in numbers), (numbers[-1], TIGHT_MB)]:
-            if given.toy and cache_mb == TIGHT_MB:
-                cache_mb = 0.1
+        tight = 0.1 if given.toy else TIGHT_MB
+        ample = numbers[-1:] if given.toy else numbers
+        for n, cache_mb in [*((n, 2000.0) for n in ample), (numbers[-1], tight)]:
             found = measured("benchmarks.growth", "child", str(roots[n]), str(size), str(cache_mb))
             for unit, value in found.items():
                 what = f"memory, {unit}" if unit == "MB" else f"augmentation, {unit} a photo"
