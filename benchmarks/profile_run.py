@@ -1,8 +1,8 @@
 """Where the time of training goes: the largest things that are not convolutions.
 
-torch's profiler over some steps of our whole loop. A row's time is its own, without what it calls:
-"DataLoader" is reading and augmentation, "Optimizer.step" what the update does in Python, and what
-no row holds is Lightning and Python between the operations.
+torch's profiler over some steps of our whole loop. The data loader and the optimizer's update count
+with all that they call, any other operation by itself; what no row holds is Lightning and Python
+between the operations.
 """
 
 import io
@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.record import options, record
@@ -27,13 +28,16 @@ from bookcls.trackers import make_loggers
 TOP = 10
 
 
-def kind(name: str) -> str:
-    """Groups names: all convolutions are one, so are the stages of the data loader."""
-    if "conv" in name.lower():
-        return "convolutions"
-    if "DataLoader" in name:
-        return "DataLoader: photos, augmentation, mixup"
-    return name
+def kind(event: FunctionEvent) -> str:
+    """What an operation counts as: part of the data loader, of the update, a convolution, itself."""
+    caller: FunctionEvent | None = event
+    while caller is not None:
+        if "DataLoader" in caller.name:
+            return "data loader: photos, augmentation, mixup"
+        if caller.name.startswith("Optimizer.step"):
+            return "optimizer's update"
+        caller = caller.cpu_parent
+    return "convolutions" if "conv" in event.name.lower() else event.name
 
 
 def main() -> None:
@@ -75,9 +79,9 @@ def main() -> None:
                 trainer.fit(classifier, datamodule=datamodule)
             seconds = time.perf_counter() - began
     own: defaultdict[str, float] = defaultdict(float)
-    for event in profiler.key_averages():
+    for event in profiler.events() or []:
         device = event.self_device_time_total if torch.cuda.is_available() else 0
-        own[kind(event.key)] += (device or event.self_cpu_time_total) / 1e6
+        own[kind(event)] += (device or event.self_cpu_time_total) / 1e6
     rows = [
         {"what": name, "seconds": s, "share": s / seconds, "ms a step": 1e3 * s / given.steps}
         for name, s in sorted(own.items(), key=lambda item: -item[1])[:TOP]

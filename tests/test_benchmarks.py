@@ -59,8 +59,11 @@ def test_folders_are_balanced_and_phone_photos_are_large(tmp_path, monkeypatch, 
     train = read_folder(tmp_path / "small").train
     assert [sum(s.label == label for s in train) for label in range(3)] == [14, 14, 14]
     setting.make_folder(tmp_path / "phone", 6, phone=True)
-    sizes = {Image.open(path).size for path in Path(tmp_path / "phone").rglob("*.jpg")}
-    assert sizes == {(4032, 3024)}
+    made = list((tmp_path / "phone").rglob("*.jpg"))
+    assert len(made) == 6
+    for path in made:
+        with Image.open(path) as image:
+            assert image.size == (4032, 3024)
 
 
 def config(photos: Path, freeze_to: str):
@@ -70,6 +73,8 @@ def config(photos: Path, freeze_to: str):
     return setting.settings(root, f"model.freeze_to={freeze_to}", "aug=all", *toy, *cpu)
 
 
+# Nothing is held out, as data.val_fraction=0 asks for; console.quiet_lightning.
+@pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
 def test_both_sides_of_a_step_take_their_turns(shared_photos, narrow):
     taken = measure(config(shared_photos, "block4_conv1"), repeats=2)
     assert {name: len(turns) for name, turns in taken.items()} == {"bare": 2, "ours": 2}
