@@ -29,7 +29,7 @@ TOP = 10
 
 
 def kind(event: FunctionEvent) -> str:
-    """What an operation counts as: part of the data loader, of the update, a convolution, itself."""
+    """What an operation counts as: the data loader's, the update's, a convolution, or itself."""
     caller: FunctionEvent | None = event
     while caller is not None:
         if "DataLoader" in caller.name:

@@ -49,6 +49,7 @@ def machine() -> dict[str, Any]:
     del known["command"]  # ours says it without this machine's paths
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return known | {
+        "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": torch.get_num_threads(),
