@@ -98,7 +98,8 @@ def main() -> None:
             freeze_to, photo = cell.split(":")
             root = Path(home) / photo
             if not root.exists():
-                make_folder(root, EACH * classes, phone=photo == "phone")
+                each = EACH // 2 if given.toy else EACH
+                make_folder(root, each * classes, phone=photo == "phone")
             setting = {
                 "root": str(root), "size": 32 if given.toy else given.image_size,
                 "freeze_to": freeze_to, "workers": given.workers,

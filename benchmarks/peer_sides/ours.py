@@ -46,7 +46,8 @@ def prepare(setting: Setting) -> Callable[[], int]:
     )  # fmt: skip
     folder = read_folder(Path(setting.root), with_tests=False)
     folder, images = decode_folder(folder, config.data.image_size, config.data.fit, "error")
-    run = Path(tempfile.mkdtemp(prefix="bookcls-bench-"))
+    # Beside the photos, in the folder that goes when all is measured.
+    run = Path(tempfile.mkdtemp(dir=Path(setting.root).parent))
     epochs = EpochByEpoch()
     trainer = make_trainer(
         config,
