@@ -83,7 +83,7 @@ cam: $(READY)  ## what the latest run looked at, shown and measured (ARGS=ckpt=R
 
 FIGURES := step job growth memory profile_run
 .PHONY: bench
-bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; under 20 minutes of two cores
+bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; 18 minutes of two cores with bfloat16
 	@for figure in $(FIGURES); do $(PY) -m benchmarks.$$figure $(ARGS) || exit 1; done
 
 PEERS := .venv-peers/bin/python
