@@ -37,6 +37,7 @@ def options(figure: str, doc: str | None, **extra: dict[str, Any]) -> argparse.N
     for name, kwargs in extra.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **kwargs)
     given = parser.parse_args()
+    given.figure = figure
     folder = RESULTS / "toy" if given.toy else RESULTS
     given.output = given.output or folder / f"{figure}.json"
     given.repeats = given.repeats or (1 if given.toy else 5)
@@ -121,7 +122,7 @@ def record(
     console.print(f"{about['gpu'] or where}; load {about['load']:.1f}; {seconds:.0f} s")
     whole = {
         "title": title,
-        "command": " ".join(["python -m", f"benchmarks.{given.output.stem}", *sys.argv[1:]]),
+        "command": " ".join(["python -m", f"benchmarks.{given.figure}", *sys.argv[1:]]),
         "toy": given.toy,
         "seconds": seconds,
         "machine": about,
