@@ -180,10 +180,10 @@ def sweep(name: str) -> Part:
         within(deadline, "-m", "bookcls.train", f"sweep={name}", f"hydra.sweep.dir={folder}",
                *words(given, *more))  # fmt: skip
         within(deadline, "-m", "bookcls.report", f"runs={folder}")
-        done = {line["folder"]: line for line in recorded(folder) if line["outcome"] == "ran"}
-        seconds = sum(line["seconds"] for line in done.values())
-        return [{"what": f"{name}, {len(done)} cells, seconds a cell",
-                 "value": seconds / max(1, len(done))}]  # fmt: skip
+        ran = [line for line in recorded(folder) if line["outcome"] == "ran"]
+        cells = len({line["key"] for line in ran})
+        seconds = sum(line["seconds"] for line in ran) / cells
+        return [{"what": f"{name}, {cells} cells, seconds a cell", "value": seconds}]
 
     return part
 
