@@ -81,6 +81,28 @@ report: $(READY)  ## compare runs: tables, plots and one page (ARGS=runs=DIR)
 cam: $(READY)  ## what the latest run looked at, shown and measured (ARGS=ckpt=RUN)
 	$(PY) -m bookcls.cam $(ARGS)
 
+FIGURES := step job growth memory profile_run
+.PHONY: bench
+bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; 18 minutes of two cores with bfloat16
+	@for figure in $(FIGURES); do $(PY) -m benchmarks.$$figure $(ARGS) || exit 1; done
+
+PEERS := .venv-peers/bin/python
+.venv-peers/.ready: $(READY) benchmarks/peers.txt
+	rm -f $@
+	test -x $(PEERS) || $(PYTHON) -m venv --without-pip .venv-peers
+	.venv/bin/uv pip install --python $(PEERS) --compile-bytecode --require-hashes -r requirements.txt
+	.venv/bin/uv pip install --python $(PEERS) --compile-bytecode -r benchmarks/peers.txt
+	.venv/bin/uv pip install --python $(PEERS) --no-deps --editable .
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: .venv-peers/.ready  ## against fastai, timm and a plain loop, in an environment of their own: 40 minutes
+	$(PEERS) -m benchmarks.peers $(ARGS)
+
+.PHONY: bench-gpu
+bench-gpu: $(READY)  ## on a GPU, in parts of 8.5 minutes: repeat it until all are done
+	$(PY) -m benchmarks.gpu $(ARGS)
+
 .PHONY: lock
 lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	.venv/bin/uv pip compile --universal --upgrade --generate-hashes --no-header --quiet \

@@ -1,4 +1,5 @@
 import itertools
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+from bookcls import command, train
 from bookcls.command import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
 from bookcls.datamodule import PhotoDataModule
@@ -186,3 +189,29 @@ def test_a_word_that_is_no_setting_is_explained(word):
     with pytest.raises(BookclsError, match="settings are given as name=value"):
         quote_overrides([word])
     assert quote_overrides(["--cfg", "job"]) == ["--cfg", "job"]
+
+
+def test_help_is_hydras_own(run_verb, capsys):
+    """Without the time that Hydra takes for it; groups of other verbs are left out."""
+    assert run_verb(train.main, "--help", "aug=all", "seed=7") == 0
+    ours = capsys.readouterr().out
+    assert run_verb(train.main, "--help", "aug=all", "seed=7", "--config-name=train") == 0
+    hydras = capsys.readouterr().out
+    assert ours == hydras.replace("pretrain/preset: cpu, gpu, toy\n", "")
+    assert "rotate: 40.0" in ours
+    assert "seed: 7" in ours
+
+
+def test_the_silence_of_importing_torch_is_announced(monkeypatch, capsys):
+    command.say_loading()
+    assert capsys.readouterr().out == "", "it is there already"
+    monkeypatch.delitem(sys.modules, "torch")
+    command.say_loading()
+    assert capsys.readouterr().out == "loading torch\n"
+
+
+def test_a_config_of_an_earlier_version_is_read():
+    config = composed("data.root=somewhere")
+    OmegaConf.set_struct(config, False)
+    del config.data.cache_mb
+    assert typed(config, TrainConfig).data.cache_mb == 2000

@@ -21,7 +21,7 @@ LEAVES = {
     "samples": {"errors", "images"},
     "groups": {"runs", "samples"},
     "dataset": {"errors", "groups", "images", "samples"},
-    "photos": {"images", "samples"},
+    "photos": {"images", "runs", "samples"},
     "environment": set(),
     "runs": {"errors", "samples"},
     "cells": {"errors", "layers", "runs", "weights"},
@@ -61,7 +61,8 @@ LEAVES = {
         "vgg16",
         "weights",
     },
-    "command": {"cells", "config", "errors", "runs"},
+    "command": {"cells", "config", "errors", "runs", "usage"},
+    "usage": {"config"},
     "books.manifest": {"errors"},
     "books.source": {"books", "errors"},
     "fetching": {"books", "errors", "images", "runs", "settings"},
@@ -174,7 +175,7 @@ LIGHTNING = {"datamodule", "classifier", "callbacks", "testing", "recipe", "trac
 LIGHTNING |= {"tuning.crossval", "tuning.search"} | {
     f"pretraining.{name}" for name in ("data", "module", "rounds", "fit")
 }
-HYDRA = {"config", "command", "sweep"} | VERBS
+HYDRA = {"config", "command", "sweep", "usage"} | VERBS
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "albumentations", "torchmetrics", "imblearn"}
 
 

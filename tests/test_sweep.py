@@ -106,6 +106,7 @@ def test_a_key_tells_apart_what_decides_a_result_and_nothing_else(settings):
     same = (
         {"data": {"num_workers": 3}},
         {"data": {"root": "y"}},
+        {"data": {"cache_mb": 1}},
         {"trainer": {"accelerator": "cpu"}},
         {"resume": "run"},
     )

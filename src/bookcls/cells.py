@@ -18,8 +18,8 @@ from bookcls.runs import METRICS, read_json
 
 RECORD = "cells.jsonl"
 """In the sweep's folder: a line for each cell that a command came to."""
-UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "model.weights",
-              "trainer.accelerator")  # fmt: skip
+UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
+              "model.weights", "trainer.accelerator")  # fmt: skip
 """Settings that the key leaves out: they change no result, or something better stands for them."""
 
 

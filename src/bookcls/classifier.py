@@ -105,6 +105,8 @@ class Classifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Makes dropout depend on seed and step alone, so that a resumed run repeats it."""
+        if not self.hparams["dropout"]:
+            return  # nothing else draws from torch, and seeding all devices takes its time
         step = [self.hparams["seed"], 5, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 

@@ -24,6 +24,7 @@ from bookcls import cells
 from bookcls.config import conf_dir, full_path, register_resolvers, typed
 from bookcls.errors import BookclsError
 from bookcls.runs import CONFIG, is_first_process
+from bookcls.usage import usage
 
 T = TypeVar("T")
 PLUGINS = "hydra_plugins"
@@ -93,6 +94,10 @@ def verb(
     try:
         register_resolvers()
         sys.argv[1:] = prepare(quote_overrides(sys.argv[1:]))
+        options = {word for word in sys.argv[1:] if word.startswith("-")}
+        if options and options <= {"--help", "-h"}:
+            print(usage(name, [word for word in sys.argv[1:] if word not in options]))
+            return
         hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
     except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
         if traceback_wanted:
@@ -160,6 +165,12 @@ def resumed(
         raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
     folder = quote(str(run))
     return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *allowed]
+
+
+def say_loading() -> None:
+    """Says what the seconds before torch's first import are; call it just before that."""
+    if "torch" not in sys.modules and is_first_process():
+        print("loading torch", flush=True)
 
 
 def complain(error: Exception | str) -> None:

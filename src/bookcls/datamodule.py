@@ -20,12 +20,12 @@ from bookcls.weights import MEAN, STD
 
 
 class PhotoDataset(Dataset[Item]):
-    """Decoded photos behind a transform."""
+    """Photos behind a transform."""
 
     def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
-        """Takes the photos of ``samples`` out of ``images``, without a copy."""
+        """Takes the photos of ``samples`` out of ``images`` when they are drawn."""
         self.samples = list(samples)
-        self.images = [images[s.path] for s in self.samples]
+        self.images = images
         self.transform = transform
 
     def __len__(self) -> int:
@@ -34,8 +34,9 @@ class PhotoDataset(Dataset[Item]):
     def __getitem__(self, draw: Draw | int) -> Item:
         """The photo of a draw, augmented by the draw's seed; or, by plain index, as it is."""
         index, seed = draw if isinstance(draw, tuple) else (draw, None)
-        image = self.transform(self.images[index], seed)
-        return image, self.samples[index].label, 0 if seed is None else seed
+        sample = self.samples[index]
+        image = self.transform(self.images[sample.path], seed)
+        return image, sample.label, 0 if seed is None else seed
 
 
 def collate_test(

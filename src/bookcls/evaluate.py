@@ -41,6 +41,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     ckpt = runs.find_checkpoint(config.ckpt)
     root, batch_size = complete(config.data, ckpt)
 
+    command.say_loading()
     from bookcls.advice import advise
     from bookcls.classifier import load_classifier
     from bookcls.console import quiet_lightning, show

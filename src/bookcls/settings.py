@@ -39,6 +39,8 @@ class DataConfig:
     batch_size: int
     on_bad: str
     num_workers: int | None
+    # Runs of earlier versions do not say.
+    cache_mb: int = field(default=2000, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.root.strip():
@@ -58,6 +60,7 @@ class DataConfig:
         one_of("data.on_bad", self.on_bad, ("error", "skip"))
         if self.num_workers is not None:
             between("data.num_workers", self.num_workers, 0, 64)
+        between("data.cache_mb", self.cache_mb, 0, 1e9)
 
 
 @dataclass

@@ -177,7 +177,7 @@ def fit(
 ) -> None:
     """Decodes the photos, takes the run folder, trains and tests."""
     data = config.data
-    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad)
+    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
     split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
     if resumed:
         same_photos(run, folder)
@@ -185,6 +185,7 @@ def fit(
         claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
     # Only now, when the input is known to be good: these imports take seconds.
+    command.say_loading()
     from bookcls.fitting import fit_and_test
 
     ckpt = run / LAST if resumed and (run / LAST).is_file() else None

@@ -57,7 +57,7 @@ def tune(config: TuneConfig, run: Path) -> None:
     data = config.data
     folder = read_folder(root, on_bad=data.on_bad, with_tests=False)
     refuse_few(folder.train, folder.class_names, data.cv)
-    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad)
+    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
     refuse_few(folder.train, folder.class_names, data.cv)
     if resumed:
         same_photos(run, folder)
@@ -66,6 +66,7 @@ def tune(config: TuneConfig, run: Path) -> None:
     words = train_words(config.start, run)
 
     # Only now, when the input is known to be good: these imports take seconds.
+    command.say_loading()
     from bookcls.tuning.search import search
 
     with held(run):

@@ -13,7 +13,8 @@ from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, r
 from bookcls.reporting.looked import Looked, read_looked
 from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished, read_json
 
-NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "trainer.accelerator")
+NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
+                "trainer.accelerator")  # fmt: skip
 """Settings that do not make another cell; of a device the precision counts."""
 
 

@@ -1,0 +1,78 @@
+"""Other processes: our commands, timed by their lines, and children that measure themselves."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bookcls.config import CHECKOUT
+
+
+def environ() -> dict[str, str]:
+    """This process's environment, lines at once, bytecode kept as on a user's machine."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), kept.get("PYTHONPATH", "")]))
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+
+
+def python(*arguments: str) -> float:
+    """Seconds from start to end of a Python process.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails.
+    """
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environ())
+    return time.perf_counter() - began
+
+
+def timed_lines(arguments: Sequence[str]) -> tuple[list[tuple[float, str]], float]:
+    """Runs a Python process and notes when it printed what.
+
+    Returns:
+        Seconds since the start and the line, for each line; seconds of the whole.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails.
+    """
+    began = time.perf_counter()
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, env=environ()
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append((time.perf_counter() - began, line.rstrip()))
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(arguments))
+    return lines, time.perf_counter() - began
+
+
+def measured(module: str, *arguments: str) -> dict[str, Any]:
+    """What a child process of a benchmark prints as its last line, json.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        check=True, stdout=subprocess.PIPE, text=True, env=environ(),
+    )  # fmt: skip
+    value: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return value
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held, in 10^6 bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux lets a child's ru_maxrss begin with its parent's.
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
