@@ -20,7 +20,7 @@ from bookcls import environment, report, runs
 from bookcls.dataset import read_folder
 from bookcls.explaining import records
 from bookcls.explaining.numbers import FLAGS
-from bookcls.reporting import plots
+from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
@@ -369,6 +369,11 @@ def explained(run: Path, inside: float, *, preds: str | None = None) -> None:
     records.write(run / runs.CAM, {run.name: rows}, {"made": {run.name: "gradcam at 128 px"}})
 
 
+def test_flags_are_those_of_cam():
+    assert set(looked.FLAGS) == set(FLAGS)
+    assert set(looked.MEANS) <= set(records.summarise([]))
+
+
 def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_verb, capsys):
     for number, inside in (("00", 0.2), ("10", 0.4), ("11", 0.6)):
         explained(sweep / number, inside)
@@ -381,12 +386,11 @@ def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_v
     heads, _, none, best = (
         [cell.strip() for cell in line.strip("|").split("|")] for line in difficult.splitlines()
     )
-    assert set(heads[-4:]) == set(FLAGS)
     line = dict(zip(heads, best, strict=True))
-    assert (line["seeds"], line["answers measured"]) == ("2", "38")  # 19 of 20 photos, twice
+    assert (line["seeds"], line["measured"]) == ("2", "38")  # 19 of 20 photos, twice
     assert line["inside (random, centre)"] == "0.50, 0.40 - 0.60 (0.25, 0.50)"
     assert line["peak (random, centre)"] == "1.00, 1.00 - 1.00 (0.25, 0.50)"
-    assert (line["right"], line["wrong"]) == ("38", "2")
+    assert line["right / wrong reason / unsure / wrong"] == "38 / 0 / 0 / 2"
     assert none[:3] == ["aug=none", "1", "2"]
     assert none[3] == "0.20 (0.25, 0.50)"
     page = (sweep / "report" / "report.html").read_text(encoding="utf-8")

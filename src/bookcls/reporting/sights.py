@@ -68,8 +68,12 @@ NOTE = (
     "game); both where the object is in the photo and has a mask, so mostly right answers. In "
     "brackets the same for a random map and for a blob in the centre: the floors. ROAD: by how "
     "much more the answer suffers without the pixels at the top of the map than without those at "
-    "its bottom. Flags count photos of all seeds."
+    "its bottom. Measured answers and flags are counted over all seeds."
 )
+
+
+COUNTS = "right / wrong reason / unsure / wrong"
+"""Heading of the counts of ``FLAGS``."""
 
 
 def columns(sights: Sequence[Sight]) -> list[str]:
@@ -78,9 +82,9 @@ def columns(sights: Sequence[Sight]) -> list[str]:
     road = any(sight.mean("road") is not None for sight in sights)
     return [
         "seeds",
-        *(["answers measured", "inside (random, centre)", "peak (random, centre)"] * masks),
+        *(["measured", "inside (random, centre)", "peak (random, centre)"] * masks),
         *(["ROAD (random)"] * road),
-        *FLAGS,
+        COUNTS,
     ]
 
 
@@ -88,11 +92,11 @@ def figures(sight: Sight, sights: Sequence[Sight]) -> list[str]:
     """A line's figures under ``columns``, as people read them."""
     values = {
         "seeds": str(len(sight.looked)),
-        "answers measured": str(sight.measured),
+        "measured": str(sight.measured),
         "inside (random, centre)": beside(sight, "inside", "random_inside", "centre_inside"),
         "peak (random, centre)": beside(sight, "hit", "random_hit", "centre_hit"),
         "ROAD (random)": beside(sight, "road", "road_random"),
-        **{flag: str(number) for flag, number in sight.flags.items()},
+        COUNTS: " / ".join(str(sight.flags[flag]) for flag in FLAGS),
     }
     return [values[column] for column in columns(sights)]
 
