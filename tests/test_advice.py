@@ -43,21 +43,21 @@ def test_confusions_and_the_weakest_class_are_named():
         }
     )
     assert lines == [
-        "easy: 3 of 3 right, so of many such photos 29% to 100%; not surely more than one "
-        "constant answer gets, 33%",
-        "hard: 14 of 18 right, so of many such photos 52% to 94%; four times as many test photos "
-        "would halve that doubt",
+        "easy: 3 of 3 right, so of many such photos 29% to 100% (95 % interval); not "
+        "surely more than one constant answer gets, 33%",
+        "hard: 14 of 18 right, so of many such photos 52% to 94% (95 % interval); four "
+        "times as many test photos would halve that doubt",
         "mistaken: bee for cat (2), ant or cat for bee (1), ant for bee (1)",
         "surest wrong answers: hard/1.jpg (cat 0.95), hard/0.jpg (cat 0.80), "
         "hard/17.jpg (bee 0.60)",
         "photograph next: bee, the weakest class (1 of 3 right, mean probability 0.34), in scenes "
-        "like those of hard",
+        "like those of hard; then judge by new test photos, since these have chosen",
     ]
 
 
 def test_where_nothing_is_wrong_the_least_sure_is_named():
     lines = told({"test": [("ant", "ant", 0.9), ("bee", "bee", 0.4), ("cat", "cat", 0.8)] * 40})
-    assert lines[0] == "test: 120 of 120 right, so of many such photos 97% to 100%"
+    assert lines[0] == "test: 120 of 120 right, so of many such photos 97% to 100% (95 % interval)"
     assert lines[1].startswith("none is wrong; least sure: test/1.jpg (bee 0.40)")
     assert lines[2].startswith("photograph next: bee, the weakest class (40 of 40 right")
 

@@ -239,7 +239,7 @@ def test_no_gradient_is_no_evidence_and_no_picture_of_noise(model, batch):
     lit = panels.overlay(photo, heat)
     assert (lit[..., 0] == lit[..., 1]).all()
     assert (lit[..., 1] == lit[..., 2]).all()
-    assert numbers.measure(heat, np.ones((64, 64), bool), 0).inside is None
+    assert numbers.measure(heat, np.ones((64, 64), bool)).inside is None
     # Next to what speaks against the class, this is nothing; alone it would fill the scale.
     mostly_against = np.array([[0.001, -1.0]], np.float32)
     assert maps.blend([mostly_against], 64, 0.5).empty
@@ -316,17 +316,25 @@ def test_numbers_know_inside_from_outside_and_floors_know_nothing():
     left = np.zeros((64, 64), bool)
     left[:, :32] = True
     good, bad = heat_of([[1, 0], [1, 0]]), heat_of([[0, 1], [0, 1]])
-    mine = numbers.measure(good, left, 0)
+    mine = numbers.measure(good, left)
     assert mine.inside > 0.8
     assert mine.hit
     assert mine.area == 0.5
     assert mine.centre_inside == pytest.approx(0.5, abs=1e-3)
-    worse = numbers.measure(bad, left, 0)
+    worse = numbers.measure(bad, left)
     assert worse.inside < 0.2
     assert not worse.hit
-    chance = np.mean([numbers.measure(good, left, i).random_inside for i in range(200)])
-    assert chance == pytest.approx(0.5, abs=0.05)
-    assert numbers.measure(good, np.zeros((64, 64), bool), 0) is None
+    assert numbers.measure(good, np.zeros((64, 64), bool)) is None
+
+
+def test_the_floors_are_what_random_maps_score_on_average():
+    corner = np.zeros((64, 64), bool)
+    corner[:20, :40] = True
+    heat = heat_of(np.ones((8, 8)))
+    told = numbers.measure(heat, corner)
+    drawn = [numbers.score(numbers.random_map(heat, seed), corner) for seed in range(600)]
+    assert told.random_inside == pytest.approx(np.mean([one[0] for one in drawn]), abs=0.02)
+    assert told.random_hit == pytest.approx(np.mean([one[1] for one in drawn]), abs=0.06)
 
 
 NOTHING_ASKED = Audit()
@@ -340,7 +348,7 @@ def test_flags_are_plain_words():
     def flag(heat=good, correct=True, prob=0.9, asked=NOTHING_ASKED):
         return numbers.flag(
             correct=correct, prob=prob, unsure=0.5, heat=heat,
-            numbers=numbers.measure(heat, left, 0), audit=asked,
+            numbers=numbers.measure(heat, left), audit=asked,
         )[0]  # fmt: skip
 
     assert flag() == "right"

@@ -142,7 +142,7 @@ LEAVES = {
     "reporting.summary": {"reporting"},
     "reporting.study": {"reporting"},
     "reporting.confusion": {"reporting"},
-    "reporting.looked": {"reporting", "runs"},
+    "reporting.looked": {"errors", "reporting", "runs"},
     "reporting.sights": {"reporting"},
     "reporting.tables": {"reporting"},
     "reporting.markdown": {"reporting"},

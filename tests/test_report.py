@@ -366,7 +366,9 @@ def explained(run: Path, inside: float, *, preds: str | None = None) -> None:
             for row in csv.DictReader(file)
             for right in [row["pred"] in row["accepted"].split(";")]
         ]
-    records.write(run / runs.CAM, {run.name: rows}, {"made": {run.name: "gradcam at 128 px"}})
+    records.write(
+        run / runs.CAM, {run.name: rows}, {"made": {run.name: "gradcam at 128 px"}, "unsure": 0.5}
+    )
 
 
 def test_flags_are_those_of_cam():
@@ -393,12 +395,14 @@ def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_v
     assert line["right / wrong reason / unsure / wrong"] == "38 / 0 / 0 / 2"
     assert none[:3] == ["aug=none", "1", "2"]
     assert none[3] == "0.20 (0.25, 0.50)"
+    assert "- maps not counted, of other answers (1): 12" in told
     page = (sweep / "report" / "report.html").read_text(encoding="utf-8")
     assert "0.50, 0.40 - 0.60 (0.25, 0.50)" in page
     (sweep / "10" / runs.CAM / runs.CAM_JSON).write_text("{}")
     capsys.readouterr()
     assert run_verb(report.main, f"runs={sweep}") == 1
-    assert "cam.json is damaged (KeyError: 'runs')" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "cam.json is damaged (KeyError: 'runs'): delete it, or make it again with" in error
 
 
 def test_what_cannot_be_reported_on(tmp_path, run_verb, capsys, shared_photos):

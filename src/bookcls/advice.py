@@ -101,9 +101,8 @@ def how_sure(split: str, metrics: Mapping[str, float]) -> str:
     n, correct, low, high, floor = (
         metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
     )
-    text = (
-        f"{split}: {correct:.0f} of {n:.0f} right, so of many such photos {low:.0%} to {high:.0%}"
-    )
+    span = f"{low:.0%} to {high:.0%} (95 % interval)"
+    text = f"{split}: {correct:.0f} of {n:.0f} right, so of many such photos {span}"
     if low <= floor:
         return f"{text}; not surely more than one constant answer gets, {floor:.0%}"
     if high - low > WIDE:
@@ -124,7 +123,8 @@ def take_next(answers: Sequence[Answer]) -> str:
     worst = min(splits, key=lambda split: score([a for a in theirs if a.split == split]))
     return (
         f"photograph next: {weakest}, the weakest class ({round(right * len(theirs))} of "
-        f"{len(theirs)} right, mean probability {prob:.2f}), in scenes like those of {worst}"
+        f"{len(theirs)} right, mean probability {prob:.2f}), in scenes like those of {worst}; "
+        "then judge by new test photos, since these have chosen"
     )
 
 

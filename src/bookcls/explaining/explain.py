@@ -101,8 +101,15 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, Answer] | None
     before, written, worst = earlier(chosen.output), set[Path](), failures.Worst()
     found = records_of(chosen, explainers, names, splits, worst, written)
     made = {name: how(explainer) for name, explainer in zip(names, explainers, strict=True)}
-    head = {"made": made, "method": config.method, "layer": config.layers, "target": config.target}
-    records.write(chosen.output, found, {**head, "size": [e.size for e in explainers]})
+    head = {
+        "made": made,
+        "method": config.method,
+        "layer": config.layers,
+        "target": config.target,
+        "unsure": config.unsure,
+        "size": [e.size for e in explainers],
+    }
+    records.write(chosen.output, found, head)
     say(found, made)
     if beside is not None:
         rows = versus.lay(found[names[0]], beside.answers)

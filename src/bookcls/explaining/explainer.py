@@ -142,7 +142,7 @@ class Explainer:
             if mask is not None:
                 square = fit_mask(mask, self.size, self.fit)
                 for k, heat in found[i].items():
-                    numbers[k] = measure(heat, square == k + 1, seed_of(sample))
+                    numbers[k] = measure(heat, square == k + 1)
             correct = preds[i] in sample.accepted if sample.accepted else None
             word, reason = flag(
                 correct=correct,

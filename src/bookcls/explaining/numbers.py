@@ -29,8 +29,8 @@ class Numbers:
         inside: Share of the map's energy in the object; None for an empty map.
         hit: Whether the map's peak lies in the object (the pointing game, Zhang et al.,
             arXiv 1608.00507, without tolerance); None for an empty map.
-        random_inside: The share for a random map of the same grid.
-        random_hit: Whether that map's peak lies in the object.
+        random_inside: The share that random maps have there on average, which is ``area``.
+        random_hit: How often the peak of a random map of the same grid lies there, in [0, 1].
         centre_inside: The share for a blob in the centre.
         centre_hit: Whether the centre lies in the object.
     """
@@ -39,18 +39,17 @@ class Numbers:
     inside: float | None
     hit: bool | None
     random_inside: float
-    random_hit: bool
+    random_hit: float
     centre_inside: float
     centre_hit: bool
 
 
-def measure(heat: Heat, region: Region, seed: int) -> Numbers | None:
+def measure(heat: Heat, region: Region) -> Numbers | None:
     """Scores a map against the object of the class that it explains.
 
     Args:
         heat: The map, (size, size).
         region: Where the object is, bool (size, size); padding is outside.
-        seed: Decides the random map.
 
     Returns:
         The numbers; None where the object is not in the photo.
@@ -58,13 +57,26 @@ def measure(heat: Heat, region: Region, seed: int) -> Numbers | None:
     if not region.any():
         return None
     inside, hit = score(heat.map, region)
-    chance = score(random_map(heat, seed), region)
     centre = score(centre_blob(heat.map.shape[0]), region)
-    assert chance[0] is not None
     assert centre[0] is not None
+    area = float(region.mean())
     return Numbers(
-        float(region.mean()), inside, hit, chance[0], bool(chance[1]), centre[0], bool(centre[1])
+        area, inside, hit, area, chance_of_hit(heat.grid, region), centre[0], bool(centre[1])
     )
+
+
+def chance_of_hit(grid: tuple[int, int], region: Region) -> float:
+    """Share of a grid's cells whose middle lies in a region: where a random map's peak may be.
+
+    Example:
+        >>> chance_of_hit((2, 2), np.array([[1, 1, 0, 0], [1, 1, 0, 0]] * 2, bool))
+        0.5
+    """
+    rows, columns = (
+        ((np.arange(n) + 0.5) * side / n).astype(int)
+        for n, side in zip(grid, region.shape, strict=True)
+    )
+    return float(region[np.ix_(rows, columns)].mean())
 
 
 def score(heat: Map, region: Region) -> tuple[float | None, bool | None]:

@@ -37,7 +37,8 @@ class Run:
         answers: Its answers, in the order of the file.
         finished: When it ended, in seconds since 1970.
         curve: (epoch, train loss or None, validation loss or None).
-        looked: Test split -> what it looked at, where that was measured.
+        looked: Test split -> what it looked at, where that was measured; None where the maps are
+            of other answers than its last.
     """
 
     folder: Path
@@ -54,7 +55,7 @@ class Run:
     answers: list[Answer]
     finished: float
     curve: list[tuple[int, float | None, float | None]] = field(default_factory=list)
-    looked: dict[str, Looked] = field(default_factory=dict)
+    looked: dict[str, Looked] | None = field(default_factory=dict)
 
 
 @dataclass

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookcls.reporting.files import Answer, damaged
+from bookcls.errors import BookclsError
+from bookcls.reporting.files import Answer
 from bookcls.runs import CAM, CAM_JSON, read_json
 
 FLAGS = ("right", "right for the wrong reason", "unsure", "wrong")
@@ -38,8 +39,8 @@ class Looked:
     means: dict[str, float]
 
 
-def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked]:
-    """Test split -> what a run looked at; empty where nobody asked, or about other answers.
+def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked] | None:
+    """Test split -> what a run looked at; empty where nobody asked, None about other answers.
 
     Raises:
         BookclsError: If the file is damaged.
@@ -53,10 +54,11 @@ def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked]:
         (made,) = told["made"].values()
         seen = {(row["split"], row["file"]): row["pred"] for row in run["photos"]}
         if seen != {(f"test_{a.split}", a.file): a.pred for a in answers}:
-            return {}
+            return None
+        made = f"{made}, unsure below {told['unsure']:g}"
         return {
             split.removeprefix("test_"): Looked(
-                str(made),
+                made,
                 {flag: int(summary["flags"][flag]) for flag in FLAGS},
                 int(summary["measured"]),
                 {k: float(summary[k]) for k in MEANS if usable(summary[k])},
@@ -64,7 +66,10 @@ def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked]:
             for split, summary in run["summary"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(path, f"{type(error).__name__}: {error}") from error
+        raise BookclsError(
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it, or make it again "
+            f"with python -m bookcls.cam ckpt={folder}"
+        ) from error
 
 
 def usable(value: float | None) -> bool:

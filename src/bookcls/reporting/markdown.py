@@ -54,7 +54,7 @@ def looked_markdown(cells: Sequence[Cell]) -> list[str]:
         lines += [f"## What they looked at: {md(split)}", ""]
         lines += [f"| cell | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
         for sight in group:
-            values = [sight.cell.label, *sights.figures(sight, group)]
+            values = [sights.label(sight, group), *sights.figures(sight, group)]
             lines += [f"| {' | '.join(map(md, values))} |"]
         lines += ["", *(f"- {md(made)}" for made in dict.fromkeys(s.made for s in group)), ""]
     return [*lines, *([sights.NOTE, ""] if lines else [])]

@@ -111,7 +111,7 @@ def looked_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         {
             "name": split,
             "columns": sights.columns(group),
-            "rows": [(s.cell.label, sights.figures(s, group)) for s in group],
+            "rows": [(sights.label(s, group), sights.figures(s, group)) for s in group],
             "made": list(dict.fromkeys(sight.made for sight in group)),
         }
         for split, group in sights.look(cells).items()

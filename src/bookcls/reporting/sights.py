@@ -22,7 +22,7 @@ class Sight:
     looked: list[Looked]
 
     def mean(self, key: str) -> float | None:
-        """Mean over all measured answers of all seeds; None without any."""
+        """Mean over all measured answers of all seeds, of ROAD over seeds; None without any."""
         pairs = [
             (one.measured if not key.startswith("road") else 1, one.means[key])
             for one in self.looked
@@ -53,7 +53,7 @@ def look(cells: Sequence[Cell]) -> dict[str, list[Sight]]:
     for cell in cells:
         found: dict[tuple[str, str], Sight] = {}
         for run in cell.runs:
-            for split, looked in run.looked.items():
+            for split, looked in (run.looked or {}).items():
                 key = split, looked.made
                 if key not in found:
                     found[key] = Sight(cell, looked.made, [])
@@ -86,6 +86,12 @@ def columns(sights: Sequence[Sight]) -> list[str]:
         *(["ROAD (random)"] * road),
         COUNTS,
     ]
+
+
+def label(sight: Sight, sights: Sequence[Sight]) -> str:
+    """The cell, and how the maps were made where that differs."""
+    several = len({other.made for other in sights}) > 1
+    return f"{sight.cell.label}: {sight.made}" if several else sight.cell.label
 
 
 def figures(sight: Sight, sights: Sequence[Sight]) -> list[str]:

@@ -165,11 +165,13 @@ def spread(row: Row) -> str:
 def accounts(found: Found, cells: Sequence[Cell]) -> list[str]:
     """Which runs were counted and which were not."""
     superseded = [name for cell in cells for name in cell.superseded]
+    outdated = [run.name for cell in cells for run in cell.runs if run.looked is None]
     lines = [f"{count(len(found.runs) - len(superseded), 'run')} in {count(len(cells), 'cell')}."]
     for names, why in (
         (found.unfinished, "not counted, unfinished"),
         (found.untested, "not counted, no test photos"),
         (superseded, "not counted, the same seed was run again later"),
+        (outdated, "maps not counted, of other answers"),
     ):
         if names:
             lines.append(f"{why} ({len(names)}): {', '.join(names)}")
