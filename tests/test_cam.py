@@ -498,13 +498,16 @@ def test_the_random_blur_is_the_photos_own(taught):
     assert controls == pytest.approx([one.audit.random_prob for one in apart], abs=1e-5)
 
 
-def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")]
+)
+def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch, error):
     asked = []
 
     def heats(model, images, classes, method, layers):
         asked.append(len(images))
         if len(asked) == 3:
-            raise torch.OutOfMemoryError
+            raise error
         return maps.heats(model, images, classes, "gradcam", layers)
 
     monkeypatch.setattr("bookcls.explaining.explainer.heats", heats)
