@@ -4,6 +4,7 @@ import csv
 import functools
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import bookcls
 from bookcls import evaluate, images, predict, runs
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
+from bookcls.explaining import panels
 from bookcls.predicting.decoding import decode_ahead
 from bookcls.predicting.files import find_source, list_photos
+from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.table import growing
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
 from bookcls.samples import Sample
@@ -209,13 +212,32 @@ def test_globs(tmp_path):
     assert found("a/**") == found("a") == ["1.JPG", "2.png", "b/3.jpg"]
     assert found("a[1]") == ["5.jpg"]
     assert found("c/4.jpg") == ["4.jpg"]
+    (tmp_path / "c" / "notes.txt").touch()
+    (tmp_path / "c" / "predictions.csv.7.part").touch()
+    assert found("c/*") == found("c/[n4p]*") == ["4.jpg"]
+    assert found("c/*.txt") == ["notes.txt"]
+
+    # A folder that is first seen under a link, where the pattern does not match; and a loop.
+    (tmp_path / "a" / "a").symlink_to(tmp_path / "a" / "b")
+    (tmp_path / "a" / "b" / "z").symlink_to(tmp_path / "a")
+    assert found("a/**/b/*.jpg") == ["b/3.jpg"]
+    assert sorted(Path(name).name for name in found("a")) == ["1.JPG", "2.png", "3.jpg"]
+
+
+def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
+    (tmp_path / "photos" / "x").mkdir(parents=True)
+    for pattern in ("*.jpg", "**/*.jpg", "*", "x/*.png"):
+        source = find_source(f"{tmp_path}/photos/{pattern}")
+        assert predict.apart(str(tmp_path / "photos" / "cam"), source)
+    with pytest.raises(BookclsError, match="taken for photos"):
+        predict.apart(str(tmp_path / "photos" / "x"), find_source(f"{tmp_path}/photos/x/*.png"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["images=nothing"], "there is no such photo or folder"),
-        (["images=photos/*.tif"], "photos/*.tif: no file matches (read are .jpg"),
+        (["images=photos/*.tif"], "photos/*.tif: no photo matches (read are .jpg"),
         (["images=texts"], "no photo in it (read are .jpg"),
         (["images=texts"], "It holds 1 x .txt."),
         ([], "not set: images. Give images=DIR"),
@@ -224,6 +246,8 @@ def test_globs(tmp_path):
         (["images=photos", "unsure=high"], "neither a number from 0 to 1 nor a folder"),
         (["images=photos", "unsure=texts"], "texts holds no held_out.csv"),
         (["images=photos", "cam=photos/cam"], "would be taken for photos"),
+        (["images=photos/**/a*", "cam=photos/cam"], "would be taken for photos"),
+        (["images=texts/*"], "no photo matches (read are .jpg .jpeg .png .webp .bmp"),
         (["images=photos", "output=photos"], "is a folder"),
         (["images=photos", "output=texts/a.txt"], "holds something else"),
         (["images=photos", "ckpt=null"], "holds no finished run"),
@@ -308,6 +332,21 @@ def test_pictures_of_what_it_looked_at(run, run_verb, tmp_path, capsys):
     assert "cam=DIR" not in capsys.readouterr().out
 
 
+def test_a_picture_says_what_the_table_says(run, tmp_path, monkeypatch):
+    path = draw(tmp_path / "a.png", RED, 1)
+    model = bookcls.load(run, accelerator="cpu")
+    (found,) = model.predict(path)
+    drawn = []
+    monkeypatch.setattr(panels, "draw", lambda found, names, made: drawn.append((found, made)))
+    monkeypatch.setattr(panels, "save", lambda figure, path: None)
+    pictures = Pictures(tmp_path / "seen", model, "cpu")
+    for unsure in (True, False):
+        pictures.draw(path, replace(found, unsure=unsure))
+    assert [one.flag for one, _ in drawn] == ["unsure", ""]
+    assert drawn[0][0].reason == f"probability {found.probability:.2f} is below 0.5"
+    assert drawn[0][1] == "gradcam at block5_conv3, 128 px (answers at 32 px, the size of training)"
+
+
 def test_the_lowest_threshold_that_keeps_answers_right():
     probs = np.array([0.99, 0.9, 0.8, 0.7, 0.6, 0.5])
     right = np.array([1, 1, 1, 1, 0, 1], bool)
@@ -384,6 +423,8 @@ def test_the_answer_that_set_the_threshold_is_not_unsure(run, tmp_path):
 
 def test_the_latest_run_is_asked(run, run_verb, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "runs" / "day" / "time")
+    older = shutil.copytree(run, tmp_path / "runs" / "day" / "zulu")
+    os.utime(older / runs.METRICS, (1, 1))
     draw(tmp_path / "a.jpg", RED, 1)
     assert run_verb(predict.main, "images=a.jpg") == 0
     assert "runs/day/time/best.ckpt" in capsys.readouterr().out
