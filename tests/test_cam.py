@@ -18,7 +18,7 @@ from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.chosen import choose, earlier
+from bookcls.explaining.chosen import choose, earlier, list_images
 from bookcls.explaining.explain import keep_photos, photos_of
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat
@@ -478,6 +478,25 @@ def test_a_number_is_a_run():
     assert CamConfig(ckpt=["a", 6]).ckpts == ["a", "6"]
 
 
+def test_the_latest_run_is_explained(taught, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, when in (("a", 1), ("b", 9), ("c", 5)):
+        save = tmp_path / "runs" / name
+        save.mkdir(parents=True)
+        (save / "best.ckpt").touch()
+        (save / "metrics.json").write_text("{}")
+        os.utime(save / "metrics.json", (when, when))
+    images = str(taught[False].parent / "photos" / "test_easy")
+    assert choose(CamConfig(images=images)).ckpts == [Path("runs/b/best.ckpt")]
+
+
+def test_images_of_a_folder_that_links_to_itself_are_taken_once(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "self").symlink_to(tmp_path)
+    assert [s.name for s in list_images(str(tmp_path))] == ["1.png"]
+    assert [s.name for s in list_images(f"{tmp_path}/*.p?g")] == ["1.png"]
+
+
 def test_photos_that_are_gone_are_missed(taught, run_verb, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
@@ -506,13 +525,16 @@ def test_the_random_blur_is_the_photos_own(taught):
     assert controls == pytest.approx([one.audit.random_prob for one in apart], abs=1e-5)
 
 
-def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")]
+)
+def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch, error):
     asked = []
 
     def heats(model, images, classes, method, layers):
         asked.append(len(images))
         if len(asked) == 3:
-            raise torch.OutOfMemoryError
+            raise error
         return maps.heats(model, images, classes, "gradcam", layers)
 
     monkeypatch.setattr("bookcls.explaining.explainer.heats", heats)

@@ -1,15 +1,17 @@
 import csv
+import os
 import shutil
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from bookcls import images
+from bookcls import images, runs
 from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.photos import decode_folder
-from bookcls.samples import floor_correct, split_train_val
+from bookcls.samples import PhotoFolder, Sample, floor_correct, split_train_val
 from conftest import CLASSES, draw, write_labels
 
 
@@ -169,6 +171,37 @@ def test_photos_of_a_group_stay_on_one_side_of_the_split(photos):
     assert sizes == {0, 4}
     write_groups(photos, rows)
     assert read_folder(photos).fingerprint() != before
+
+
+def test_files_that_cannot_be_read_are_no_copies_of_each_other(photos):
+    for name in ("a", "b", "c"):
+        (photos / f"train/red/{name}.png").touch()
+    write_groups(photos, [("train/red/a.png", "one"), ("train/red/b.png", "two")])
+    folder = read_folder(photos)
+    assert not folder.problems
+    assert {s.name: s.group for s in folder.train if s.group} == {
+        "red/a.png": "one",
+        "red/b.png": "two",
+    }
+
+
+def test_a_name_that_is_no_utf8_has_a_fingerprint_and_a_row(photos, tmp_path):
+    strange = photos / "train" / "red" / os.fsdecode(b"\xff.png")
+    draw(strange, (220, 50, 40), 99)
+    folder = read_folder(photos)
+    assert len(folder.fingerprint()) == 64
+    sample = next(s for s in folder.train if s.path == strange)
+    table = tmp_path / "predictions.csv"
+    runs.write_predictions(table, CLASSES, {"train": [sample]}, {"train": [[0.1, 0.1, 0.8]]})
+    assert r"red/\udcff.png" in table.read_text(encoding="utf-8")
+    runs.write_json(tmp_path / "a.json", {"skipped": str(strange)})
+    assert runs.read_json(tmp_path / "a.json") == {"skipped": str(strange)}
+
+
+def test_the_fingerprint_of_ordinary_names_stays():
+    sample = Sample(Path("a"), "red/ß 本.png", 0, (0,), "00")
+    found = PhotoFolder(Path(), ["red"], [sample], {}).fingerprint()
+    assert found == "339520d70ce3532fcee7dc130cfa67bbe6c11405f8ae9ee437c7a3c8b60b438b"
 
 
 @pytest.mark.parametrize(

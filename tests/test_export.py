@@ -141,6 +141,8 @@ def test_small_precisions_are_measured_beside_fp32(
 def test_torch_export_of_the_latest_run_replaces_a_file(call, run, tmp_path, capsys):
     ckpt = Path("runs") / "day" / "time" / "best.ckpt"
     shutil.copytree(run, tmp_path / ckpt.parent)
+    older = shutil.copytree(run, tmp_path / "runs" / "day" / "zulu")
+    os.utime(older / "metrics.json", (1, 1))
     there = tmp_path / "model.pt2"
     there.write_bytes(b"old")
     assert call("format=torch", "output=model.pt2", "overwrite=true") == 0

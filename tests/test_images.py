@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +35,38 @@ def test_applies_exif_orientation(tmp_path, orientation):
     turned = upright if stored is None else upright.transpose(stored)
     turned.save(tmp_path / "photo.png", exif=exif)
     assert np.array_equal(load_image(tmp_path / "photo.png"), upright)
+
+
+def test_exif_that_is_broken_elsewhere_still_turns_the_photo(tmp_path):
+    """Orientation 6, and a Make that is a fraction where it should be text."""
+    upright = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5)
+    tags = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<HHII", 0x010F, 5, 1, 38)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + struct.pack("<III", 0, 1, 1)
+    path = tmp_path / "photo.png"
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    assert np.array_equal(load_image(path), upright)
+    upright.save(path, exif=b"Exif\0\0no exif at all")
+    assert np.array_equal(load_image(path), upright)
+
+
+def test_a_jpeg_with_a_second_picture_is_read_as_its_first(tmp_path):
+    y, x = np.mgrid[0:600, 0:800]
+    first = Image.fromarray(np.stack([x / 800 * 255, y / 600 * 255, 0 * x], 2).astype(np.uint8))
+    first.save(tmp_path / "one.jpg")
+    first.save(tmp_path / "two.jpg", "MPO", save_all=True, append_images=[first.rotate(180)])
+    with Image.open(tmp_path / "two.jpg") as image:
+        assert image.format == "MPO"
+    one, two = (load_image(tmp_path / name, size=64) for name in ("one.jpg", "two.jpg"))
+    assert two.size == one.size == (200, 150)
+    assert np.array_equal(one, two)
+
+
+def test_damaged_heic_needs_no_pillow_heif_where_it_is(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    for there, said in ((True, "^damaged$"), (False, "needs pillow-heif")):
+        monkeypatch.setattr(images, "reads_heic", lambda there=there: there)
+        with pytest.raises(ImageError, match=said):
+            load_image(tmp_path / "a.heic")
 
 
 def test_converts_modes_without_clipping(tmp_path):

@@ -37,6 +37,20 @@ def test_out_of_memory_says_what_to_lower(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("narrow")
+def test_a_photo_that_vanishes_is_one_sentence(photos, run_verb, tmp_path, monkeypatch, capsys):
+    def vanish(_):
+        for path in (photos / "train" / "red").iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_start", vanish)
+    words = (f"data.root={photos}", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert run_verb(train.main, *words, "data.cache_mb=0", "data.num_workers=2") == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert said.startswith(f"bookcls: error: {photos}/train/red/red_")
+    assert said.endswith(".png: no such file, but could be read before")
+
+
 def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path, monkeypatch):
     seen = {}
     check = Classifier.on_train_epoch_end

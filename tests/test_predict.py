@@ -4,6 +4,7 @@ import csv
 import functools
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ import bookcls
 from bookcls import evaluate, images, predict, runs
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
+from bookcls.explaining import panels
 from bookcls.predicting.decoding import decode_ahead
 from bookcls.predicting.files import find_source, list_photos
+from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.table import growing
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
 from bookcls.samples import Sample
-from bookcls.tuning.held_out import HELD_OUT, write_held_out
+from bookcls.tuning.held_out import HELD_OUT, TABLE, write_held_out
 from conftest import CLASSES, NARROW, draw
 
 RED = (220, 50, 40)
@@ -149,6 +152,19 @@ def test_a_photo_that_vanishes_meanwhile_is_an_error_of_its_own(run, tmp_path):
     assert [one.error for one in found] == ["no such file" if i == 4 else "" for i in range(12)]
 
 
+def test_too_little_memory_is_explained(run, tmp_path, monkeypatch):
+    path = draw(tmp_path / "a.png", RED, 1)
+    model = bookcls.load(run)
+    for said in ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory"):
+
+        def full(images, said=said):
+            raise RuntimeError(said)
+
+        monkeypatch.setattr(model, "probs", full)
+        with pytest.raises(BookclsError, match="16 photos of 32 px: give a lower batch_size="):
+            model.predict(path)
+
+
 def test_only_a_few_photos_are_decoded_ahead(tmp_path):
     path = draw(tmp_path / "a.png", RED, 1)
     taken = []
@@ -196,13 +212,32 @@ def test_globs(tmp_path):
     assert found("a/**") == found("a") == ["1.JPG", "2.png", "b/3.jpg"]
     assert found("a[1]") == ["5.jpg"]
     assert found("c/4.jpg") == ["4.jpg"]
+    (tmp_path / "c" / "notes.txt").touch()
+    (tmp_path / "c" / "predictions.csv.7.part").touch()
+    assert found("c/*") == found("c/[n4p]*") == ["4.jpg"]
+    assert found("c/*.txt") == ["notes.txt"]
+
+    # A folder that is first seen under a link, where the pattern does not match; and a loop.
+    (tmp_path / "a" / "a").symlink_to(tmp_path / "a" / "b")
+    (tmp_path / "a" / "b" / "z").symlink_to(tmp_path / "a")
+    assert found("a/**/b/*.jpg") == ["b/3.jpg"]
+    assert sorted(Path(name).name for name in found("a")) == ["1.JPG", "2.png", "3.jpg"]
+
+
+def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
+    (tmp_path / "photos" / "x").mkdir(parents=True)
+    for pattern in ("*.jpg", "**/*.jpg", "*", "x/*.png"):
+        source = find_source(f"{tmp_path}/photos/{pattern}")
+        assert predict.apart(str(tmp_path / "photos" / "cam"), source)
+    with pytest.raises(BookclsError, match="taken for photos"):
+        predict.apart(str(tmp_path / "photos" / "x"), find_source(f"{tmp_path}/photos/x/*.png"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["images=nothing"], "there is no such photo or folder"),
-        (["images=photos/*.tif"], "photos/*.tif: no file matches (read are .jpg"),
+        (["images=photos/*.tif"], "photos/*.tif: no photo matches (read are .jpg"),
         (["images=texts"], "no photo in it (read are .jpg"),
         (["images=texts"], "It holds 1 x .txt."),
         ([], "not set: images. Give images=DIR"),
@@ -211,6 +246,8 @@ def test_globs(tmp_path):
         (["images=photos", "unsure=high"], "neither a number from 0 to 1 nor a folder"),
         (["images=photos", "unsure=texts"], "texts holds no held_out.csv"),
         (["images=photos", "cam=photos/cam"], "would be taken for photos"),
+        (["images=photos/**/a*", "cam=photos/cam"], "would be taken for photos"),
+        (["images=texts/*"], "no photo matches (read are .jpg .jpeg .png .webp .bmp"),
         (["images=photos", "output=photos"], "is a folder"),
         (["images=photos", "output=texts/a.txt"], "holds something else"),
         (["images=photos", "ckpt=null"], "holds no finished run"),
@@ -295,6 +332,21 @@ def test_pictures_of_what_it_looked_at(run, run_verb, tmp_path, capsys):
     assert "cam=DIR" not in capsys.readouterr().out
 
 
+def test_a_picture_says_what_the_table_says(run, tmp_path, monkeypatch):
+    path = draw(tmp_path / "a.png", RED, 1)
+    model = bookcls.load(run, accelerator="cpu")
+    (found,) = model.predict(path)
+    drawn = []
+    monkeypatch.setattr(panels, "draw", lambda found, names, made: drawn.append((found, made)))
+    monkeypatch.setattr(panels, "save", lambda figure, path: None)
+    pictures = Pictures(tmp_path / "seen", model, "cpu")
+    for unsure in (True, False):
+        pictures.draw(path, replace(found, unsure=unsure))
+    assert [one.flag for one, _ in drawn] == ["unsure", ""]
+    assert drawn[0][0].reason == f"probability {found.probability:.2f} is below 0.5"
+    assert drawn[0][1] == "gradcam at block5_conv3, 128 px (answers at 32 px, the size of training)"
+
+
 def test_the_lowest_threshold_that_keeps_answers_right():
     probs = np.array([0.99, 0.9, 0.8, 0.7, 0.6, 0.5])
     right = np.array([1, 1, 1, 1, 0, 1], bool)
@@ -321,34 +373,58 @@ def held_out(folder: Path, sure: list[float], right: list[bool]) -> Path:
 
 
 def test_a_threshold_by_held_out_photos(run, run_verb, tmp_path, capsys):
-    tuned = held_out(tmp_path / "tuned", [0.9, 0.8, 0.7, 0.6], [True, True, True, False])
+    sure, right = [*np.linspace(0.9, 0.71, 20), *[0.6] * 4], [True] * 20 + [False] * 4
+    tuned = held_out(tmp_path / "tuned", sure, right)
     threshold = find_threshold(str(tuned))
-    assert threshold.value == 0.69
-    assert "100.0% are right instead of 75.0%, and 25.0% would be left unanswered" in threshold.why
-    assert "8 answers to 4 held-out photos, each as it is and in 1 views" in threshold.why
+    assert threshold.value == sure[19] - 0.01
+    assert "100.0% are right instead of 83.3%, and 16.7% would be left unanswered" in threshold.why
+    assert "48 answers to 24 held-out photos, each as it is and in 1 views" in threshold.why
+    assert "as they are 100.0% of those kept are right, and 16.7% would be left" in threshold.why
     draw(tmp_path / "photos" / "a.jpg", RED, 1)
     arguments = (f"ckpt={run}", "images=photos", f"unsure={tuned}")
     assert run_verb(predict.main, *arguments, "rotations=2") == 0
     (row,) = read_csv(tmp_path / "predictions.csv")
-    assert (float(row["probability"]) < 0.69) == (row["unsure"] == "1")
+    assert (float(row["probability"]) < threshold.value) == (row["unsure"] == "1")
     out = capsys.readouterr().out
-    assert "unsure   below 0.69, the lowest at which 95% or more" in out
+    assert f"unsure   below {threshold.value}, the lowest at which 95% or more" in out
     assert "chosen without rotations" in out
 
     never = held_out(tmp_path / "never", [0.9, 0.8], [False, True])
     with pytest.raises(BookclsError, match=r"no threshold keeps any.*95%; the best is unsure=0.79"):
         find_threshold(never)
+    lucky = held_out(tmp_path / "lucky", sure[1:], right[1:])
+    with pytest.raises(BookclsError, match="are of 19 different photos; fewer than 20 do not tell"):
+        find_threshold(lucky)
     text = (tuned / HELD_OUT).read_text()
     (tuned / HELD_OUT).write_text(text.replace("prob_blue", "prob_green"))
     assert run_verb(predict.main, *arguments) == 1
     assert "was over the classes background, green, red" in capsys.readouterr().err
-    (tuned / HELD_OUT).write_text(text[:-30])
+    (tuned / HELD_OUT).write_text(text[:-60])
     assert run_verb(predict.main, *arguments) == 1
     assert "held_out.csv cannot be read" in capsys.readouterr().err
+    (tuned / HELD_OUT).rename(tuned / TABLE)
+    assert run_verb(predict.main, *arguments) == 1
+    assert "begun by an earlier version; run tune anew" in capsys.readouterr().err
+
+
+def test_the_answer_that_set_the_threshold_is_not_unsure(run, tmp_path):
+    """Of a probability all digits count: the two are the same float32."""
+    path = draw(tmp_path / "a.png", RED, 1)
+    (found,) = bookcls.load(run).predict(path)
+    p = found.probability
+    probs = np.array([[[(1 - p) / 2, (1 - p) / 2, p]] * 20 + [[0.34, 0.33, 0.33]] * 2])
+    samples = [Sample(Path(f"{i}"), f"red/{i}.png", 2, (2,), "") for i in range(22)]
+    write_held_out(tmp_path, 0, CLASSES, [(samples, probs)])
+    threshold = find_threshold(tmp_path)
+    assert threshold.value == p
+    assert not bookcls.load(run, unsure=tmp_path).predict(path)[0].unsure
+    assert float(f"{threshold.value}") == p
 
 
 def test_the_latest_run_is_asked(run, run_verb, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "runs" / "day" / "time")
+    older = shutil.copytree(run, tmp_path / "runs" / "day" / "zulu")
+    os.utime(older / runs.METRICS, (1, 1))
     draw(tmp_path / "a.jpg", RED, 1)
     assert run_verb(predict.main, "images=a.jpg") == 0
     assert "runs/day/time/best.ckpt" in capsys.readouterr().out

@@ -32,6 +32,8 @@ LAUNCHERS = (PLUGINS, "joblib", "submitit")
 """Packages that start the processes of a sweep."""
 DEATHS = ("TerminatedWorkerError", "UncompletedJobError")
 """Their exceptions that say that such a process is gone."""
+IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process.*^[\w.]+Error: ", re.S | re.M)
+"""What torch puts before the message of an error of a loading process."""
 
 
 def verb(
@@ -191,7 +193,7 @@ def launcher_of(error: Exception) -> str | None:
 
 def explained(error: Exception, name: str) -> str:
     """An error's message in a person's words, with the choices that there are."""
-    text = str(error).strip() or type(error).__name__
+    text = IN_WORKER.sub("", str(error).strip()) or type(error).__name__
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {text.splitlines()[0]}"
     if isinstance(error, MissingConfigException) and error.options:

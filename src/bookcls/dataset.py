@@ -1,16 +1,14 @@
 """Folders and labels.csv -> samples. No heavy imports."""
 
 import csv
-import hashlib
 from collections import Counter
 from pathlib import Path
 
 from bookcls.errors import BookclsError
 from bookcls.groups import read_groups
 from bookcls.images import SUFFIXES
-from bookcls.samples import PhotoFolder, Sample, list_photos, make_sample, visible
+from bookcls.samples import NOTHING, PhotoFolder, Sample, list_photos, make_sample, visible
 
-NOTHING = hashlib.sha256(b"").hexdigest()
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 
 

@@ -1,8 +1,13 @@
 """Which device a setting means."""
 
+import re
+
 import torch
 
 from bookcls.errors import BookclsError
+
+NO_MEMORY = re.compile("DefaultCPUAllocator|MPS backend out of memory")
+"""Where torch has no exception of its own for it."""
 
 
 def device_of(accelerator: str) -> torch.device:
@@ -19,3 +24,10 @@ def device_of(accelerator: str) -> torch.device:
     raise BookclsError(
         f"trainer.accelerator={accelerator}: this machine has none; leave it out or give cpu."
     )
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch says that a device, the CPU among them, has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None

@@ -1,7 +1,6 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
 import pickle
-import re
 import shlex
 import sys
 import time
@@ -20,6 +19,7 @@ from bookcls.advice import advise
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import load_classifier
 from bookcls.console import python, quiet_lightning, say_what_comes, show
+from bookcls.devices import ran_out_of_memory
 from bookcls.environment import environment
 from bookcls.errors import BookclsError
 from bookcls.photos import Decoded
@@ -29,9 +29,6 @@ from bookcls.settings import DataConfig, TrainConfig
 from bookcls.testing import run_tests
 from bookcls.trackers import make_loggers
 from bookcls.weights import SCRATCH, Provenance
-
-NO_MEMORY = re.compile("DefaultCPUAllocator|MPS backend out of memory")
-"""Where torch has no exception of its own for it."""
 
 
 def fit_and_test(
@@ -146,7 +143,7 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
         print(f"stopped; go on with  {again}", flush=True)
         raise
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not NO_MEMORY.search(str(error)):
+        if not ran_out_of_memory(error):
             raise
         raise BookclsError(
             f"the device ran out of memory: lower data.batch_size={data.batch_size} or "

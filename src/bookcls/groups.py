@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bookcls.runs import replacing
-from bookcls.samples import Sample
+from bookcls.samples import NOTHING, Sample
 
 GROUPS = "groups.csv"
 COLUMNS = ["file", "group"]
@@ -51,12 +51,17 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
                 f"{GROUPS} line {number}: there is no training photo {file_name}; delete the row "
                 "or mend the path (train/<class>/<file>)"
             )
-        elif groups.setdefault((photo.label, photo.sha256), group) != group:
+        elif groups.setdefault(copies_of(photo), group) != group:
             problems.append(
                 f"{GROUPS} line {number}: {file_name} stands in group {group}, and it or a copy of "
-                f"it in {groups[photo.label, photo.sha256]}"
+                f"it in {groups[copies_of(photo)]}"
             )
-    return [replace(s, group=groups.get((s.label, s.sha256), "")) for s in train]
+    return [replace(s, group=groups.get(copies_of(s), "")) for s in train]
+
+
+def copies_of(sample: Sample) -> tuple[int, str]:
+    """What a photo and its copies in its class share; files that cannot be read are no copies."""
+    return sample.label, sample.name if sample.sha256 == NOTHING else sample.sha256
 
 
 def write_groups(path: Path, groups: Mapping[str, str]) -> None:

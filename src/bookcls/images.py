@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from bookcls.errors import BookclsError
 
@@ -22,12 +22,25 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 """What the header of such a file names (ISO/IEC 23008-12)."""
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a photo upright, by its EXIF orientation; 1 is upright."""
+
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
 
 # What Pillow's decoders raise on broken files, besides UnidentifiedImageError (an OSError).
 DECODER_ERRORS = (
     OSError,
+    AttributeError,
     SyntaxError,
     ValueError,
     EOFError,
@@ -128,10 +141,21 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
-    if size is not None and image.format == "JPEG":
+    # A phone's JPEG with a second picture behind the first is MPO; what is drafted is the first.
+    if size is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (2 * size, 2 * size))
     image.load()
-    return _as_rgb(ImageOps.exif_transpose(image))
+    turn = turn_of(image)
+    return _as_rgb(image if turn is None else image.transpose(turn))
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What brings a photo upright; None if it is, or if its EXIF cannot be read."""
+    try:
+        # Not ImageOps.exif_transpose: it writes all of EXIF anew and fails on any broken tag.
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except DECODER_ERRORS:
+        return None
 
 
 def reason(path: Path, error: BaseException) -> str:
@@ -147,7 +171,9 @@ def reason(path: Path, error: BaseException) -> str:
     if num_bytes == 0:
         return "empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
-        return HEIC_ADVICE if is_heic(path) else "not an image"
+        if not is_heic(path):
+            return "not an image"
+        return "damaged" if reads_heic() else HEIC_ADVICE
     return _words(error)
 
 

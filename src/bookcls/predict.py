@@ -25,6 +25,7 @@ def predict(config: PredictConfig, _: Path) -> None:
     num_photos, others = count_photos(source)
 
     # Only now, when there is something to answer: these imports take seconds.
+    command.say_loading()
     from bookcls.predicting.run import Chosen, run
 
     run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
@@ -37,7 +38,7 @@ def apart(cam: str, source: Source) -> Path:
         BookclsError: If it does, or is a file.
     """
     folder = full_path("cam", cam)
-    if folder.is_relative_to(source.base) and source.file is None:
+    if source.finds_in(folder, ".png"):
         raise BookclsError(
             f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
             "a folder elsewhere."

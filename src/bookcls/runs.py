@@ -50,7 +50,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # In JSON the escape of a name that is no UTF-8 reads back as that name.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -203,7 +204,10 @@ def write_predictions(
         tests: Split -> photos.
         probs: Split -> one row of class probabilities per photo.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.writer(file)
         header = ["split", "file", "dominant", "accepted", "pred", "correct"]
         writer.writerow([*header, *(f"prob_{name}" for name in class_names)])

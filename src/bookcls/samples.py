@@ -12,6 +12,8 @@ import numpy as np
 from bookcls.errors import BookclsError
 from bookcls.images import SUFFIXES
 
+NOTHING = hashlib.sha256(b"").hexdigest()
+"""The hash of a file that is empty or cannot be read."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 
 
@@ -64,12 +66,16 @@ class PhotoFolder:
 
     def fingerprint(self) -> str:
         """SHA-256 over every photo's split, name, answers, bytes and group."""
-        digest = hashlib.sha256("\n".join(self.class_names).encode())
+
+        def encoded(text: str) -> bytes:
+            return text.encode("utf-8", "backslashreplace")  # A file name may be no UTF-8.
+
+        digest = hashlib.sha256(encoded("\n".join(self.class_names)))
         for split, samples in [("train", self.train), *sorted(self.tests.items())]:
             for s in sorted(samples, key=lambda s: s.name):
                 group = f"|{s.group}" if s.group else ""
                 line = f"\n{split}|{s.name}|{s.label}|{s.accepted}|{s.sha256}{group}"
-                digest.update(line.encode())
+                digest.update(encoded(line))
         return digest.hexdigest()
 
 

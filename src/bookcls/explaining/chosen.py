@@ -10,8 +10,9 @@ from bookcls import runs
 from bookcls.config import full_path, read_config
 from bookcls.errors import BookclsError
 from bookcls.explaining.settings import CamConfig
-from bookcls.images import SUFFIXES
-from bookcls.samples import Sample, visible
+from bookcls.images import ImageError
+from bookcls.predicting.files import count_photos, find_source, list_photos
+from bookcls.samples import Sample
 
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
@@ -51,7 +52,7 @@ def choose(config: CamConfig) -> Chosen:
     data = trained.get("data") or {}
     images = None
     if config.images is not None:
-        images = list_images(full_path("images", config.images))
+        images = list_images(config.images)
     root = find_root(config, ckpts[0], data.get("root"))
     batch_size = config.data.batch_size or data.get("batch_size") or 16
     folder = default_output(config, ckpts, data.get("root"))
@@ -114,28 +115,20 @@ def earlier(output: Path) -> set[Path]:
     return found
 
 
-def list_images(path: Path) -> list[Sample]:
-    """A photo, or every photo of a folder and of the folders in it; without labels.
+def list_images(images: str) -> list[Sample]:
+    """A photo, every photo of a folder and of the folders in it, or a glob; without labels.
 
     Raises:
-        BookclsError: If there is none.
+        BookclsError: If there is none, or a folder that cannot be listed.
     """
-    if path.is_file():
-        return [Sample(path, path.name, -1, (), "")]
-    if not path.is_dir():
-        raise BookclsError(f"images={path}: there is no such photo or folder.")
-    photos = list(_below(path))
-    if not photos:
-        raise BookclsError(f"images={path}: no photo in it (read are {' '.join(SUFFIXES)}).")
-    return [Sample(p, p.relative_to(path).as_posix(), -1, (), "") for p in photos]
-
-
-def _below(folder: Path) -> Iterable[Path]:
-    for entry in visible(folder):
-        if entry.is_dir():
-            yield from _below(entry)
-        elif entry.suffix.lower() in SUFFIXES:
-            yield entry
+    source = find_source(images)
+    count_photos(source)  # refuses if there is none
+    samples = []
+    for name, path in list_photos(source):
+        if isinstance(path, ImageError):
+            raise BookclsError(f"{source.base / name}: {path}.")
+        samples.append(Sample(path, name, -1, (), ""))
+    return samples
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from bookcls.classifier import Classifier
-from bookcls.devices import device_of
+from bookcls.devices import device_of, ran_out_of_memory
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
@@ -83,7 +83,9 @@ class Explainer:
         try:
             for start in range(0, len(samples), batch_size):
                 yield from self._batch(split, samples[start : start + batch_size], root)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
             raise BookclsError(
                 f"the device has too little memory for {batch_size} photos of {self.size} px: give "
                 f"a lower data.batch_size= or size=, or trainer.accelerator=cpu."

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from bookcls.errors import BookclsError
-from bookcls.images import DECODER_ERRORS
+from bookcls.images import DECODER_ERRORS, turn_of
 from bookcls.samples import Sample
 
-ORIENTATION = 0x0112
 UNKNOWN = 255
 Mask = npt.NDArray[np.uint8]
 
@@ -49,7 +48,7 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
     """
     try:
         with Image.open(photo) as image:
-            stored, orientation = image.size, image.getexif().get(ORIENTATION, 1)
+            stored, turn = image.size, turn_of(image)
         with Image.open(path) as image:
             if image.mode not in ("L", "P"):
                 raise BookclsError(
@@ -69,10 +68,7 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
             f"{path} holds the value {min(values)}: allowed are 0 (nothing), 1 to {num_classes} "
             f"(the classes in sorted order) and {UNKNOWN} (an object of no class)."
         )
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    mask.info["exif"] = exif.tobytes()
-    return ImageOps.exif_transpose(mask)
+    return mask if turn is None else mask.transpose(turn)
 
 
 def fit_mask(mask: Image.Image, size: int, fit: str) -> Mask:

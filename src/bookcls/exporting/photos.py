@@ -58,7 +58,10 @@ def photos_to_check(root: Path | None, classifier: Classifier) -> Photos:
     if root is None:
         home = Path(project_path(SAMPLE))
         splits = {
-            "sample": [*list_images(home / "test_easy"), *list_images(home / "test_difficult")]
+            "sample": [
+                *list_images(str(home / "test_easy")),
+                *list_images(str(home / "test_difficult")),
+            ]
         }
         said = f"the run's photos are gone; the {len(splits['sample'])} test photos of the sample"
     else:

@@ -35,8 +35,23 @@ class Source:
 
     @property
     def photos_only(self) -> bool:
-        """Whether files that do not end like a photo are left alone, as they are in a folder."""
-        return self.file is None and self.pattern == ANYTHING
+        """Whether files that do not end like a photo are left alone: unless an end is asked for."""
+        return self.file is None and self.suffix == ""
+
+    @property
+    def suffix(self) -> str:
+        """How the pattern says that a file must end (``.jpg``), or "" where it does not say."""
+        suffix = Path(self.pattern[-1]).suffix.lower()
+        return "" if MAGIC & set(suffix) else suffix
+
+    def finds_in(self, folder: Path, suffix: str) -> bool:
+        """Whether files with this suffix in a folder, or in folders in it, may be among these."""
+        if self.file is not None or not folder.is_relative_to(self.base):
+            return False
+        patterns = _opened({self.pattern})
+        for part in folder.relative_to(self.base).parts:
+            patterns = set() if is_hidden(Path(part)) else _inside(patterns, part)
+        return bool(patterns) and self.suffix in ("", suffix)
 
 
 def find_source(images: str) -> Source:
@@ -81,9 +96,10 @@ def count_photos(source: Source) -> tuple[int, Counter[str]]:
     suffixes = (path.suffix.lower() for path, error in files if error is None)
     others = Counter(suffix or "no suffix" for suffix in suffixes if suffix not in SUFFIXES)
     if not num:
-        where = source.base.joinpath(*(() if source.photos_only else source.pattern))
-        what = "no photo in it" if source.photos_only else "no file matches"
-        hint = f" It holds {some(others)}." if others else ""
+        folder = source.pattern == ANYTHING
+        where = source.base.joinpath(*(() if folder else source.pattern))
+        what = "no photo in it" if folder else "no photo matches"
+        hint = f" {'It holds' if folder else 'What matches is'} {some(others)}." if others else ""
         raise BookclsError(f"images={where}: {what} (read are {' '.join(SUFFIXES)}).{hint}")
     return num, others
 
@@ -103,7 +119,7 @@ def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
     if source.file is not None:
         yield source.base / source.file, None
     else:
-        yield from _below(source.base, _opened({source.pattern}), set())
+        yield from _below(source.base, _opened({source.pattern}), {})
 
 
 def _opened(patterns: set[Pattern]) -> set[Pattern]:
@@ -117,15 +133,27 @@ def _matches(name: str, part: str) -> bool:
     return part != "**" and fnmatchcase(name.lower(), part.lower())
 
 
+def _inside(patterns: set[Pattern], name: str) -> set[Pattern]:
+    """What remains of the patterns in a folder of this name."""
+    left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
+    return _opened(left | {p for p in patterns if p[0] == "**"})
+
+
 def _below(
-    folder: Path, patterns: set[Pattern], seen: set[tuple[int, int]]
+    folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
 ) -> Iterator[tuple[Path, ImageError | None]]:
-    """Files that match any pattern. Links are followed, but no folder is entered twice."""
+    """Files that match any pattern. Links are followed, but nothing is looked for twice.
+
+    All patterns are ends of one, so a file matches in a folder only while the last part is left
+    alone, which is once.
+    """
     try:
         status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
+        before = seen.setdefault((status.st_dev, status.st_ino), set())
+        patterns = patterns - before
+        if not patterns:
             return
-        seen.add((status.st_dev, status.st_ino))
+        before |= patterns
         with os.scandir(folder) as entries:
             names = sorted((e.name, _is_dir(e)) for e in entries if not is_hidden(Path(e.name)))
     except OSError as error:
@@ -133,10 +161,8 @@ def _below(
         return
     for name, is_dir in names:
         if is_dir:
-            left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
-            left |= {p for p in patterns if p[0] == "**"}
-            if left:
-                yield from _below(folder / name, _opened(left), seen)
+            if left := _inside(patterns, name):
+                yield from _below(folder / name, left, seen)
         elif any(len(p) == 1 and _matches(name, p[0]) for p in patterns):
             yield folder / name, None
 

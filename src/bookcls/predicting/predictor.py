@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from bookcls.classifier import Classifier, load_classifier
-from bookcls.devices import device_of
+from bookcls.devices import device_of, ran_out_of_memory
 from bookcls.errors import BookclsError
 from bookcls.images import ImageError
 from bookcls.predicting.decoding import Photo, Square, decode_ahead
@@ -125,7 +125,9 @@ class Predictor:
         try:
             images = torch.stack([self.transform(square) for square in squares])
             probs: list[list[float]] = self.probs(images.to(self.classifier.device)).tolist()
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
             raise BookclsError(
                 f"the device has too little memory for {self.batch_size} photos of "
                 f"{self.image_size} px: give a lower batch_size= or trainer.accelerator=cpu."

@@ -63,7 +63,7 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
     print(f"photos   {chosen.num_photos} in {source.base}")
     if chosen.others:
         print(f"         left alone: {some(chosen.others)}")
-    print(f"unsure   below {chosen.threshold.value:.4g}, {chosen.threshold.why}")
+    print(f"unsure   below {chosen.threshold.value}, {chosen.threshold.why}")
     if chosen.threshold.class_names and config.rotations > 1:
         print("         (chosen without rotations, which make answers less extreme)")
     tally = Tally(predictor.class_names)

@@ -19,6 +19,8 @@ from bookcls.tuning.held_out import HELD_OUT, read_held_out
 
 SHARE = 0.95
 """So many of the answers that are kept shall be right."""
+LEAST = 20
+"""Different photos among these answers: with fewer, the first mistake would break the 95 %."""
 BY_NUMBER = "a number that was set (unsure=tuning/DATE/TIME lets held-out photos choose it)"
 
 
@@ -68,23 +70,32 @@ def from_held_out(run: Path) -> Threshold:
     value = lowest_threshold(probs, correct)
     num_views = int(held.views.max())
     views = f", each as it is and in {num_views} views" if num_views else ""
-    about = f"{len(probs)} answers to {held.num_photos} held-out photos{views}"
+    about = f"{len(probs)} answers to {len(np.unique(held.photos))} held-out photos{views}"
     if value is None:
         surest, share = surest_answers(probs, correct)
         raise BookclsError(
             f"unsure={run}: of {about}, no threshold keeps any that are right in {SHARE:.0%}; the "
-            f"best is unsure={surest:g}, where {share:.0%} are. More photos or a better recipe "
+            f"best is unsure={surest}, where {share:.0%} are. More photos or a better recipe "
             "would help; or give a number."
         )
-    kept = probs >= value
-    plain = held.views == 0
+    kept, plain = probs >= value, held.views == 0
+    num_kept = len(np.unique(held.photos[kept]))
+    if num_kept < LEAST:
+        raise BookclsError(
+            f"unsure={run}: of {about}, those that could be kept, from unsure={value} up, are of "
+            f"{num_kept} different photos; fewer than {LEAST} do not tell whether {SHARE:.0%} of "
+            "such answers are right. More photos or a better recipe would help; or give a number."
+        )
     why = (
         f"the lowest at which {SHARE:.0%} or more of the answers kept are right, by {about} "
         f"({run / HELD_OUT}): {correct[kept].mean():.1%} are right instead of "
         f"{correct.mean():.1%}, and {1 - kept.mean():.1%} would be left unanswered"
     )
-    if num_views:
-        why += f" ({1 - kept[plain].mean():.1%} of the photos as they are)"
+    if num_views and (kept & plain).any():
+        why += (
+            f"; of the photos as they are {correct[kept & plain].mean():.1%} of those kept are "
+            f"right, and {1 - kept[plain].mean():.1%} would be left"
+        )
     return Threshold(value, why, held.class_names)
 
 

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from bookcls import runs
 from bookcls.config import full_path
 from bookcls.console import quiet_lightning
+from bookcls.devices import ran_out_of_memory
 from bookcls.environment import environment
 from bookcls.errors import BookclsError
 from bookcls.precision import automatic
@@ -77,7 +78,9 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped; go on with  {again}", flush=True)
         raise
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not ran_out_of_memory(error):
+            raise
         raise BookclsError("the device ran out of memory: lower batch_size in stages.") from error
     store(run, config, module, rounds, metrics, trainer)
     accuracy = f"val/acc {metrics['val/acc']:.3f}, val/loss {metrics['val/loss']:.3f}"

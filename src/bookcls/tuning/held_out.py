@@ -13,6 +13,8 @@ from bookcls.runs import replacing
 from bookcls.samples import Sample
 
 HELD_OUT = "held_out.csv"
+TABLE = "trials.csv"
+"""A row per trial, as soon as there is one."""
 PROB = "prob_"
 COLUMNS = ["trial", "fold", "file", "view", "label"]
 
@@ -27,7 +29,7 @@ class HeldOut:
         probs: float64 (N, C).
         labels: int64 (N,), the classes of the photos.
         views: int64 (N,), 0 for a photo as it is.
-        num_photos: Different photos.
+        photos: int64 (N,), equal for answers to the same photo.
     """
 
     trial: int
@@ -35,7 +37,7 @@ class HeldOut:
     probs: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     views: npt.NDArray[np.int64]
-    num_photos: int
+    photos: npt.NDArray[np.int64]
 
 
 def write_held_out(
@@ -44,7 +46,7 @@ def write_held_out(
     class_names: Sequence[str],
     folds: Sequence[tuple[Sequence[Sample], npt.NDArray[np.float64]]],
 ) -> None:
-    """Writes a row per fold, view and held-out photo.
+    """Writes a row per fold, view and held-out photo, with every digit of the probabilities.
 
     Args:
         run: Folder of the search.
@@ -62,7 +64,7 @@ def write_held_out(
             for view, rows in enumerate(probs):
                 for sample, row in zip(samples, rows, strict=True):
                     about = [trial, number, sample.name, view, class_names[sample.label]]
-                    writer.writerow([*about, *(f"{p:.6f}" for p in row)])
+                    writer.writerow([*about, *(repr(float(p)) for p in row)])
 
 
 def read_held_out(run: Path) -> HeldOut:
@@ -81,12 +83,17 @@ def read_held_out(run: Path) -> HeldOut:
         if any(len(row) != len(header) for row in rows):
             raise ValueError("a row is cut off")
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
-        if not ((probs >= 0) & (probs <= 1)).all():
+        if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")
         labels = np.array([class_names.index(row[4]) for row in rows])
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:
+        if (run / TABLE).is_file():
+            raise BookclsError(
+                f"{run} holds no {HELD_OUT}: this search was begun by an earlier version; run tune "
+                "anew."
+            ) from error
         raise BookclsError(
             f"{run} holds no {HELD_OUT}: give a folder that tune wrote (tuning/DATE/TIME)."
         ) from error
@@ -94,4 +101,6 @@ def read_held_out(run: Path) -> HeldOut:
         raise BookclsError(
             f"{path} cannot be read ({' '.join(str(error).split())[:120]}): run tune again."
         ) from error
-    return HeldOut(trial, class_names, probs, labels, views, len({row[2] for row in rows}))
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(row[2] for row in rows))}
+    photos = np.array([numbers[row[2]] for row in rows])
+    return HeldOut(trial, class_names, probs, labels, views, photos)

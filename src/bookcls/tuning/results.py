@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from bookcls.reporting.statistics import exact_interval
 from bookcls.runs import python, replacing, write_text
+from bookcls.tuning.held_out import TABLE
 from bookcls.tuning.space import plain
 from bookcls.tuning.trials import Trial, told_apart
 
-TABLE = "trials.csv"
 PLOT = "trials.png"
 BEST = "best.yaml"
 
@@ -60,7 +60,7 @@ def write_table(run: Path, trials: Sequence[Trial]) -> None:
     names = list(trials[0].values)
     with (
         replacing(run / TABLE) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
         scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bookcls import runs
 from bookcls.classifier import DivergedError
 from bookcls.console import python, quiet_lightning
+from bookcls.devices import ran_out_of_memory
 from bookcls.errors import BookclsError
 from bookcls.fitting import describe, explained_stops
 from bookcls.photos import Decoded
@@ -20,8 +20,8 @@ from bookcls.recipe import make_trainer, suited
 from bookcls.samples import PhotoFolder
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning.crossval import Fold, Judged, judge_fold, make_folds
-from bookcls.tuning.held_out import write_held_out
-from bookcls.tuning.results import TABLE, best_of, conclude, say_trial, write_table
+from bookcls.tuning.held_out import TABLE, write_held_out
+from bookcls.tuning.results import best_of, conclude, say_trial, write_table
 from bookcls.tuning.space import Dimension, applied, current, experiment
 from bookcls.tuning.study import STUDY, DamagedError, Study
 from bookcls.tuning.trials import Photos, Trial, by_photo, sign_flip
@@ -127,7 +127,7 @@ def attempt(
 
     Raises:
         BookclsError: If the start itself diverges.
-        torch.OutOfMemoryError: If the start itself needs too much memory.
+        RuntimeError: If the start itself needs too much memory (see ``ran_out_of_memory``).
     """
     best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
     began = time.monotonic()
@@ -144,8 +144,8 @@ def attempt(
                 ) from error
             state = "diverged"
             break
-        except torch.OutOfMemoryError:
-            if best is None:
+        except RuntimeError as error:
+            if best is None or not ran_out_of_memory(error):
                 raise
             state = "out of memory"
             break
