@@ -85,7 +85,7 @@ def groups(looks: Sequence[Look], pairs: Sequence[Pair]) -> dict[str, str]:
     first: dict[str, Look] = {}
     # Photos of one group are linked, so that a pair brings the whole group along.
     links = [(first.setdefault(look.sample.unit, look), look) for look in mine]
-    named = {}
+    named: dict[str, str] = {}
     for group in joined([*links, *pairs]):
         name = next((look.sample.group for look in group if look.sample.group), "") or next(fresh)
         named |= {f"train/{look.sample.name}": name for look in group}
