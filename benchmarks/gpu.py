@@ -25,6 +25,7 @@ from benchmarks.setting import narrow, photos, settings
 from benchmarks.step import BareStep
 from bookcls import runs
 from bookcls.cells import recorded
+from bookcls.environment import git_commit
 from bookcls.recipe import build
 
 PARTS = ("throughput", "step", "article", "ablation", "freeze")
@@ -188,6 +189,20 @@ def sweep(name: str) -> Part:
     return part
 
 
+def read_parts(path: Path, origin: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The parts that were done in the same way: rows by name.
+
+    Args:
+        path: Where they are kept, each with its origin.
+        origin: Commit, device and arguments of this call.
+    """
+    kept = runs.read_json(path) if path.is_file() else {}
+    same = {name: part["rows"] for name, part in kept.items() if part.get("origin") == origin}
+    for name in kept.keys() - same.keys():
+        print(f"{name} is of another commit, device or arguments: done again")
+    return same
+
+
 def main() -> None:
     """Goes on with the first part that is not done."""
     started = time.monotonic()
@@ -204,7 +219,14 @@ def main() -> None:
         narrow()
     deadline = started + 60 * given.minutes
     parts = given.output.with_name(f"{given.output.stem}_parts.json")
-    done: dict[str, list[dict[str, Any]]] = runs.read_json(parts) if parts.is_file() else {}
+    origin = {
+        "commit": git_commit(),
+        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else DEVICE,
+        "toy": given.toy,
+        "repeats": given.repeats,
+        "runs": str(given.runs),
+    }
+    done = read_parts(parts, origin)
     does: dict[str, Part] = {
         "throughput": lambda given, _: throughput(given),
         "step": step,
@@ -223,7 +245,8 @@ def main() -> None:
         except NotDoneError:
             print(f"{name} is not done; the same command goes on with it")
             break
-        runs.write_json(parts, json.loads(json.dumps(done)))
+        kept = {name: {"origin": origin, "rows": rows} for name, rows in done.items()}
+        runs.write_json(parts, json.loads(json.dumps(kept)))
     left = [name for name in given.parts if name not in done]
     rows = [{"part": name} | line for name, lines in done.items() for line in lines]
     record(given, "on a GPU", rows, started, left=left)

@@ -119,7 +119,8 @@ def record(
     console.print(table)
     seconds = round(time.monotonic() - started, 1)
     where = f"{about['processor']}, {about['cores']} cores, {about['precision']}"
-    console.print(f"{about['gpu'] or where}; load {about['load']:.1f}; {seconds:.0f} s")
+    load = "unknown" if about["load"] is None else f"{about['load']:.1f}"
+    console.print(f"{about['gpu'] or where}; load {load}; {seconds:.0f} s")
     whole = {
         "title": title,
         "command": " ".join(["python -m", f"benchmarks.{given.figure}", *sys.argv[1:]]),

@@ -111,21 +111,28 @@ class Turns(Callback):
 
 
 def measure(config: TrainConfig, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each turn that counts, of either side."""
-    steps = int(config.trainer.limit_train_batches or 1)
+    """Seconds per image of each turn that counts, of either side.
+
+    A turn has ``trainer.limit_train_batches`` steps, or as many full batches as an epoch draws.
+    """
     folder = read_folder(Path(config.data.root), with_tests=False)
     folder, images = decode_folder(folder, config.data.image_size, config.data.fit, "error")
-    turns = Turns(config, steps, repeats)
     with tempfile.TemporaryDirectory() as home:
         run = Path(home)
+        datamodule = make_datamodule(config, folder, images, train=folder.train)
+        batch = config.data.batch_size
+        wanted = int(config.trainer.limit_train_batches or 1)
+        steps = max(1, min(wanted, datamodule.num_drawn // batch))
+        config.trainer.limit_train_batches = steps
+        turns = Turns(config, steps, repeats)
         callbacks = [LineProgress(), KeepCheckpoints(run, has_val=False), turns]
         loggers = make_loggers(config.logger, run)
         trainer = make_trainer(config, epochs=10_000, callbacks=callbacks, loggers=loggers)
         classifier, _ = build(config, folder.class_names, probe_epochs=0)
-        datamodule = make_datamodule(config, folder, images, train=folder.train)
         with redirect_stdout(io.StringIO()), suppress(MeasuredError):
             trainer.fit(classifier, datamodule=datamodule)
-    return {"bare": turns.bare[1:], "ours": turns.ours[1:]}
+    taken = {"bare": turns.bare[1:], "ours": turns.ours[1:]}
+    return {name: [t / (steps * batch) for t in seconds] for name, seconds in taken.items()}
 
 
 def main() -> None:
@@ -161,9 +168,8 @@ def main() -> None:
             f"model.freeze_to={freeze_to}", f"trainer.limit_train_batches={steps}", *given.words,
         )  # fmt: skip
         taken = measure(config, given.repeats)
-        done = steps * config.data.batch_size
         speed: dict[str, Any] = {
-            f"{name} images/s": done / sorted(t)[len(t) // 2] for name, t in taken.items()
+            f"{name} images/s": 1 / sorted(t)[len(t) // 2] for name, t in taken.items()
         }
         compared = ratio(taken["bare"], taken["ours"])
         rows.append(row(compared, BARS[device], px=int(size), freeze_to=freeze_to, **speed))

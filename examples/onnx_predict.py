@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 model = json.loads(session.get_modelmeta().custom_metadata_map["bookcls"])
 side = model["image_size"]
+Image.MAX_IMAGE_PIXELS = None  # your own photos may be panoramas
 
 
 def prepare(path: str) -> np.ndarray:

@@ -6,12 +6,15 @@ import pytest
 from PIL import Image
 
 from benchmarks import setting
+from benchmarks.children import peak_mb, reset_peak
+from benchmarks.gpu import read_parts
 from benchmarks.job import stages
 from benchmarks.measuring import Ratio, alternate, ratio
 from benchmarks.memory import saved_mb
 from benchmarks.step import BareStep, measure
 from bookcls.dataset import read_folder
 from bookcls.recipe import build
+from bookcls.runs import write_json
 
 
 def test_sides_warm_up_and_take_turns():
@@ -79,6 +82,36 @@ def test_both_sides_of_a_step_take_their_turns(shared_photos, narrow):
     taken = measure(config(shared_photos, "block4_conv1"), repeats=2)
     assert {name: len(turns) for name, turns in taken.items()} == {"bare": 2, "ours": 2}
     assert min(min(turns) for turns in taken.values()) > 0
+
+
+@pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
+def test_a_turn_has_no_more_steps_than_an_epoch(shared_photos, narrow, monkeypatch):
+    steps = []
+    called = BareStep.__call__
+    monkeypatch.setattr(BareStep, "__call__", lambda self: steps.append(1) or called(self))
+    many = config(shared_photos, "block4_conv1")
+    many.trainer.limit_train_batches = 100
+    measure(many, repeats=1)
+    assert len(steps) == 2 * (24 // 4), "8 photos of each class are drawn"
+
+
+def test_parts_of_another_commit_are_done_again(tmp_path):
+    origin = {"commit": "a", "toy": False}
+    parts = tmp_path / "parts.json"
+    write_json(parts, {"step": {"origin": origin, "rows": [{"px": 1}]}, "freeze": {"rows": []}})
+    assert read_parts(parts, origin) == {"step": [{"px": 1}]}
+    assert read_parts(parts, origin | {"commit": "b"}) == {}
+    assert read_parts(tmp_path / "none.json", origin) == {}
+
+
+def test_the_peak_can_begin_again():
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("Linux only")
+    held = bytearray(b"x") * 200_000_000
+    before = peak_mb()
+    del held
+    reset_peak()
+    assert peak_mb() < before - 150
 
 
 def test_frozen_layers_keep_nothing_for_backward(shared_photos, narrow):

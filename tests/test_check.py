@@ -1,8 +1,11 @@
 """Each planted fault is found by its name, and nothing else is."""
 
+import hashlib
 import json
+import os
 import re
 import shutil
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +15,11 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from bookcls import check, images
 from bookcls.checking import look
-from bookcls.config import CHECKOUT
+from bookcls.checking.alike import similar
+from bookcls.config import CHECKOUT, read_config
 from bookcls.dataset import read_folder
-from bookcls.samples import split_train_val
-from signs import SIGNS, make_signs
+from bookcls.samples import Sample, split_train_val
+from signs import make_signs
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,15 @@ def found(run_verb, tmp_path):
     return run
 
 
+def seen(name, second=None, *, label=0, split="train", group="", like=None):
+    """A photo as a check sees it; its hash is that of ``like``, else like no other."""
+    seed = int(hashlib.sha256((like or name).encode()).hexdigest()[:8], 16)
+    hashes = np.random.default_rng(seed).integers(0, 2, (8, 256)).astype(bool)
+    taken = None if second is None else datetime(2026, 5, 1) + timedelta(seconds=second)
+    sample = Sample(Path(name), name, label, (label,), name, group)
+    return look.Look(sample, split, 99, 99, "JPEG", taken, "Camera", 1.0, 1.0, hashes)
+
+
 def files(finding):
     return [group["files"] for group in finding["photos"]]
 
@@ -56,7 +69,6 @@ def test_the_sample_yields_no_finding(run_verb, tmp_path, capsys):
     assert "Nothing was found" in out
     assert json.loads((tmp_path / "checks/sample/check.json").read_text())["findings"] == []
     assert not (tmp_path / "checks/sample/groups.csv").exists()
-    assert (CHECKOUT / "dataset/sample").is_dir()
     assert "-m bookcls.train experiment=laptop" in out
 
 
@@ -100,6 +112,18 @@ def test_on_bad_skip_leaves_unreadable_training_photos_out(signs, found):
     assert found(signs, "data.on_bad=skip")[0] == 1
 
 
+def test_the_command_at_the_end_has_what_was_checked(signs, found, capsys):
+    stop(signs, 1).write_bytes(b"")
+    found(signs, "data.on_bad=skip", "data.image_size=96")
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1].endswith(
+        f" data=folder data.root={signs} data.on_bad=skip data.image_size=96"
+    )
+    laptop = read_config(CHECKOUT / "conf/experiment/laptop.yaml").data
+    data = read_config(CHECKOUT / "conf/check.yaml").data
+    assert data == {name: laptop[name] for name in data}
+
+
 def test_a_copy_that_was_turned_or_saved_again_is_a_leak(signs, found):
     for i, how in enumerate((None, *Image.Transpose)):
         with Image.open(stop(signs, i)) as image:
@@ -118,7 +142,7 @@ def test_near_duplicates_in_one_and_in_two_classes(signs, found):
     with Image.open(stop(signs, 4)) as image:
         ImageEnhance.Brightness(image).enhance(1.2).save(signs / "train/stop/bright.jpg")
     with Image.open(stop(signs, 5)) as image:
-        image.crop((2, 2, 158, 158)).save(signs / "train/yield/cropped.png")
+        image.crop((1, 1, 159, 159)).save(signs / "train/yield/cropped.png")
     shutil.copy(stop(signs, 6), signs / "train/stop/same.jpg")
     code, named = found(signs)
     assert code == 0
@@ -145,12 +169,12 @@ def test_photos_of_little_use(signs, found):
     assert code == 0
     flat = ["train/stop/stop_train_04.jpg"]
     assert files(named.pop("huge")) == [flat]
-    assert {name: files(f) for name, f in named.items() if name != "blurred"} == {
+    assert {name: files(f) for name, f in named.items() if name != "blurred or plain"} == {
         "dark": [["train/stop/stop_train_01.jpg"]],
         "tiny": [["train/stop/stop_train_02.jpg"]],
         "wrong suffix": [["train/stop/stop_train_03.jpg"]],
     }
-    assert ["train/stop/stop_train_00.jpg"] in files(named["blurred"])
+    assert ["train/stop/stop_train_00.jpg"] in files(named["blurred or plain"])
     assert named["wrong suffix"]["photos"][0]["text"] == "holds PNG"
 
 
@@ -193,6 +217,51 @@ def test_bursts_are_found_and_kept_together_by_groups_csv(signs, found, tmp_path
     assert sides == {0, 4}
 
 
+def test_a_photo_of_another_class_takes_no_burst_apart():
+    _, groups = similar([seen("cat", 0), seen("dog", 1, label=1), seen("cat2", 2)], 3.0)
+    assert groups == {"train/cat": "g1", "train/cat2": "g1"}
+    leaks, _ = similar([seen("cat", 0), seen("dog", 4, label=1), seen("x", 5, split="test")], 3.0)
+    assert {f.name for f in leaks if f.num_cases} == {"burst in train and test"}
+
+
+def test_groups_that_there_are_count_and_grow():
+    mine = [seen("a", group="g1"), seen("b", group="g1", like="a"), seen("c", group="bed")]
+    findings, groups = similar(mine, 3.0)
+    assert (sum(f.num_cases for f in findings), groups) == (0, {})
+    more = [*mine, seen("d", like="c"), seen("e"), seen("f", like="e")]
+    findings, groups = similar(more, 3.0)
+    assert {f.name: f.num_cases for f in findings if f.num_cases} == {"near-duplicate": 2}
+    names = {"a": "g1", "b": "g1", "c": "bed", "d": "bed", "e": "g2", "f": "g2"}
+    assert groups == {f"train/{photo}": name for photo, name in names.items()}
+    tests = [seen("a", split="test"), seen("b", split="test", like="a")]
+    findings, groups = similar(tests, 3.0)
+    (advice,) = [f.advice for f in findings if f.num_cases]
+    assert "groups.csv" not in advice
+    assert groups == {}
+
+
+def test_what_is_written_stays_apart_from_the_photos(signs, run_verb, capsys):
+    mine = "file,group\ntrain/stop/stop_train_00.jpg,a\n"
+    (signs / "groups.csv").write_text(mine)
+    for output in ("signs", "signs/train"):
+        assert run_verb(check.main, f"data.root={signs}", f"output={output}") == 1
+        assert "lies in data.root" in capsys.readouterr().err
+    assert (signs / "groups.csv").read_text() == mine
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes")
+def test_a_name_that_is_not_utf_8(signs, found, tmp_path):
+    name = os.fsdecode(b"stra\xdfe.jpg")
+    with Image.open(stop(signs, 4)) as image:
+        image.save(signs / "train/stop/copy.jpg", "JPEG", quality=60)
+    (signs / "train/stop/copy.jpg").rename(signs / "train/stop" / name)
+    code, named = found(signs)
+    assert code == 0
+    assert len(named["near-duplicate"]["photos"]) == 1
+    assert r"stra\udcdfe.jpg" in (tmp_path / "checks/signs/groups.csv").read_text()
+    assert r"stra\udcdfe.jpg" in (tmp_path / "checks/signs/check.html").read_text()
+
+
 def test_damaged_exif_is_no_burst(signs, found):
     for i, text in enumerate(["0000:00:00 00:00:00", "yesterday", "2026:05:01"]):
         with Image.open(stop(signs, i)) as image:
@@ -226,7 +295,7 @@ def test_numbers_of_photos(signs, found, capsys):
     for i in range(12):
         noise = rng.integers(0, 256, (160, 160, 3), np.uint8)
         Image.fromarray(noise).save(signs / f"train/yield/{i}.png")
-    code, named = found(signs)
+    code, named = found(signs, "data.val_fraction=0.2")
     assert code == 0
     assert set(named) == {"few to validate", "uneven classes", "no test photos", "no background"}
     assert named["few to validate"]["lines"] == ["stop: 1 of 2 held out"]
@@ -235,10 +304,10 @@ def test_numbers_of_photos(signs, found, capsys):
     assert "bookcls.tune" in named["no test photos"]["advice"]
     assert "test_fraction=0.2" in capsys.readouterr().out
     stop(signs, 1).unlink()
-    code, named = found(signs)
+    code, named = found(signs, "data.val_fraction=0.2")
     assert code == 1
     assert "stop has a single photo" in named["too few to validate"]["lines"][0]
-    assert found(signs, "data.val_fraction=0")[0] == 0
+    assert found(signs)[0] == 0, "as experiment=laptop trains"
 
 
 def test_an_empty_class_and_a_wrong_labels_csv(signs, found):
@@ -281,10 +350,7 @@ def test_bad_input_in_words(run_verb, tmp_path, rendered, capsys):
         ([f"data.root={rendered}", "output=flat/stop/stop_x_00.jpg"], "is a file"),
         ([f"data.root={rendered}", "burst_seconds=-1"], "burst_seconds=-1"),
         ([f"data.root={rendered}", "output="], "output is empty"),
+        (["experiment=laptop"], "experiment is not a setting; there are"),
     ]:
         assert run_verb(check.main, *words) == 1
         assert said in capsys.readouterr().err
-
-
-def test_signs_differ(rendered):
-    assert {p.name for p in (rendered / "train").iterdir()} == {*SIGNS, "background"}

@@ -1,10 +1,12 @@
 import csv
+import math
 import os
 import shutil
 import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bookcls import images, runs
@@ -165,7 +167,7 @@ def test_photos_of_a_group_stay_on_one_side_of_the_split(photos):
     }
     sizes = set()
     for seed in range(10):
-        train, val = split_train_val(folder.train, folder.class_names, 0.3, seed)
+        train, val = split_train_val(folder.train, folder.class_names, 0.4, seed)
         sizes.add(len({s.name for s in val if s.label == 2} & walk))
         assert {s.label for s in train} == {s.label for s in val} == {0, 1, 2}
     assert sizes == {0, 4}
@@ -268,6 +270,33 @@ def test_split_is_stratified_and_disjoint_and_follows_the_seed(shared_photos):
     assert split_train_val(folder.train, folder.class_names, 0.0, 1) == (folder.train, [])
     _, most = split_train_val(folder.train, folder.class_names, 0.99, 0)
     assert Counter(s.label for s in most) == {0: 7, 1: 4, 2: 4}, "one of each is left to train"
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5, 0.9])
+def test_without_groups_a_split_is_that_of_earlier_versions(fraction):
+    numbers = (2, 3, 5, 11)
+    photos = [
+        Sample(Path(f"{k}_{i}"), f"{k}_{i}", k, (k,), f"{k}_{i}")
+        for k, n in enumerate(numbers)
+        for i in range(n)
+    ]
+    rng = np.random.default_rng([7, 1])
+    held = set()
+    for k, n in enumerate(numbers):
+        num_val = min(max(1, math.floor(n * fraction + 0.5)), n - 1)
+        held |= {f"{k}_{i}" for i in rng.permutation(n)[:num_val]}
+    _, val = split_train_val(photos, list("abcd"), fraction, 7)
+    assert {s.name for s in val} == held
+
+
+def test_a_share_is_counted_in_photos_where_there_are_groups():
+    photos = [
+        Sample(Path(f"{i}"), f"{i}", 0, (0,), f"{i}", group="walk" if i < 40 else "")
+        for i in range(60)
+    ]
+    for seed in range(8):
+        _, val = split_train_val(photos, ["a"], 0.2, seed)
+        assert len(val) == 12
 
 
 def test_a_class_of_one_photo_cannot_be_split(photos):

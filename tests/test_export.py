@@ -241,6 +241,12 @@ def test_without_test_photos_the_training_photos_check(run, tmp_path):
     assert "no test photos; 18 training photos" in photos.said
 
 
+def test_training_photos_that_were_skipped_are_skipped_again(run, tmp_path):
+    shutil.copytree(run.parent / "photos" / "train", tmp_path / "train")
+    (tmp_path / "train/red/red_0.png").write_bytes(b"")
+    assert len(photos_to_check(tmp_path, loaded(run / "best.ckpt")).images) == 17
+
+
 def test_other_answers_are_refused_and_leave_no_file(call, run, monkeypatch, tmp_path, capsys):
     _, probs = original(run)
     monkeypatch.setattr(network, "write_torch", lambda model, path, *rest: path.touch())

@@ -220,6 +220,53 @@ def test_groups_that_the_user_gave_are_kept(adopt, flat, tmp_path):
     assert "there is no training photo train/stop/gone.jpg" in said
 
 
+def test_likeness_joins_the_groups_that_the_user_gave(adopt, flat, tmp_path):
+    (tmp_path / "mine").mkdir()
+    flat.rename(tmp_path / "mine/train")
+    stop, ahead = tmp_path / "mine/train/stop", tmp_path / "mine/train/ahead"
+    rows = "".join(f"train/stop/stop_x_{i:02d}.jpg,walk\n" for i in range(2))
+    (tmp_path / "mine/groups.csv").write_text("file,group\n" + rows)
+    for folder in (stop, ahead):
+        with Image.open(folder / f"{folder.name}_x_00.jpg") as image:
+            image.rotate(90).save(folder / "turned.png")
+    assert adopt("data.root=mine", "output=new", "test_fraction=0.2")[0] == 0
+    held = {p.name for p in (tmp_path / "new/test").rglob("*.*")}
+    for together in (
+        {"stop_x_00.jpg", "stop_x_01.jpg", "turned.png"},
+        {"ahead_x_00.jpg", "turned.png"},
+    ):
+        assert len(held & together) in (0, len(together))
+
+
+def test_groups_of_a_tree_with_val_are_kept_and_of_other_layouts_named(adopt, flat, tmp_path):
+    rows = "file,group\ntrain/stop/stop_x_00.jpg,a\ntrain/stop/stop_x_01.jpg,a\n"
+    (flat / "groups.csv").write_text(rows)
+    assert "groups.csv: read beside a folder train/ only" in adopt("data.root=flat")[1]
+    (tmp_path / "tree").mkdir()
+    (flat / "groups.csv").rename(tmp_path / "tree/groups.csv")
+    flat.rename(tmp_path / "tree/train")
+    for name in ("stop", "yield"):
+        draw(tmp_path / f"tree/val/{name}/v.png", (1, 2, 3), len(name))
+    assert adopt("data.root=tree", "output=new")[0] == 0
+    assert (tmp_path / "new/groups.csv").read_text() == rows
+
+
+def test_links_among_the_photos(adopt, flat, tmp_path):
+    (flat / "stop/again").symlink_to(flat)
+    real = (flat / "yield/yield_x_00.jpg").rename(tmp_path / "elsewhere.jpg")
+    (flat / "yield/yield_x_00.jpg").symlink_to(real)
+    assert adopt("data.root=flat/stop/..", "output=new", "files=hardlink")[0] == 0
+    linked = tmp_path / "new/train/yield/yield_x_00.jpg"
+    assert linked.samefile(real)
+    assert not linked.is_symlink()
+    assert counts(tmp_path / "new")["train/yield"] == 5
+
+
+def test_the_command_that_is_printed_names_a_place_beside_the_photos(adopt, flat, monkeypatch):
+    monkeypatch.chdir(flat)
+    assert f"output={flat.with_name('flat_bookcls')}" in adopt("data.root=.")[1]
+
+
 def test_bad_input_in_words(adopt, flat, tmp_path):
     draw(tmp_path / "one/cat/a.png", (1, 2, 3), 0)
     draw(tmp_path / "loose/a.png", (1, 2, 3), 0)
@@ -234,6 +281,11 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
     twice = "flat/stop/stop_x_00.jpg,{}\n"
     (tmp_path / "twice.csv").write_text("file,label\n" + twice.format("a") + twice.format("b"))
     (tmp_path / "photo.csv").write_bytes(b"\xff\xfe\x00")
+    rows = "flat/stop/stop_x_00.jpg,a\n" * 1000
+    (tmp_path / "latin.csv").write_bytes(
+        f"file,label\n{rows}flat/a.jpg,caf\xe9\n".encode("latin-1")
+    )
+    (tmp_path / "text.csv").write_text("file,label\nrows.csv,cat\n")
     for words, said in [
         (["data.root=gone", "output=new"], "does not exist, so there is nothing to take over"),
         (["data.root=flat", "output=flat/new"], "lies in data.root"),
@@ -244,6 +296,10 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=flat", "labels=rows.csv"], "rows.csv line 3: no class for flat/stop"),
         (["data.root=flat", "labels=twice.csv"], "is b here and a above"),
         (["data.root=flat", "labels=photo.csv"], "is not a UTF-8 csv file with a column"),
+        (["data.root=flat", "labels=latin.csv"], "is not a UTF-8 csv file with a column"),
+        (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is no photo"),
+        (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name holds no"),
+        (["data.root=new", "classes=['caf\u00e9','cafe\u0301']"], "differ only by case"),
         (["data.root=flat", "labels=no.csv"], "there is no such file"),
         (["data.root=flat", "test_fraction=1"], "below 1"),
         (["data.root=flat", "files=move"], "choose one of copy, hardlink, symlink"),
@@ -254,7 +310,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=detect"], "detecting objects"),
         (["data.root=unknown"], "c: a class of test photos that has no training photos"),
         (["data.root=unknown", "test_fraction=0.2"], "c: a class of test photos"),
-        (["data.root=new", "classes=[cat,Cat]"], "differ by more than case"),
+        (["data.root=new", "classes=[cat,Cat]"], "differ only by case"),
         (["data.root=new", "classes=[cat]"], "two or more"),
         (["data.root=' '"], "data.root is empty"),
         ([], "data.root"),

@@ -1,10 +1,13 @@
 """``python -m bookcls.check``: what is wrong with a folder of photos, before training."""
 
+import re
 from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
 
 from bookcls import command
 from bookcls.checking.settings import CheckConfig
-from bookcls.config import full_path
+from bookcls.config import full_path, refuse_inside
 from bookcls.dataset import read_folder
 from bookcls.errors import BookclsError
 
@@ -19,12 +22,14 @@ def check(config: CheckConfig, _: Path) -> None:
     output = full_path("output", config.output or f"checks/{root.name}")
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
+    refuse_inside(output, root)
     folder = read_folder(root, on_bad=config.data.on_bad)
 
     # Only now, when there is something to look at: these imports take a second.
     from bookcls.checking import check
 
-    check.check(config, folder, output)
+    given = HydraConfig.get().overrides.task
+    check.check(config, folder, output, [w for w in given if re.match(r"data\.(?!root=)", w)])
 
 
 def main() -> None:

@@ -205,8 +205,9 @@ def explained(error: Exception, name: str) -> str:
     key = unknown.group(1)
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
-        known = sorted(flat_keys(hydra.compose(name)))
-    known += [path.name for path in conf_dir(name).iterdir() if path.is_dir()]
+        cfg = hydra.compose(name, return_hydra_config=True)
+    groups = [group for group in cfg.hydra.runtime.choices if not group.startswith("hydra/")]
+    known = sorted(k for k in flat_keys(cfg) if not k.startswith("hydra.")) + groups
     near = difflib.get_close_matches(key, known, n=3)
     if near:
         return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."

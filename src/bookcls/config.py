@@ -48,6 +48,19 @@ def full_path(name: str, value: str) -> Path:
         raise BookclsError(f"{name}={value}: {error}.") from error
 
 
+def refuse_inside(output: Path, root: Path) -> None:
+    """Keeps what is written apart from the photos; both paths are full ones.
+
+    Raises:
+        BookclsError: If ``output`` is ``root`` or lies below it.
+    """
+    if output.is_relative_to(root):
+        raise BookclsError(
+            f"output={output} lies in data.root: give a folder beside it, so that no file of yours "
+            "is mixed with new ones."
+        )
+
+
 def read_config(path: Path) -> DictConfig:
     """Reads a run's config.yaml.
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from bookcls.errors import BookclsError
 from bookcls.groups import read_groups
 from bookcls.images import SUFFIXES
-from bookcls.samples import NOTHING, PhotoFolder, Sample, list_photos, make_sample, visible
+from bookcls.samples import (
+    NOTHING,
+    PhotoFolder,
+    Sample,
+    list_photos,
+    make_sample,
+    visible,
+    wrong_names,
+)
 
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 
@@ -49,11 +57,7 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
             "With one thing to recognise, add a folder 'background' with photos without it."
         )
     folder = PhotoFolder(root, class_names, [], {}, problems=problems)
-    problems += [
-        f"train/{name}: a class name cannot hold ;, which separates accepted classes"
-        for name in class_names
-        if ";" in name
-    ]
+    problems += [f"train: {line}" for line in wrong_names(class_names)]
     for label, class_dir in enumerate(class_dirs):
         photos, rest = list_photos(class_dir)
         if on_bad == "skip":

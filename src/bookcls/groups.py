@@ -71,5 +71,9 @@ def write_groups(path: Path, groups: Mapping[str, str]) -> None:
         path: The csv file.
         groups: Photo, as ``train/<class>/<file>``, -> name of its group.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as temporary,
+        # A name that is not UTF-8 is written with escapes; reading it back names the row.
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         csv.writer(file).writerows([COLUMNS, *groups.items()])

@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all; names that are not UTF-8 as escapes."""
     with replacing(path) as temporary:
         # In JSON the escape of a name that is no UTF-8 reads back as that name.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,9 +1,9 @@
 """What the rest knows of a photo: its file, its answers, its hash; the validation split."""
 
 import hashlib
-import math
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +79,23 @@ class PhotoFolder:
         return digest.hexdigest()
 
 
+def wrong_names(names: Sequence[str]) -> list[str]:
+    """A line for each name that no class can have on every file system."""
+    problems = []
+    first: dict[str, str] = {}
+    for name in names:
+        # As file systems compare that ignore case and how an accent is stored.
+        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name or names.count(name) > 1:
+            problems.append(f"{other} and {name}: two classes whose names differ only by case")
+        if not name or set(name) & set(";/\\") or name.startswith(".") or name != name.strip():
+            problems.append(
+                f"{name!r}: a class name holds no ; / \\, no dot before it, and no space before or "
+                "after it"
+            )
+    return list(dict.fromkeys(problems))
+
+
 def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
     """One error that names every offender."""
     lines = "".join(f"\n  - {p}" for p in problems)
@@ -125,7 +142,7 @@ def split_train_val(
     """Holds out a share of each class for validation, before any oversampling.
 
     Every class keeps at least one photo on either side; copies of a photo and photos of a group
-    stay together.
+    stay together, and count as so many.
 
     Args:
         samples: Training photos.
@@ -141,9 +158,9 @@ def split_train_val(
     """
     if val_fraction == 0:
         return list(samples), []
-    distinct: dict[int, list[str]] = {}
-    for label, unit in dict.fromkeys((s.label, s.unit) for s in samples):
-        distinct.setdefault(label, []).append(unit)
+    distinct: dict[int, Counter[str]] = {}  # label -> unit -> its photos
+    for s in samples:
+        distinct.setdefault(s.label, Counter())[s.unit] += 1
     few = [class_names[label] for label, units in sorted(distinct.items()) if len(units) < 2]
     if few:
         grouped = " or a single group" if any(s.group for s in samples) else ""
@@ -153,12 +170,37 @@ def split_train_val(
         )
     rng = np.random.default_rng([seed, 1])
     held = set[str]()
-    for _, units in sorted(distinct.items()):
-        n = len(units)
-        num_val = min(max(1, math.floor(n * val_fraction + 0.5)), n - 1)
-        held.update(units[i] for i in rng.permutation(n)[:num_val])
+    for _, sizes in sorted(distinct.items()):
+        units = list(sizes)
+        shuffled = [units[i] for i in rng.permutation(len(units))]
+        held.update(nearest(shuffled, sizes, val_fraction * sizes.total()))
     train = [s for s in samples if s.unit not in held]
     return train, [s for s in samples if s.unit in held]
+
+
+def count_units(samples: Iterable[Sample]) -> Counter[int]:
+    """Different photos, or groups, of each label."""
+    return Counter(label for label, _ in {(s.label, s.unit) for s in samples})
+
+
+def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
+    """Takes units in their order, each that brings the number of photos nearer to a target.
+
+    Args:
+        units: Two or more.
+        sizes: Unit -> number of its photos.
+        target: Photos to take.
+
+    Returns:
+        At least one unit, and not all.
+    """
+    taken, total = [], 0
+    for unit in units:
+        if abs(total + sizes[unit] - target) <= abs(total - target):
+            taken.append(unit)
+            total += sizes[unit]
+    taken = taken or [min(units, key=sizes.__getitem__)]
+    return taken if len(taken) < len(units) else taken[:-1]
 
 
 def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
@@ -167,7 +209,7 @@ def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -
     Raises:
         BookclsError: Naming each class with fewer different photos, or groups, than folds.
     """
-    distinct = Counter(label for label, _ in {(s.label, s.unit) for s in samples})
+    distinct = count_units(samples)
     few = [f"{class_names[k]} ({n})" for k, n in sorted(distinct.items()) if n < cv]
     if few:
         least = min(distinct.values())

@@ -11,6 +11,7 @@ from bookcls.adopting.plan import Plan, make_plan
 from bookcls.adopting.recognise import Recognised, recognise
 from bookcls.adopting.settings import InitConfig
 from bookcls.adopting.write import write_empty, write_plan
+from bookcls.config import refuse_inside
 from bookcls.errors import BookclsError
 from bookcls.runs import python
 from bookcls.samples import visible
@@ -53,7 +54,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         print_next(found.root)
     else:
         words = [f"{k}={v}" for k, v in given(config).items()]
-        name = shlex.quote(f"{root.name}_bookcls")
+        name = shlex.quote(str(root.with_name(f"{root.name}_bookcls")))
         print("Nothing was written. Into a new folder, leaving these files as they are:")
         print(
             f"  {' '.join([python(), '-m bookcls.init', *map(shlex.quote, words)])} output={name}"
@@ -102,11 +103,7 @@ def refuse_output(root: Path, output: Path) -> None:
     Raises:
         BookclsError: Saying which.
     """
-    if output == root or output.is_relative_to(root):
-        raise BookclsError(
-            f"output={output} lies in data.root: give a folder beside it, so that no file of yours "
-            "is mixed with new ones."
-        )
+    refuse_inside(output, root)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BookclsError(f"output={output} exists and is not an empty folder: give a new one.")
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bookcls.adopting.recognise import Photo, Recognised
 from bookcls.errors import BookclsError
-from bookcls.groups import GROUPS, read_groups
+from bookcls.groups import read_groups
 from bookcls.samples import PhotoFolder, Sample, make_sample, problems_error, split_train_val
 
 
@@ -59,7 +59,7 @@ def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, see
                 f"test_fraction={test_fraction} holds out test photos, but {found.root} has some "
                 f"({', '.join([*tests, *(p.name for p in found.labelled)])}): leave it out."
             )
-        train = train if has_groups(found) else with_likeness(found, train, burst_seconds)
+        train = with_likeness(found, train, burst_seconds)
         train, held = hold_out(train, found.class_names, test_fraction, seed)
         tests["test"] = [Photo(s.path, found.class_names[s.label]) for s in held]
     for sample in train:
@@ -79,18 +79,13 @@ def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, see
     return plan
 
 
-def has_groups(found: Recognised) -> bool:
-    """Whether the user said which photos stay together."""
-    return found.is_ours and (found.root / GROUPS).is_file()
-
-
 def grouped(found: Recognised) -> list[Sample]:
     """The training photos, with the groups that the user gave them.
 
     Raises:
         BookclsError: If groups.csv is wrong.
     """
-    base = found.root / "train" if found.is_ours else found.root
+    base = found.train_folder or found.root
     samples = []
     for photo in found.train:
         # A csv file may name photos from anywhere.
@@ -98,7 +93,7 @@ def grouped(found: Recognised) -> list[Sample]:
         label = found.class_names.index(photo.label)
         below = base if inside else Path(photo.path.anchor)
         samples.append(make_sample(photo.path, below, label, (label,)))
-    if not has_groups(found):
+    if found.train_folder is None:
         return samples
     problems: list[str] = []
     samples = read_groups(found.root, samples, problems)
@@ -108,14 +103,14 @@ def grouped(found: Recognised) -> list[Sample]:
 
 
 def with_likeness(found: Recognised, train: Sequence[Sample], seconds: float) -> list[Sample]:
-    """The training photos, with near-duplicates and bursts as groups."""
+    """The training photos, with near-duplicates and bursts in their groups or in new ones."""
     from bookcls.checking.alike import similar
     from bookcls.checking.look import look_at
 
     folder = PhotoFolder(found.root, found.class_names, list(train), {})
     looks, _ = look_at(folder)
     _, groups = similar(looks, seconds)
-    return [replace(s, group=groups.get(f"train/{s.name}", "")) for s in train]
+    return [replace(s, group=groups.get(f"train/{s.name}", s.group)) for s in train]
 
 
 def hold_out(
@@ -142,9 +137,10 @@ def put(plan: Plan, split: str, photo: Photo, root: Path) -> str:
     if place.casefold() in plan.taken:
         inside = photo.path.relative_to(root) if photo.path.is_relative_to(root) else photo.path
         place = f"{split}/{photo.label}/{'_'.join(inside.parts[-4:]).strip('/')}"
-    stem, number = place.rpartition("."), 2
+    path, number = PurePosixPath(place), 2
     while place.casefold() in plan.taken:
-        place, number = f"{stem[0]}_{number}.{stem[2]}", number + 1
+        place = str(path.with_stem(f"{path.stem}_{number}"))
+        number += 1
     plan.taken.add(place.casefold())
     plan.files[place] = photo.path
     return place

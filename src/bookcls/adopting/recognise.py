@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bookcls.adopting.table import find_table, read_table
 from bookcls.errors import BookclsError
+from bookcls.groups import GROUPS
 from bookcls.images import SUFFIXES
-from bookcls.samples import problems_error, visible
+from bookcls.samples import problems_error, visible, wrong_names
 
 TRAIN = ("train", "training")
 VAL = ("val", "valid", "validation")
@@ -39,6 +40,7 @@ class Recognised:
         labelled: Test folders with a labels.csv, to be taken as they are.
         left_out: Files that are not taken, each with the reason.
         is_ours: Whether its folders have the names that training reads.
+        train_folder: Of a tree: what groups.csv calls ``train/``.
     """
 
     root: Path
@@ -48,6 +50,7 @@ class Recognised:
     labelled: list[Path] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
     is_ours: bool = False
+    train_folder: Path | None = None
 
     @property
     def fits(self) -> bool:
@@ -86,10 +89,13 @@ def recognise(root: Path, labels: Path | None = None) -> Recognised:
     else:
         found = from_classes(root, folders)
     stray = [p for p in entries if p.is_file() and p != table]
+    known = {photo.path for photo in found.train}
+    if found.train_folder is not None:
+        known.add(root / GROUPS)
     found.left_out += [
-        (p, "a photo without a class" if is_photo(p) else "not a photo")
+        (p, "a photo without a class" if is_photo(p) else why_not(p))
         for p in stray
-        if p not in {photo.path for photo in found.train} and p.name != "groups.csv"
+        if p not in known
     ]
     refuse(found)
     return found
@@ -124,7 +130,7 @@ def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> Recognised:
     vals = [p for p in folders if p.name.lower() in VAL]
     names = {p: "test" if p.name.lower() in TEST else p.name for p in tests}
     ours = train.name == "train" and not vals and all(p.name == n for p, n in names.items())
-    found = Recognised(root, "", [], is_ours=ours)
+    found = Recognised(root, "", [], is_ours=ours, train_folder=train)
     found.train = read_classes([p for p in visible(train) if p.is_dir()], found.left_out)
     loose = [train, *vals]
     for test in tests:
@@ -175,11 +181,20 @@ def read_classes(folders: Iterable[Path], left_out: list[tuple[Path, str]]) -> l
     return photos
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Files at any depth, in a fixed order, without hidden ones."""
+def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """Files at any depth, in a fixed order, without hidden ones.
+
+    Args:
+        folder: Where to look.
+        above: Folders on the way there, resolved: a link back to one of them, or above it, is not
+            followed.
+    """
+    here = folder.resolve()
+    if any(path.is_relative_to(here) for path in above):
+        return []
     found = []
     for path in visible(folder):
-        found += files_below(path) if path.is_dir() else [path]
+        found += files_below(path, above | {here}) if path.is_dir() else [path]
     return found
 
 
@@ -191,6 +206,11 @@ def photos_below(folder: Path) -> list[Path]:
 def is_photo(path: Path) -> bool:
     """Whether a file's name is that of a photo."""
     return path.suffix.lower() in SUFFIXES
+
+
+def why_not(path: Path) -> str:
+    """Why a file that is no photo is left out."""
+    return "read beside a folder train/ only" if path.name == GROUPS else "not a photo"
 
 
 def has_photos(folder: Path) -> bool:
@@ -218,14 +238,6 @@ def refuse(found: Recognised) -> None:
         f"{name}: a class of test photos that has no training photos"
         for name in sorted(tested - set(names))
     ]
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            problems.append(f"{other} and {name}: two classes whose names differ only by case")
-        if set(name) & set(";/\\") or name.startswith(".") or name != name.strip():
-            problems.append(
-                f"{name!r}: a class name holds no ; / \\, and neither a dot nor a space before it"
-            )
+    problems += wrong_names(names)
     if problems:
         raise problems_error(found.root, problems)

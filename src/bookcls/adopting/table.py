@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from bookcls.errors import BookclsError
+from bookcls.images import SUFFIXES
 from bookcls.samples import problems_error, visible
 
 FILE = ("file", "filename", "file_name", "path", "image")
@@ -49,15 +50,19 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
     """
     if not table.is_file():
         raise BookclsError(f"labels={table}: there is no such file.")
+    wrong = BookclsError(
+        f"{table} is not a UTF-8 csv file with a column for the file ({', '.join(FILE)}) and "
+        f"one for the class ({', '.join(LABEL)})."
+    )
     columns = columns_of(table)
     if columns is None:
-        raise BookclsError(
-            f"{table} is not a UTF-8 csv file with a column for the file ({', '.join(FILE)}) and "
-            f"one for the class ({', '.join(LABEL)})."
-        )
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        cells = [(reader.line_num, [(row[c] or "").strip() for c in columns]) for row in reader]
+        raise wrong
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            cells = [(reader.line_num, [(row[c] or "").strip() for c in columns]) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise wrong from error
     problems, labels = [], dict[Path, str]()
     for number, (name, label) in cells:
         where = f"{table.name} line {number}"
@@ -67,6 +72,8 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
             problems.append(f"{where}: no class for {name or 'a row without a file'}")
         elif path is None:
             problems.append(f"{where}: there is no file {name or '(empty)'}")
+        elif path.suffix.lower() not in SUFFIXES:
+            problems.append(f"{where}: {name} is no photo (read are {' '.join(SUFFIXES)})")
         elif labels.setdefault(path, label) != label:
             problems.append(f"{where}: {name} is {label} here and {labels[path]} above")
     if problems:

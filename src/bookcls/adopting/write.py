@@ -9,6 +9,7 @@ from bookcls.adopting.plan import Plan
 from bookcls.errors import BookclsError
 from bookcls.groups import GROUPS, write_groups
 from bookcls.runs import write_text
+from bookcls.samples import wrong_names
 
 EXAMPLES = ("first_thing", "second_thing", "background")
 
@@ -26,7 +27,7 @@ def write_plan(plan: Plan, output: Path, files: str) -> None:
     """
     ways: dict[str, Callable[[Path, Path], object]] = {
         "copy": shutil.copy2,
-        "hardlink": os.link,
+        "hardlink": lambda source, place: os.link(source.resolve(), place),
         "symlink": lambda source, place: place.symlink_to(source),
     }
     partial = output.with_name(f".{output.name}.{os.getpid()}")
@@ -63,13 +64,11 @@ def write_empty(root: Path, classes: Sequence[str]) -> list[str]:
         BookclsError: If a class cannot be a folder.
     """
     names = list(classes) or list(EXAMPLES)
-    wrong = [n for n in names if not n.strip() or set(n) & set(";/\\") or n.startswith(".")]
-    folded = [name.casefold() for name in names]
-    if wrong or len(set(folded)) < len(folded) or len(names) < 2:
-        raise BookclsError(
-            f"classes=[{','.join(names)}]: give two or more names that differ by more than case, "
-            "without ; / \\ and without a dot before them."
-        )
+    if len(names) < 2:
+        raise BookclsError(f"classes=[{names[0]}]: give the names of two or more classes.")
+    problems = wrong_names(names)
+    if problems:
+        raise BookclsError(f"classes=[{','.join(names)}]: {'; '.join(problems)}.")
     for name in names:
         (root / "train" / name).mkdir(parents=True, exist_ok=True)
         (root / "test_easy" / name).mkdir(parents=True, exist_ok=True)

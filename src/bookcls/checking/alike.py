@@ -1,6 +1,7 @@
 """Photos that a split or a test must not take for different ones."""
 
 from collections.abc import Sequence
+from itertools import count
 
 from bookcls.checking.finding import Finding
 from bookcls.checking.look import Look
@@ -22,13 +23,16 @@ def similar(looks: Sequence[Look], seconds: float) -> tuple[list[Finding], dict[
 
     Returns:
         The findings, and for ``groups.csv`` each training photo that should not be parted from
-        another of its class -> name of its group.
+        another of its class -> name of its group, with the groups that there are; empty if no
+        photo is to be added. Photos that share a group are no finding: they stay together.
     """
     near, bursts = near_pairs(looks), burst_pairs(looks, seconds)
     # A near-duplicate says more of a pair than that it was taken in one go.
     alike = {frozenset(map(id, pair)) for pair in near}
     bursts = [pair for pair in bursts if frozenset(map(id, pair)) not in alike]
     first: dict[tuple[str, int, str], Look] = {}
+    near, bursts = ([p for p in pairs if not is_grouped(p)] for pairs in (near, bursts))
+    together = [p for p in [*near, *bursts] if both_train(p) and same_place(*p)]
     known = [(first.setdefault(place_of(look), look), look) for look in looks]
     copied = [pair for pair in known if pair[0] is not pair[1]]
     two_classes = [p for p in near if both_train(p) and not same_place(*p)]
@@ -53,11 +57,16 @@ def similar(looks: Sequence[Look], seconds: float) -> tuple[list[Finding], dict[
         finding(
             "near-duplicate",
             f"delete all but one, or {KEEP_TOGETHER}",
-            [pair for pair in near if same_place(*pair)],
+            [pair for pair in near if both_train(pair) and same_place(*pair)],
+        ),
+        finding(
+            "near-duplicate in a test",
+            "delete all but one: the score counts one picture so many times",
+            [pair for pair in near if not both_train(pair) and same_place(*pair)],
         ),
         finding("burst", KEEP_TOGETHER, [p for p in bursts if both_train(p) and same_place(*p)]),
     ]
-    return findings, groups([p for p in [*near, *bursts] if both_train(p) and same_place(*p)])
+    return findings, groups(looks, together)
 
 
 def finding(name: str, advice: str, pairs: Sequence[Pair]) -> Finding:
@@ -66,13 +75,27 @@ def finding(name: str, advice: str, pairs: Sequence[Pair]) -> Finding:
     return Finding(name, False, advice, photos=shown)
 
 
-def groups(pairs: Sequence[Pair]) -> dict[str, str]:
-    """Photo, as groups.csv names it, -> name of its group."""
-    return {
-        f"train/{look.sample.name}": f"g{number}"
-        for number, group in enumerate(joined(pairs), 1)
-        for look in group
-    }
+def groups(looks: Sequence[Look], pairs: Sequence[Pair]) -> dict[str, str]:
+    """Photo, as groups.csv names it, -> name of its group: the user's groups and the pairs'."""
+    if not pairs:
+        return {}
+    mine = [look for look in looks if look.split == "train" and look.sample.group]
+    used = {look.sample.group for look in mine}
+    fresh = (name for name in (f"g{number}" for number in count(1)) if name not in used)
+    first: dict[str, Look] = {}
+    # Photos of one group are linked, so that a pair brings the whole group along.
+    links = [(first.setdefault(look.sample.unit, look), look) for look in mine]
+    named: dict[str, str] = {}
+    for group in joined([*links, *pairs]):
+        name = next((look.sample.group for look in group if look.sample.group), "") or next(fresh)
+        named |= {f"train/{look.sample.name}": name for look in group}
+    return named
+
+
+def is_grouped(pair: Pair) -> bool:
+    """Whether both are of one class and group."""
+    a, b = (look.sample for look in pair)
+    return both_train(pair) and bool(a.group) and a.unit == b.unit
 
 
 def both_train(pair: Pair) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bookcls.checking.finding import Finding
 from bookcls.errors import BookclsError
 from bookcls.runs import python
-from bookcls.samples import PhotoFolder, split_train_val
+from bookcls.samples import PhotoFolder, count_units, split_train_val
 from bookcls.settings import DataConfig
 
 UNEVEN = 5
@@ -69,8 +69,9 @@ def count_classes(
 
 def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> list[Finding]:
     """What the numbers of photos let expect."""
-    least = min(r.train + r.val for r in rows)
-    folds = f"data.cv={min(5, least)}" if least > 1 else "(two photos of each class or more)"
+    units = count_units(folder.train)
+    least = min(units[label] for label in range(len(rows)))
+    folds = f"data.cv={min(5, least)}" if least > 1 else "(two different photos of each class)"
     root = shlex.quote(str(folder.root))
     tune = f"{python()} -m bookcls.tune data=folder data.root={root} trials=1 {folds}"
     few = [r for r in rows if 0 < r.val < FEW]

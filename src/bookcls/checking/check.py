@@ -26,13 +26,14 @@ CASES = 8
 """So many cases of a finding are printed."""
 
 
-def check(config: CheckConfig, folder: PhotoFolder, output: Path) -> None:
+def check(config: CheckConfig, folder: PhotoFolder, output: Path, words: Sequence[str]) -> None:
     """Looks at every photo, prints what it finds and writes the page.
 
     Args:
         config: The settings.
         folder: The dataset.
         output: Folder for check.html, check.json and, if photos should stay together, groups.csv.
+        words: Settings of the data that were given, for the command to train with.
 
     Raises:
         BookclsError: If something must be mended before training.
@@ -59,8 +60,8 @@ def check(config: CheckConfig, folder: PhotoFolder, output: Path) -> None:
     if any(f.stops for f in findings):
         raise BookclsError(verdict)
     print(verdict)
-    root = shlex.quote(str(folder.root))
-    print(f"train  {python()} -m bookcls.train experiment=laptop data=folder data.root={root}")
+    place = shlex.join([f"data.root={folder.root}", *words])
+    print(f"train  {python()} -m bookcls.train experiment=laptop data=folder {place}")
 
 
 def conclusion(findings: Sequence[Finding]) -> str:

@@ -14,7 +14,7 @@ from bookcls.samples import PhotoFolder
 DARK = 0.32
 """Below it the brightest hundredth of a photo is still dark; the value is cleanvision's."""
 BLURRED = 0.08
-"""The most blurred photo of the sample has 0.14, of the study 0.12; neither is out of use."""
+"""The least sharp photo of the sample has 0.14, of the study 0.12; neither is out of use."""
 HUGE = 50_000_000
 """Pixels: a photo of more takes seconds to read."""
 
@@ -103,8 +103,8 @@ def photo_faults(looks: Sequence[Look], image_size: int) -> list[Finding]:
             lambda x: f"{x.width} x {x.height} pixels",
         ),
         found(
-            "blurred",
-            "replace each in train, unless the photos to come are as blurred",
+            "blurred or plain",
+            "few edges: replace each in train, unless the photos to come are like it",
             lambda x: x.sharpness < BLURRED,
             lambda x: f"sharpness {x.sharpness:.2f}",
         ),

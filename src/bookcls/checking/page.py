@@ -20,12 +20,12 @@ GROUPS_SHOWN, PHOTOS_SHOWN = 40, 12
 WIDTH = 200
 """Of a bar, in units of its svg."""
 HOW = (
-    "near-duplicate: perceptual hashes (256 bits of imagehash's phash) of which less than 18 % "
-    "differ, also turned by right angles or mirrored. The same picture saved again, resized, "
-    "brightened or cropped by 2 % is found; one cropped by 5 % or turned by 5 degrees is not.",
+    "near-duplicate: perceptual hashes (256 bits of imagehash's phash) of which less than 12 % "
+    "differ, also turned by right angles or mirrored. The same picture saved again, resized or "
+    "brightened is found; one cropped by 2 % or turned by 2 degrees mostly is not.",
     "burst: photos that, by their EXIF data, one camera took within seconds.",
-    "blurred: the Laplacian's deviation is below 0.08 of that of the grey values, at 256 px; "
-    "dark: 99 % of the pixels are below 0.32.",
+    "blurred or plain: the Laplacian's deviation is below 0.08 of that of the grey values, at "
+    "256 px; dark: 99 % of the pixels are below 0.32.",
     "None of this knows what a photo shows: a wrong label is found only where one picture has two.",
 )
 

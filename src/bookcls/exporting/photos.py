@@ -80,7 +80,7 @@ def photos_to_check(root: Path | None, classifier: Classifier) -> Photos:
 
 
 def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
-    """At most ``CALIBRATION`` training photos, from all classes alike.
+    """At most ``CALIBRATION`` training photos that can be read, from all classes alike.
 
     Raises:
         BookclsError: If there are none, or of other classes.
@@ -91,7 +91,13 @@ def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
             f"{root / 'train'} has the classes {', '.join(folder.class_names)}; the model knows "
             f"{', '.join(classifier.class_names)}."
         )
-    return folder.train[:: -(-len(folder.train) // CALIBRATION)]
+    chosen = folder.train[:: max(1, -(-len(folder.train) // CALIBRATION))]
+    _, bad = decode(chosen, classifier.hparams["image_size"], classifier.hparams["fit"])
+    # As data.on_bad=skip trains; a run that stops at such photos does not get this far.
+    kept = [sample for sample in chosen if sample.path not in bad]
+    if not kept:
+        raise BookclsError(f"{root / 'train'} holds no photo that can be read.")
+    return kept
 
 
 def prepare(samples: Sequence[Sample], classifier: Classifier) -> Array:
