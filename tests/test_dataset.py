@@ -248,7 +248,7 @@ def test_problems_of_all_kinds_are_named_at_once(photos):
     (photos / "train" / "red" / "notes.txt").touch()
     (photos / "train" / "a;b").mkdir()
     message = refusal(photos)
-    for part in ("empty.png: empty file", "notes.txt: not an image", "train/a;b: a class name"):
+    for part in ("empty.png: empty file", "notes.txt: not an image", "'a;b': a class name"):
         assert part in message
 
 

@@ -73,7 +73,7 @@ def chance_of_hit(grid: tuple[int, int], region: Region) -> float:
         0.5
     """
     rows, columns = (
-        ((np.arange(n) + 0.5) * side / n).astype(int)
+        ((np.arange(n) + 0.5) * side / n - 0.5).astype(int)
         for n, side in zip(grid, region.shape, strict=True)
     )
     return float(region[np.ix_(rows, columns)].mean())
