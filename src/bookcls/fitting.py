@@ -122,6 +122,7 @@ def fit_and_test(
     quoted = shlex.quote(str(run))
     print(f"run folder     {run}")
     print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
+    print(f"use it         {python()} -m bookcls.predict ckpt={quoted} images=DIR")
     print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
 
 
