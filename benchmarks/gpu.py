@@ -147,7 +147,10 @@ def step(given: Namespace, deadline: float) -> list[dict[str, Any]]:
     within(deadline, "-m", "benchmarks.step", "--output", str(output), *toy)
     found = runs.read_json(output)["rows"]
     return [
-        {"what": f"our loop / bare step, {line['freeze_to']}", "batch": 16}
+        {
+            "what": f"our loop / bare step, {line['freeze_to']}, cached views {line['cached']}",
+            "batch": 16,
+        }
         | {k: line[k] for k in ("px", "ratio", "low", "high", "bar", "verdict")}
         for line in found
     ]

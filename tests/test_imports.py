@@ -33,6 +33,7 @@ LEAVES = {
     "transforms": {"images"},
     "sampler": set(),
     "mixup": set(),
+    "views": {"errors", "sampler"},
     "scores": {"samples"},
     "callbacks": {"runs"},
     "advice": {"samples"},

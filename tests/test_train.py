@@ -137,7 +137,12 @@ def power_cut(number):
 
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(
-    "extra", [(), ("optim.ema=0.9", "model.dropout=0.5", "data.val_fraction=0")]
+    "extra",
+    [
+        (),
+        ("optim.ema=0.9", "model.dropout=0.5", "data.val_fraction=0"),
+        ("data.cached_views=1", "model.freeze_to=block4_conv1"),
+    ],
 )
 def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeypatch, extra):
     settings = (f"data.root={shared_photos}", "aug=all", *TINY, "optim.epochs=3", *extra)

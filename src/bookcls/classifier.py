@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -21,10 +22,13 @@ from bookcls.schedule import warmup_cosine
 from bookcls.scores import SplitScores
 from bookcls.state_dict import UNREADABLE
 from bookcls.vgg16 import VGG16, channels_last
+from bookcls.views import View
 from bookcls.weights import MEAN, STD
 
 HEAD = 6
 """The head counts as the block after VGG's fifth when learning rates fall with depth."""
+FP16 = "16-mixed"
+"""Its loss is scaled, and a fused optimizer would take the scale back only after the clipping."""
 
 
 class DivergedError(BookclsError):
@@ -99,30 +103,38 @@ class Classifier(pl.LightningModule):
         logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
+    @torch.no_grad()
+    def frozen(self, images: Tensor) -> Tensor:
+        """What the frozen layers make of images, (N, C, H, W), in the precision of training."""
+        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+        with self.trainer.precision_plugin.forward_context():
+            return self.model.frozen(images)
+
     def on_train_epoch_start(self) -> None:
         """Freezes for the stage that the epoch belongs to."""
         self.model.freeze(head_only=self.current_epoch < self.hparams["probe_epochs"])
 
-    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor] | View, batch_idx: int) -> None:
         """Makes dropout depend on seed and step alone, so that a resumed run repeats it."""
         if not self.hparams["dropout"]:
             return  # nothing else draws from torch, and seeding all devices takes its time
         step = [self.hparams["seed"], 5, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Cross-entropy against soft targets.
+    def training_step(self, batch: tuple[Tensor, Tensor] | View, batch_idx: int) -> Tensor:
+        """Cross-entropy against soft targets, of images or from the frozen layers on.
 
         Raises:
             DivergedError: If the loss is not finite: at once on a CPU; elsewhere after the epoch,
                 since looking at each loss would hold the device up.
         """
-        images, target = batch
+        inputs, target = batch
+        logits = self.model.trained(inputs).float() if isinstance(batch, View) else self(inputs)
         smoothing = self.hparams["label_smoothing"]
-        loss = cross_entropy(self(images), target, label_smoothing=smoothing)
+        loss = cross_entropy(logits, target, label_smoothing=smoothing)
         if self.device.type == "cpu":
             self._check(loss.detach())
-        self.train_loss.update(loss.detach(), len(images))
+        self.train_loss.update(loss.detach(), len(target))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
 
@@ -173,6 +185,18 @@ class Classifier(pl.LightningModule):
                 self.test_metrics[f"test/{name}_{key}"] = value
                 self.log(f"test/{name}_{key}", float(value), add_dataloader_idx=False)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of all gradients; Lightning's own refuses every fused optimizer."""
+        if self.trainer.precision == FP16:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a group per block, warm-up and cosine within each stage."""
         hp = self.hparams
@@ -186,7 +210,9 @@ class Classifier(pl.LightningModule):
             for block, params in sorted(blocks.items())
         ]
         groups.append({"params": list(self.model.head.parameters()), "lr": hp["lr"]})
-        optimizer = torch.optim.AdamW(groups, weight_decay=hp["weight_decay"])
+        optimizer = torch.optim.AdamW(
+            groups, weight_decay=hp["weight_decay"], fused=self.trainer.precision != FP16
+        )
         max_epochs = self.trainer.max_epochs or 1
         total = int(self.trainer.estimated_stepping_batches)
         probe = min(total, hp["probe_epochs"] * max(1, total // max_epochs))

@@ -1,9 +1,9 @@
 """Photos in memory -> batches, for training, validation and each test split."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bookcls.mixup import Item, MixupCollate
-from bookcls.photos import Decoded
+from bookcls.photos import CACHE_MB, Decoded
 from bookcls.sampler import Draw, OverSampler
 from bookcls.samples import Sample
 from bookcls.settings import AugConfig
 from bookcls.transforms import Transform
+from bookcls.views import CachedViews
 from bookcls.weights import MEAN, STD
 
 
@@ -84,6 +85,8 @@ class PhotoDataModule(pl.LightningDataModule):
         oversample: bool = True,
         batch_size: int = 16,
         num_workers: int | None = None,
+        cached_views: int = 0,
+        cache_mb: float = CACHE_MB,
         seed: int = 0,
     ) -> None:
         """Takes photos that are already decoded.
@@ -101,6 +104,9 @@ class PhotoDataModule(pl.LightningDataModule):
             batch_size: Photos a step, per process.
             num_workers: Worker processes; None is none without CUDA, where the convolutions need
                 the cores, and up to 8 with it. The batches do not depend on it.
+            cached_views: Epochs of training batches that are kept beyond the frozen layers, see
+                :class:`bookcls.views.CachedViews`; 0 for none.
+            cache_mb: Megabytes that these may take.
             seed: Decides order and augmentation.
         """
         super().__init__()
@@ -119,6 +125,7 @@ class PhotoDataModule(pl.LightningDataModule):
         if num_workers is None:
             num_workers = min(8, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
         self.num_workers = num_workers
+        self.cached_views, self.cache_mb = cached_views, cache_mb
         self.seed = seed
 
     @property
@@ -127,7 +134,7 @@ class PhotoDataModule(pl.LightningDataModule):
         labels = [s.label for s in self.train_samples]
         return len(OverSampler(labels, seed=self.seed, oversample=self.oversample))
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[Item] | CachedViews:
         """Augmented, balanced, mixed batches; the last one may be smaller."""
         trainer = self.trainer
         sampler = OverSampler(
@@ -139,12 +146,19 @@ class PhotoDataModule(pl.LightningDataModule):
         )
         dataset = PhotoDataset(self.train_samples, self.images, self.augmented)
         alpha = self.aug.mixup_alpha if self.aug else 0.0
-        return self._loader(
+        loader = self._loader(
             dataset,
             sampler=sampler,
             collate_fn=MixupCollate(len(self.class_names), alpha),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+        )
+        if not self.cached_views:
+            return loader
+        assert trainer is not None
+        frozen = cast(Callable[[Tensor], Tensor], trainer.lightning_module.frozen)
+        return CachedViews(
+            loader, frozen, self.cached_views, seed=self.seed, cache_mb=self.cache_mb
         )
 
     def val_dataloader(self) -> DataLoader[Item] | list[Any]:

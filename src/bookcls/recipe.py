@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import Logger
 from bookcls.classifier import Classifier
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
+from bookcls.layers import first_trained
 from bookcls.photos import Decoded
 from bookcls.precision import automatic
 from bookcls.samples import PhotoFolder, Sample
@@ -51,6 +52,8 @@ def make_datamodule(
         oversample=data.oversample,
         batch_size=data.batch_size,
         num_workers=data.num_workers,
+        cached_views=data.cached_views,
+        cache_mb=data.cache_mb,
         seed=config.seed,
     )
 
@@ -71,13 +74,19 @@ def build(
         begun: What a run began with whose checkpoint brings its weights: none are loaded then.
 
     Raises:
-        BookclsError: If the weights cannot be had.
+        BookclsError: If the weights cannot be had, or no layer is frozen for data.cached_views.
     """
     state, provenance = None, begun or SCRATCH
     if config.model.pretrained and begun is None:
         state, provenance = load_features(config.model.weights)
     pl.seed_everything(config.seed, verbose=False)
     config = suited(config, provenance)
+    if config.data.cached_views and not first_trained(config.model.freeze_to):
+        raise BookclsError(
+            f"data.cached_views={config.data.cached_views} keeps what frozen layers compute, and "
+            f"model.freeze_to={config.model.freeze_to} freezes none: add "
+            "model.freeze_to=block4_conv1, or data.cached_views=0."
+        )
     optim = config.optim
     assert optim.lr is not None
     classifier = Classifier(

@@ -41,6 +41,7 @@ class DataConfig:
     num_workers: int | None
     # Runs of earlier versions do not say.
     cache_mb: int = field(default=2000, kw_only=True)
+    cached_views: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.root.strip():
@@ -61,6 +62,7 @@ class DataConfig:
         if self.num_workers is not None:
             between("data.num_workers", self.num_workers, 0, 64)
         between("data.cache_mb", self.cache_mb, 0, 1e9)
+        between("data.cached_views", self.cached_views, 0, 1000)
 
 
 @dataclass

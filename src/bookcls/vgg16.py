@@ -85,6 +85,16 @@ class VGG16(nn.Module):
             module.requires_grad_(index >= bound)
         self.head.requires_grad_(True)
 
+    def frozen(self, images: Tensor) -> Tensor:
+        """What the layers before ``freeze_to`` make of images, (N, C, H, W)."""
+        activations: Tensor = self.features[: self.first_trained](images)
+        return activations
+
+    def trained(self, activations: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of what :meth:`frozen` made."""
+        logits: Tensor = self.head(self.features[self.first_trained :](activations))
+        return logits
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch.
 
