@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from fastai.vision.all import (
+    Callback,
+    CancelValidException,
     CategoryBlock,
     DataBlock,
     ImageBlock,
@@ -20,6 +22,14 @@ from fastai.vision.all import (
 from torch import nn
 
 from benchmarks.peer_sides.setting import Setting
+
+
+class NoValidation(Callback):
+    """No side validates within a turn; fit would, after each epoch."""
+
+    def before_validate(self) -> None:
+        """Goes on to the next epoch."""
+        raise CancelValidException
 
 
 def prepare(setting: Setting) -> Callable[[], int]:
@@ -50,7 +60,12 @@ def prepare(setting: Setting) -> Callable[[], int]:
         return [frozen, [p for p in model.parameters() if id(p) not in known]]
 
     learner = vision_learner(
-        loaders, models.vgg16, pretrained=False, splitter=split, cbs=MixUp(0.2), normalize=True
+        loaders,
+        models.vgg16,
+        pretrained=False,
+        splitter=split,
+        cbs=[MixUp(0.2), NoValidation()],
+        normalize=True,
     )
     learner.freeze_to(1 if setting.first else 0)
 
