@@ -43,11 +43,13 @@ def test_columns_and_notes_of_the_train_table(capsys):
 
 
 def test_rows_and_notes_of_the_cam_table(capsys):
-    record = dict.fromkeys(("inside", "blurred_prob", "area"))
-    say({"run": [{**record, "split": "a", "flag": "right", "empty": 0}]}, {"run": "gradcam"})
+    record = dict.fromkeys(("inside", "blurred_prob", "area", "same_on_background"))
+    photo = {**record, "split": "a_wide_column" * 4, "flag": "right", "empty": 0}
+    say({"run": [photo]}, {"run": "gradcam"})
     lines = capsys.readouterr().out.splitlines()
     rows = [cells(line)[0] for line in lines if line.startswith("│")]
-    notes = [line.split(":")[0] for line in lines[-3:]]
+    end = next(i for i, line in enumerate(lines) if line.startswith("└"))
+    notes = [line.split(":")[0] for line in lines[end + 1 :] if ":" in line]
     assert rows == ["photos", *FLAGS, "no evidence", *notes]
     assert [word for word in rows[1:] if not explained(word)] == []
     assert set(FLAGS) <= set(WORDS)
