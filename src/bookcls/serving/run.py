@@ -1,5 +1,6 @@
 """The whole of the verb: the model, its page and its REST address behind one gate."""
 
+import asyncio
 import os
 import socket
 import tempfile
@@ -35,7 +36,6 @@ def run(config: ServeConfig, chosen: Chosen) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="bookcls-serve-") as folder:
         page = make_page(config, chosen)
-        server = make_server(config, chosen.listener, Path(folder), page)
         address = address_of(config.host, chosen.listener)
         if warned := warning(config, chosen.listener):
             print(warned)
@@ -43,9 +43,14 @@ def run(config: ServeConfig, chosen: Chosen) -> None:
         print(f"REST     curl --data-binary @photo.jpg {address}/predict")
         print("         Ctrl+C ends it", flush=True)
         try:
-            server.run(sockets=[chosen.listener])
+            asyncio.run(answer(config, chosen.listener, Path(folder), page))
         except KeyboardInterrupt:
             print("stopped")
+
+
+async def answer(config: ServeConfig, listener: socket.socket, folder: Path, page: "Page") -> None:
+    """Answers whoever comes; Gradio's parts are made in the event loop that they will run in."""
+    await make_server(config, listener, folder, page).serve(sockets=[listener])
 
 
 def make_page(config: ServeConfig, chosen: Chosen) -> "Page":
