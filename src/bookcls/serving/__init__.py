@@ -1,0 +1,7 @@
+"""A trained model behind a page and a REST address, for people and programs nearby.
+
+- ``settings``, ``chosen``: what is served and where; no torch. ``photos``: which of the run's
+  photos are still there. ``neighbours``: training photos like a given one. ``answerer``: one
+  question after another. ``gate``: what is let in at all, how large and how slowly. ``api``: REST.
+  ``page``: what a person sees. ``run``: all of it, for the verb.
+"""
