@@ -104,15 +104,21 @@ class EpochBar(RichProgressBar):
 
 
 class LineProgress(Callback):
-    """A line every ten seconds or so: losses, and the time that is left."""
+    """A line every ten seconds or so: losses, and the time that is left.
+
+    Attributes:
+        begun: Whether training has; a checkpoint to go on from is read by then.
+    """
 
     def __init__(self) -> None:
         """Starts the clock."""
+        self.begun = False
         self._started = self._printed = time.monotonic()
         self._first_epoch = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
+        self.begun = True
         self._started = self._printed = time.monotonic()
         self._first_epoch = trainer.current_epoch
         if self._first_epoch and trainer.is_global_zero:

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bookcls.errors import BookclsError
+from bookcls.formulas import safe_row
 from bookcls.samples import PhotoFolder, Sample
 
 BEST = "best.ckpt"
@@ -214,14 +215,12 @@ def write_predictions(
         for split, samples in tests.items():
             for sample, row in zip(samples, probs[split], strict=True):
                 pred = max(range(len(row)), key=row.__getitem__)
-                writer.writerow(
-                    [
-                        f"test_{split}",
-                        sample.name,
-                        class_names[sample.label] if sample.label >= 0 else "",
-                        ";".join(class_names[a] for a in sample.accepted),
-                        class_names[pred],
-                        int(pred in sample.accepted),
-                        *(f"{p:.6f}" for p in row),
-                    ]
-                )
+                about = [
+                    f"test_{split}",
+                    sample.name,
+                    class_names[sample.label] if sample.label >= 0 else "",
+                    ";".join(class_names[a] for a in sample.accepted),
+                    class_names[pred],
+                    int(pred in sample.accepted),
+                ]
+                writer.writerow([*safe_row(about), *(f"{p:.6f}" for p in row)])
