@@ -128,14 +128,14 @@ def fit_and_test(
 
 @contextmanager
 def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
-    """Says how to go on after Ctrl+C, and what to lower when memory ran out.
+    """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
 
     Args:
         data: Its batch and image size are what memory goes by.
         again: The command that goes on.
 
     Raises:
-        BookclsError: If memory ran out.
+        BookclsError: If memory ran out, or the disk did.
     """
     try:
         yield
@@ -143,7 +143,10 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
         # Lightning turns the first Ctrl+C into SystemExit.
         print(f"stopped; go on with  {again}", flush=True)
         raise
-    except RuntimeError as error:
+    except OSError as error:
+        # A full disk, one that is gone, or one that may only be read.
+        raise BookclsError(f"{error}. Mend that, then go on with  {again}") from error
+    except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise
         raise BookclsError(

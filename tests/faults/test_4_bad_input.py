@@ -38,7 +38,7 @@ from bookcls.weights import load_features
 from conftest import draw
 from victims import Victim, needs_fork, sizes
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
 
 SECONDS = 5
 """Of CPU time that one input may take."""
@@ -284,7 +284,8 @@ def test_checkpoints(tmp_path, tries):
 def test_weights(tmp_path, tries, suffix):
     from safetensors.torch import save_file
 
-    features = Classifier(CLASSES, image_size=32).model.features.state_dict()
+    state = Classifier(CLASSES, image_size=32).model.features.state_dict()
+    features = {name: value.contiguous() for name, value in state.items()}
     path = tmp_path / f"weights{suffix}"
     (torch.save if suffix == ".pth" else save_file)(features, path)
     whole = path.read_bytes()
@@ -380,10 +381,12 @@ def test_overrides(tmp_path, tries):
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    from bookcls.command import explained, quote_overrides
+    from bookcls.command import explained, of_hydra, quote_overrides
 
     @given(st.lists(WORD, min_size=1, max_size=2))
     @example(["seed=" + "[" * 300])
+    @example(["=null"])
+    @example(["data=null"])
     def check(words):
         timed()
         GlobalHydra.instance().clear()
@@ -395,6 +398,8 @@ def test_overrides(tmp_path, tries):
             assert isinstance(typed(cfg, TrainConfig), TrainConfig)
         except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
             assert explained(error, "train").strip()
+        except Exception as error:
+            assert of_hydra(error, attack.__code__), repr(error)
 
     attack(tmp_path, tries, check)
 

@@ -3,6 +3,8 @@
 An attack has two sizes: a part, which belongs to the ordinary tests, and that of ``make faults``.
 """
 
+import hashlib
+import json
 import os
 import signal
 import sys
@@ -11,10 +13,11 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-HANGS = 120.0
+HANGS = 300.0
 """Seconds after which a victim counts as hanging, however busy the machine is."""
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="victims are forked")
@@ -157,3 +160,20 @@ def verb(
         main()
 
     return work
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """What a finished run came to, its trained weights included, but for how long it took."""
+    import torch
+
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256()
+    state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in sorted(state.items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    predictions = run / "predictions.csv"
+    return {
+        **{key: value for key, value in metrics.items() if key != "seconds"},
+        "state_dict": digest.hexdigest(),
+        "predictions": predictions.read_text(encoding="utf-8") if predictions.is_file() else "",
+    }
