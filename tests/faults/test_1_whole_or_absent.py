@@ -69,7 +69,7 @@ class Moments:
     def __init__(self, work: Callable[[Callable[[], None]], Victim], folder: Path) -> None:
         """Takes what starts a victim of ``folder``, given what to do first in it."""
         self.work, self.folder = work, folder
-        counted = folder.with_name(f"{folder.name}.changes")
+        counted = folder.with_name(f"changes of {folder.name}")
         began = time.monotonic()
         victim = work(lambda: at_change(folder, lambda n: counted.write_text(str(n))))
         assert victim.wait() == 0, victim.said
