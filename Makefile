@@ -39,7 +39,11 @@ test: $(READY)  ## the tests: CPU only, no network, some minutes
 
 .PHONY: test-all
 test-all: $(READY)  ## also the slow ones and, where there is one, those for a GPU
-	$(TWO) $(PY) -m pytest $(SPREAD) -m "not network" $(ARGS)
+	$(TWO) $(PY) -m pytest $(SPREAD) -m "not network and not faults" $(ARGS)
+
+.PHONY: faults
+faults: $(READY)  ## attack what docs/reliability.md promises, at full size: up to 40 minutes
+	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults -m "not network and not gpu" $(ARGS)
 
 .PHONY: check
 check: $(READY)  ## format, lint, types, who imports whom

@@ -187,7 +187,9 @@ def test_a_damaged_last_checkpoint_is_named(photos, run_verb, tmp_path, monkeypa
     with (run / "last.ckpt").open("r+b") as file:
         file.truncate(1_000_000)
     assert run_verb(train.main, f"resume={run}") == 1
-    assert "last.ckpt is damaged; delete it" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "last.ckpt is damaged (" in err
+    assert "; delete it and start the run again" in err
     (run / "last.ckpt").unlink()
     assert run_verb(train.main, f"resume={run}") == 0
 

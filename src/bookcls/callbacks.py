@@ -1,5 +1,6 @@
 """Checkpoints that are whole or absent, and progress for those who read a log file."""
 
+import io
 import math
 import time
 from pathlib import Path
@@ -77,7 +78,10 @@ class KeepCheckpoints(Checkpoint):
             if isinstance(callback, WeightAveraging):
                 callback.on_save_checkpoint(trainer, pl_module, checkpoint)
         with replacing(self.run / BEST) as temporary:
-            torch.save({k: checkpoint[k] for k in ("hyper_parameters", "state_dict")}, temporary)
+            # Straight to a file, torch would hide that a disk is full.
+            whole = io.BytesIO()
+            torch.save({k: checkpoint[k] for k in ("hyper_parameters", "state_dict")}, whole)
+            temporary.write_bytes(whole.getbuffer())
 
     def state_dict(self) -> dict[str, Any]:
         """What a resume must know: how good the best was."""
@@ -104,15 +108,21 @@ class EpochBar(RichProgressBar):
 
 
 class LineProgress(Callback):
-    """A line every ten seconds or so: losses, and the time that is left."""
+    """A line every ten seconds or so: losses, and the time that is left.
+
+    Attributes:
+        begun: Whether training has; a checkpoint to go on from is read by then.
+    """
 
     def __init__(self) -> None:
         """Starts the clock."""
+        self.begun = False
         self._started = self._printed = time.monotonic()
         self._first_epoch = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
+        self.begun = True
         self._started = self._printed = time.monotonic()
         self._first_epoch = trainer.current_epoch
         if self._first_epoch and trainer.is_global_zero:

@@ -2,9 +2,9 @@
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -20,7 +20,7 @@ from bookcls.errors import BookclsError
 from bookcls.layers import block_of
 from bookcls.schedule import warmup_cosine
 from bookcls.scores import SplitScores
-from bookcls.state_dict import UNREADABLE
+from bookcls.state_dict import UNREADABLE, load_plain
 from bookcls.vgg16 import VGG16, channels_last
 from bookcls.views import View
 from bookcls.weights import MEAN, STD
@@ -109,6 +109,14 @@ class Classifier(pl.LightningModule):
         images = images.to(self.device).contiguous(memory_format=torch.channels_last)
         with self.trainer.precision_plugin.forward_context():
             return self.model.frozen(images)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses to go on from a checkpoint with hyper-parameters of a stranger.
+
+        Raises:
+            ValueError: Naming them.
+        """
+        check_hparams(checkpoint["hyper_parameters"])
 
     def on_train_epoch_start(self) -> None:
         """Freezes for the stage that the epoch belongs to."""
@@ -236,6 +244,33 @@ class Classifier(pl.LightningModule):
         }
 
 
+def check_hparams(hparams: Mapping[str, Any]) -> None:
+    """Refuses a stranger's hyper-parameters: names and values that no training of ours writes.
+
+    Raises:
+        ValueError: Naming what is unknown, such as an ``_instantiator``, or the value.
+        LookupError: Or any other of UNREADABLE, if some are missing.
+    """
+    unknown = {str(name) for name in hparams} - set(inspect.signature(Classifier).parameters)
+    if unknown:
+        raise ValueError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
+    names, size = hparams["class_names"], hparams["image_size"]
+    right = {
+        "class_names": isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and len(set(names)) == len(names) > 1,
+        "image_size": type(size) is int and 32 <= size <= 1024,
+        "fit": hparams["fit"] in ("letterbox", "squash"),
+        "head": hparams["head"] in ("gap256", "flatten256"),
+        "mean": len(hparams["mean"]) == 3 and all(math.isfinite(v) for v in hparams["mean"]),
+        "std": len(hparams["std"]) == 3 and all(0 < v < math.inf for v in hparams["std"]),
+        "weights": isinstance(hparams["weights"], str),
+    }
+    for name, is_right in right.items():
+        if not is_right:
+            raise ValueError(f"{name} is {str(hparams[name])[:60]}")
+
+
 def load_classifier(path: Path) -> Classifier:
     """Rebuilds a classifier from a checkpoint alone; nothing in the file is executed.
 
@@ -251,14 +286,12 @@ def load_classifier(path: Path) -> Classifier:
     if not path.is_file():
         raise BookclsError(f"{path}: there is no such checkpoint.")
     try:
-        ckpt = torch.load(path, map_location="cpu", weights_only=True)
+        ckpt = load_plain(path)
         hparams = dict(ckpt["hyper_parameters"])
-        unknown = set(hparams) - set(inspect.signature(Classifier).parameters)
-        if unknown:
-            raise ValueError(f"unknown hyper-parameters {', '.join(sorted(unknown))}")
+        check_hparams(hparams)
         classifier = Classifier(**hparams)
         classifier.load_state_dict(ckpt["state_dict"])
-    except UNREADABLE as error:
+    except (*UNREADABLE, BookclsError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise BookclsError(f"{path} is not a bookcls checkpoint ({first[0][:160]}).") from error
     return classifier.eval()

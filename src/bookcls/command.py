@@ -4,11 +4,15 @@ import difflib
 import io
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import TypeVar
 
 import hydra
@@ -100,20 +104,24 @@ def verb(
         if options and options <= {"--help", "-h"}:
             print(usage(name, [word for word in sys.argv[1:] if word not in options]))
             return
-        hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
+        with terminable():
+            hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
     except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
         if traceback_wanted:
             raise
         failed.append(explained(error, name))
         complain(failed[-1])
     except KeyboardInterrupt:
+        print("bookcls: stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         launcher = launcher_of(error)
-        if traceback_wanted or launcher is None:
+        if traceback_wanted or (launcher is None and not of_hydra(error, job.__code__)):
             raise
         said = explained(error, name).partition("\n")[0]
-        if type(error).__name__ in DEATHS:
+        if launcher is None:
+            said = f"the settings cannot be put together: {said}"
+        elif type(error).__name__ in DEATHS:
             said = f"a process of the sweep died ({said}); the same command goes on with it."
         else:
             said = f"the launcher {launcher} says: {said}"
@@ -121,6 +129,37 @@ def verb(
         complain(said)
     if failed:
         sys.exit(1)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM, by which Slurm and rented machines end a job, end it as Ctrl+C does.
+
+    Raises:
+        SystemExit: With code 143 (128 and the signal's number), when it comes.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        print("bookcls: stopped by SIGTERM", file=sys.stderr, flush=True)
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only that one may set a handler.
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def of_hydra(error: Exception, job: CodeType) -> bool:
+    """Whether Hydra raised an error before the job; it has classes of its own for some only."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    root = str(frames[-1].f_globals.get("__name__")).partition(".")[0] if frames else ""
+    return root in ("hydra", "omegaconf", "antlr4") and job not in (
+        frame.f_code for frame in frames
+    )
 
 
 def remove_empty(folder: Path, began: float) -> None:

@@ -28,6 +28,6 @@ def device_of(accelerator: str) -> torch.device:
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch says that a device, the CPU among them, has no memory left."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None

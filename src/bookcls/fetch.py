@@ -1,7 +1,6 @@
 """``python -m bookcls.fetch``: the real photos of the 2018 study, as a dataset."""
 
 import errno
-import re
 import shutil
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from bookcls.books.manifest import (
 from bookcls.config import BOOKS, project_path
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig, Record, fetch_files
-from bookcls.runs import write_text
+from bookcls.runs import TEMPORARY, held, write_text
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
@@ -41,11 +40,13 @@ def fetch(config: FetchConfig, _: Path) -> None:
         "only to reach the ten per class of an online service."
     )
     try:
-        if is_complete(output, entries, texts, record):
-            print(f"{output} is complete: nothing to do.")
-            return
-        fetch_files(record.load(), record.lacks(entries), config)
-        finish(record.folder, output, texts)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with held(output, beside=output.with_name(f".{output.name}.lock")):
+            if is_complete(output, entries, texts, record):
+                print(f"{output} is complete: nothing to do.")
+                return
+            fetch_files(record.load(), record.lacks(entries), config)
+            finish(record.folder, output, texts)
     except KeyboardInterrupt:
         raise BookclsError(
             f"interrupted. {len(record.files)} of {len(entries)} files are in {record.folder}; the "
@@ -81,7 +82,7 @@ def finish(partial: Path, output: Path, texts: dict[str, str]) -> None:
         if not (partial / name).is_file():
             write_text(partial / name, text)
     for path in partial.rglob(".*"):
-        if re.fullmatch(r"\..+\.\d+", path.name):
+        if TEMPORARY.fullmatch(path.name):
             path.unlink()
     if output.is_dir():
         output.rmdir()

@@ -1,10 +1,8 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
-import pickle
 import shlex
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +24,7 @@ from bookcls.photos import Decoded
 from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import DataConfig, TrainConfig
+from bookcls.state_dict import UNREADABLE
 from bookcls.testing import run_tests
 from bookcls.trackers import make_loggers
 from bookcls.weights import SCRATCH, Provenance
@@ -65,7 +64,8 @@ def fit_and_test(
     stages = num_epochs(config, num_drawn)
     checkpoints = KeepCheckpoints(run, has_val=bool(val))
     terminal = sys.stdout.isatty()
-    callbacks: list[Callback] = [LineProgress(), *([EpochBar()] if terminal else []), checkpoints]
+    progress = LineProgress()
+    callbacks: list[Callback] = [progress, *([EpochBar()] if terminal else []), checkpoints]
     if config.optim.patience is not None and val:
         callbacks.append(EarlyStopping("val/loss", patience=config.optim.patience))
     trainer = make_trainer(
@@ -90,7 +90,7 @@ def fit_and_test(
         )
     again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
     with explained_stops(config.data, again):
-        with explained_damage(ckpt, again):
+        with explained_damage(ckpt, progress, again):
             trainer.fit(
                 classifier,
                 datamodule=datamodule,
@@ -128,14 +128,14 @@ def fit_and_test(
 
 @contextmanager
 def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
-    """Says how to go on after Ctrl+C, and what to lower when memory ran out.
+    """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
 
     Args:
         data: Its batch and image size are what memory goes by.
         again: The command that goes on.
 
     Raises:
-        BookclsError: If memory ran out.
+        BookclsError: If memory ran out, or the disk did.
     """
     try:
         yield
@@ -143,7 +143,10 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
         # Lightning turns the first Ctrl+C into SystemExit.
         print(f"stopped; go on with  {again}", flush=True)
         raise
-    except RuntimeError as error:
+    except OSError as error:
+        # A full disk, one that is gone, or one that may only be read.
+        raise BookclsError(f"{error}. Mend that, then go on with  {again}") from error
+    except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise
         raise BookclsError(
@@ -153,20 +156,26 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
 
 
 @contextmanager
-def explained_damage(ckpt: Path | None, again: str) -> Iterator[None]:
+def explained_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
     """Says which file to delete when the checkpoint to go on from cannot be read.
 
+    Args:
+        ckpt: The checkpoint; None for a run from its start.
+        progress: Knows whether it was read.
+        again: The command that goes on.
+
     Raises:
-        BookclsError: If it is damaged.
+        BookclsError: If it is damaged, or not of this run.
     """
     try:
         yield
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        torn = not isinstance(error, RuntimeError) or "PytorchStreamReader" in str(error)
-        if ckpt is None or not torn:
+    except UNREADABLE as error:
+        # A full disk is not the file's fault, nor is too little memory.
+        if ckpt is None or progress.begun or isinstance(error, OSError) or ran_out_of_memory(error):
             raise
+        first = str(error).strip().splitlines() or [type(error).__name__]
         raise BookclsError(
-            f"{ckpt} is damaged; delete it and start the run again with  {again}"
+            f"{ckpt} is damaged ({first[0][:120]}); delete it and start the run again with  {again}"
         ) from error
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bookcls.formulas import meant, safe_row
 from bookcls.runs import replacing
 from bookcls.samples import NOTHING, Sample
 
@@ -42,7 +43,7 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
     photos = {f"train/{s.name}": s for s in train}
     groups: dict[tuple[int, str], str] = {}
     for number, row in rows:
-        file_name, group = ((row[key] or "").strip() for key in COLUMNS)
+        file_name, group = (meant((row[key] or "").strip()) for key in COLUMNS)
         photo = photos.get(file_name)
         if None in row or not file_name or not group:
             problems.append(f"{GROUPS} line {number}: needs two columns, file,group")
@@ -76,4 +77,4 @@ def write_groups(path: Path, groups: Mapping[str, str]) -> None:
         # A name that is not UTF-8 is written with escapes; reading it back names the row.
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        csv.writer(file).writerows([COLUMNS, *groups.items()])
+        csv.writer(file).writerows([COLUMNS, *map(safe_row, groups.items())])

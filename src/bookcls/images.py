@@ -13,6 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from bookcls.errors import BookclsError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+"""What Pillow may take a file for, whatever its name. Others it knows start programs (EPS is
+handed to Ghostscript) or have decoders that hardly anybody tests."""
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
 # Ours is checked as soon as the header is read; Pillow's own limit is lower.
@@ -88,11 +91,11 @@ def open_image(path: Path) -> Image.Image:
         UnidentifiedImageError: Or any other of ``DECODER_ERRORS``.
     """
     try:
-        return Image.open(path)
+        return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         if not (is_heic(path) and reads_heic()):
             raise
-        return Image.open(path)
+        return Image.open(path, formats=("HEIF",))
 
 
 def load_image(path: Path, *, size: int | None = None) -> Image.Image:

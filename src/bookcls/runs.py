@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bookcls.errors import BookclsError
+from bookcls.formulas import safe_row
 from bookcls.samples import PhotoFolder, Sample
 
 BEST = "best.ckpt"
@@ -26,6 +28,8 @@ CAM = "cam"
 CAM_JSON = "cam.json"
 LOCK = ".lock"
 """While a process writes into the folder."""
+TEMPORARY = re.compile(r"\..+\.\d+")
+"""What :func:`replacing` calls a file until it is whole."""
 LOOK_IN = "runs"
 """Where the latest run is looked for."""
 
@@ -84,8 +88,12 @@ class BusyError(BookclsError):
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
+def held(run: Path, beside: Path | None = None) -> Iterator[None]:
     """Keeps other processes out of a run folder; the lock dies with the process.
+
+    Args:
+        run: The folder.
+        beside: The lock's file, for a folder that is yet to come; None for one in it.
 
     Raises:
         BusyError: If another process has it.
@@ -93,7 +101,8 @@ def held(run: Path) -> Iterator[None]:
     if not is_first_process():
         yield
         return
-    lock = FileLock(run / LOCK)
+    path = run / LOCK if beside is None else beside
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -101,29 +110,30 @@ def held(run: Path) -> Iterator[None]:
             f"{run}: another process is writing into it; wait for its end, or stop it."
         ) from error
     try:
+        for left in run.glob(".*"):
+            if TEMPORARY.fullmatch(left.name):  # of a process that was killed
+                left.unlink()
         yield
     finally:
         with suppress(OSError):  # Windows keeps an open file.
-            (run / LOCK).unlink()
+            path.unlink()
         lock.release()
 
 
 def claim(run: Path, config: str) -> None:
-    """Writes config.yaml, and so takes a run folder that nobody else may write into.
+    """Writes config.yaml, and so takes a run folder that nobody else may write into; hold it.
 
     Raises:
         BookclsError: If another run has it.
     """
     if not is_first_process():
         return
-    try:
-        with (run / CONFIG).open("x", encoding="utf-8") as file:
-            file.write(config)
-    except FileExistsError as error:
+    if (run / CONFIG).exists():
         raise BookclsError(
             f"{run} belongs to another run: resume={run} goes on with it if it was stopped; for a "
             "new one choose another hydra.run.dir."
-        ) from error
+        )
+    write_text(run / CONFIG, config)
 
 
 def same_photos(run: Path, folder: PhotoFolder) -> None:
@@ -134,7 +144,8 @@ def same_photos(run: Path, folder: PhotoFolder) -> None:
     """
     if not (run / ENVIRONMENT).is_file():
         return
-    if read_json(run / ENVIRONMENT)["dataset"]["fingerprint"] != folder.fingerprint():
+    dataset = read_json(run / ENVIRONMENT).get("dataset")
+    if not isinstance(dataset, dict) or dataset.get("fingerprint") != folder.fingerprint():
         raise BookclsError(
             f"resume={run}: photos or labels in {folder.root} have changed since this run began. "
             "Put them back, or start a new run."
@@ -214,14 +225,12 @@ def write_predictions(
         for split, samples in tests.items():
             for sample, row in zip(samples, probs[split], strict=True):
                 pred = max(range(len(row)), key=row.__getitem__)
-                writer.writerow(
-                    [
-                        f"test_{split}",
-                        sample.name,
-                        class_names[sample.label] if sample.label >= 0 else "",
-                        ";".join(class_names[a] for a in sample.accepted),
-                        class_names[pred],
-                        int(pred in sample.accepted),
-                        *(f"{p:.6f}" for p in row),
-                    ]
-                )
+                about = [
+                    f"test_{split}",
+                    sample.name,
+                    class_names[sample.label] if sample.label >= 0 else "",
+                    ";".join(class_names[a] for a in sample.accepted),
+                    class_names[pred],
+                    int(pred in sample.accepted),
+                ]
+                writer.writerow([*safe_row(about), *(f"{p:.6f}" for p in row)])

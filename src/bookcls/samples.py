@@ -128,7 +128,8 @@ def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:
     """A sample with the hash of its bytes (that of nothing where it cannot be read)."""
     try:
-        content = path.read_bytes()
+        # Reading a pipe would wait for ever.
+        content = path.read_bytes() if path.is_file() else b""
     except OSError:  # Decoding names the reason.
         content = b""
     name = path.relative_to(base).as_posix()

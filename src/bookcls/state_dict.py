@@ -5,6 +5,7 @@ import struct
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -51,6 +52,18 @@ def read_features(path: Path) -> dict[str, Tensor]:
     return features_of(read_state(path), path)
 
 
+def load_plain(path: Path) -> Any:  # noqa: ANN401
+    """Tensors and plain values of a file that torch has saved, on the CPU; nothing in it is run.
+
+    Raises:
+        UNREADABLE: Any of these, if it is damaged or holds anything else.
+    """
+    with warnings.catch_warnings():
+        # Of a pickle that is then refused by name.
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """Reads a state dict; refuses anything but tensors by name.
 
@@ -60,10 +73,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings():
-            # Of a pickle that is then refused by name.
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
     except UNREADABLE as error:
         first = str(error).strip().splitlines()
         raise BookclsError(

@@ -1,6 +1,7 @@
 """Answers of any other system to the same photos, joined by file name. No torch."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -72,7 +73,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
 
 
 def _read_csv(path: Path, text: str) -> list[Answer]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [c.strip().lower() for c in reader.fieldnames or []]
         reader.fieldnames = columns
@@ -106,7 +107,7 @@ def _read_lines(path: Path, text: str) -> list[Answer]:
         try:
             name, pairs = _parse(json.loads(line))
             "\n".join([name, *(str(label) for label, _ in pairs)]).encode()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BookclsError(
                 f"external={path} line {number} is none of the two shapes of cloud AutoML "
                 f"predictions ({type(error).__name__}: {error}); see docs/explanations.md."
@@ -132,7 +133,7 @@ def _score(path: Path, number: int, value: str | float) -> float:
         return 0.0
     try:
         score = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         score = math.nan
     if not 0 <= score <= 1:
         raise BookclsError(

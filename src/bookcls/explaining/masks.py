@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bookcls.errors import BookclsError
-from bookcls.images import DECODER_ERRORS, turn_of
+from bookcls.images import DECODER_ERRORS, FORMATS, open_image, turn_of
 from bookcls.samples import Sample
 
 UNKNOWN = 255
@@ -47,9 +47,9 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
         BookclsError: If it cannot be read, or does not fit its photo or the classes.
     """
     try:
-        with Image.open(photo) as image:
+        with open_image(photo) as image:
             stored, turn = image.size, turn_of(image)
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.mode not in ("L", "P"):
                 raise BookclsError(
                     f"{path}: a mask is an 8-bit grey PNG, this one is {image.mode}."

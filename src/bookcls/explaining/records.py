@@ -14,6 +14,7 @@ from bookcls import runs
 from bookcls.explaining.audit import SURE
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.numbers import FLAGS, Numbers
+from bookcls.formulas import safe_row
 
 Record = dict[str, Any]
 SUSPECT = 2
@@ -123,11 +124,11 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     ):
         writer = csv.writer(file)
         columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]
-        writer.writerow(["run", *columns] if several else columns)
+        writer.writerow(safe_row(["run", *columns] if several else columns))
         for run, rows in records.items():
             for row in rows:
                 values = ["" if row[key] is None else row[key] for key in columns]
-                writer.writerow([run, *values] if several else values)
+                writer.writerow(safe_row([run, *values] if several else values))
     parts = []
     for run, rows in records.items():
         splits = dict.fromkeys(r["split"] for r in rows)

@@ -11,6 +11,7 @@ from bookcls import runs
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import Answer
 from bookcls.explaining.sheets import Sheet, joined
+from bookcls.formulas import safe_row
 from bookcls.samples import Sample
 
 DIFFER = "#b35900"
@@ -96,7 +97,8 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
     ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow(dict(zip(row, safe_row(row.values()), strict=True)))
     parts, lines = {}, []
     for split in dict.fromkeys(row["split"] for row in rows):
         mine = [row for row in rows if row["split"] == split]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bookcls.formulas import safe
 from bookcls.predicting.prediction import COLUMNS, Prediction
-from bookcls.reporting.files import safe
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reads the single files of a run folder; a damaged one is named in one sentence. Safe fields."""
+"""Reads the single files of a run folder; a damaged one is named in one sentence."""
 
 import csv
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from bookcls.errors import BookclsError
+from bookcls.formulas import meant
 
 PROB = "prob_"
 
@@ -76,10 +77,10 @@ def read_answers(path: Path) -> list[Answer]:
             answers = [
                 Answer(
                     row["split"].removeprefix("test_"),
-                    row["file"],
-                    row["dominant"],
-                    tuple(row["accepted"].split(";")),
-                    row["pred"],
+                    meant(row["file"]),
+                    meant(row["dominant"]),
+                    tuple(meant(row["accepted"]).split(";")),
+                    meant(row["pred"]),
                     {k.removeprefix(PROB): float(v) for k, v in row.items() if k.startswith(PROB)},
                 )
                 for row in csv.DictReader(file, strict=True)
@@ -117,9 +118,3 @@ def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
         train |= fresh
     means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}
     return [(e, means.get(e), val.get(e)) for e in sorted(means.keys() | val.keys())]
-
-
-def safe(value: object) -> str:
-    """A csv field that no spreadsheet takes for a formula."""
-    text = str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

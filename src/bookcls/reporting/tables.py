@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bookcls.formulas import safe
 from bookcls.reporting.cells import Cell, count, short
-from bookcls.reporting.files import safe
 from bookcls.reporting.found import Found
 from bookcls.reporting.study import TABLE, beside
 from bookcls.reporting.summary import Row

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bookcls.errors import BookclsError
+from bookcls.formulas import meant, safe_row
 from bookcls.runs import replacing
 from bookcls.samples import Sample
 
@@ -64,7 +65,7 @@ def write_held_out(
             for view, rows in enumerate(probs):
                 for sample, row in zip(samples, rows, strict=True):
                     about = [trial, number, sample.name, view, class_names[sample.label]]
-                    writer.writerow([*about, *(repr(float(p)) for p in row)])
+                    writer.writerow([*safe_row(about), *(repr(float(p)) for p in row)])
 
 
 def read_held_out(run: Path) -> HeldOut:
@@ -85,7 +86,7 @@ def read_held_out(run: Path) -> HeldOut:
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
         if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")
-        labels = np.array([class_names.index(row[4]) for row in rows])
+        labels = np.array([class_names.index(meant(row[4])) for row in rows])
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:
