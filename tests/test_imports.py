@@ -62,6 +62,7 @@ LEAVES = {
         "weights",
     },
     "composing.segment": {"synthetic"},
+    "composing.colours": {"synthetic"},
     "composing.cutout": {"composing", "explaining", "images", "samples", "synthetic"},
     "composing.looks": {"synthetic"},
     "composing.compose": {"composing", "images", "samples", "synthetic"},

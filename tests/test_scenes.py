@@ -13,7 +13,7 @@ from PIL import Image
 from bookcls import train, tune
 from bookcls.composing import compose
 from bookcls.composing.compose import Scenes
-from bookcls.composing.cutout import Cutout, cut
+from bookcls.composing.cutout import Cutout, cut_all
 from bookcls.composing.segment import NoObjectError, find_object
 from bookcls.composing.sheet import write_sheet
 from bookcls.config import typed
@@ -81,7 +81,8 @@ def test_cut_outs_of_rendered_books_match_their_masks(file):
 def test_the_cut_out_is_the_thing_without_the_ground(tmp_path):
     path = photo(tmp_path / "train" / "red" / "a.png", RED, 3)
     sample = Sample(path, "red/a.png", 1, (1,), "hash")
-    picture = cut(sample, tmp_path, 2, empty=False, size=32).picture
+    (cutout,) = cut_all((sample,), tmp_path, 2, None, 32)
+    picture = cutout.picture
     solid = picture[..., 3] > 127
     assert np.abs(picture[solid].mean(axis=0)[:3] - RED).max() < 12
     assert np.abs(picture[~solid].mean(axis=0)[:3] - RED).max() < 12, "no rim of the ground"
@@ -111,14 +112,15 @@ def test_masks_come_first(things):
     assert picture.shape[:2] == pytest.approx((53, 53), abs=4)
     path = things / "masks" / "train" / "blue" / "blue_0.png"
     Image.fromarray(np.full((72, 96), 9, np.uint8)).save(path)
-    cut.cache_clear()
+    cut_all.cache_clear()
     with pytest.raises(BookclsError, match=r"blue_0\.png holds the value 9"):
         module_of(things)
 
 
 def lone(colour, label: int) -> Cutout:
     picture = np.dstack([np.full((40, 40, 3), colour, np.uint8), np.full((40, 40), 255, np.uint8)])
-    return Cutout(Sample(Path(f"{label}"), "", label, (label,), str(label)), 1.0, picture, "mask")
+    sample = Sample(Path(f"{label}"), "", label, (label,), str(label))
+    return Cutout(sample, 4 / 3, picture, "mask")
 
 
 def test_the_label_is_the_share_of_the_visible_area(monkeypatch):
@@ -135,12 +137,13 @@ def test_the_label_is_the_share_of_the_visible_area(monkeypatch):
     orders = set()
     for seed in range(20):
         scene = scenes.draw(scenes.cutouts[0].sample, seed)
-        red = (scene.image[..., 0] > scene.image[..., 2] + 40).mean()
-        blue = (scene.image[..., 2] > scene.image[..., 0] + 40).mean()
+        red = (scene.image[..., 0] > scene.image[..., 2] + 90.0).mean()
+        blue = (scene.image[..., 2] > scene.image[..., 0] + 90.0).mean()
         assert scene.target[2] == 0
         assert scene.target[0] == pytest.approx(red / (red + blue), abs=0.03)
-        orders.add(round(float(scene.target[0]), 1))
-    assert {0.4, 0.6} <= orders, "0.75 of a square, and a whole one, in either order"
+        orders.add(round(float(scene.target[0]), 2))
+    assert len(orders) == 2, "either lies on the other"
+    assert sorted(orders) == pytest.approx([0.75 / 1.75, 1 / 1.75], abs=0.03)
 
 
 def test_background_scenes_show_no_class_and_others_show_theirs(things):
@@ -185,9 +188,13 @@ def test_same_batches_whatever_the_number_of_workers(things):
 
 def test_held_out_photos_never_get_in(things):
     green = (20, 200, 30)
-    for name, colour in (("blue", BLUE), ("red", RED)):
-        photo(things / "train" / name / f"{name}_6.png", green, 99)
-        assert colour != green
+    mask = np.zeros((72, 96), np.uint8)
+    cv2.ellipse(mask, (48, 36), (14, 12), 0, 0, 360, 1, -1)
+    for value, name in ((2, "blue"), (3, "red")):
+        photo(things / "train" / name / f"{name}_6.png", green, 98 + value)
+        path = things / "masks" / "train" / name / f"{name}_6.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(mask * np.uint8(value)).save(path)
     folder = read_folder(things)
     kept = [s for s in folder.train if not s.name.endswith("_6.png")]
     _, images = decode_folder(folder, 32, "letterbox", "error")

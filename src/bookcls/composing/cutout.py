@@ -3,16 +3,18 @@
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from bookcls.composing.colours import rare_colours
 from bookcls.composing.segment import SIDE, NoObjectError, find_object
 from bookcls.explaining.masks import find_mask, load_mask
 from bookcls.images import ImageError, load_image
@@ -25,7 +27,7 @@ MOST = 200
 MIN_PIXELS = 100
 """A thing that is smaller in its photo teaches nothing."""
 
-MASK, AUTOMATIC = "mask", "automatic"
+MASK, AUTOMATIC, WHOLE = "mask", "automatic", "whole"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Cutout:
         aspect: Its width over its height.
         picture: uint8 RGBA (h, w, 4) around the thing; RGB of the whole photo if it shows no
             thing; None where none could be cut out.
-        how: ``mask`` or ``automatic``; where none could be cut out, the reason.
+        how: ``mask``, ``automatic`` or ``whole``; where none could be cut out, the reason.
     """
 
     sample: Sample
@@ -46,10 +48,11 @@ class Cutout:
     how: str
 
 
+@lru_cache(maxsize=8)
 def cut_all(
-    samples: Sequence[Sample], root: Path, num_classes: int, background: int | None, size: int
-) -> list[Cutout]:
-    """Cuts the things out of training photos, in threads, with a progress bar on a terminal.
+    samples: tuple[Sample, ...], root: Path, num_classes: int, background: int | None, size: int
+) -> tuple[Cutout, ...]:
+    """Cuts the things out of training photos; remembered, since trials of a search share folds.
 
     Args:
         samples: The photos; of each class at most ``MOST``, spread over the class, are used.
@@ -61,27 +64,31 @@ def cut_all(
     Raises:
         BookclsError: If a mask does not fit.
     """
-    chosen = [s for label in range(num_classes) for s in _spread(samples, label)]
-
-    def one(sample: Sample) -> Cutout:
-        return cut(sample, root, num_classes, empty=sample.label == background, size=size)
-
-    console = Console(stderr=True)
     # Photos side by side already take all cores; and a forked worker that inherits OpenCV's pool
     # of threads waits for them forever.
     cv2.setNumThreads(0)
+    cutouts: list[Cutout] = []
+    console = Console(stderr=True)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # as in bookcls.photos.decode
-        return list(
-            track(
-                pool.map(one, chosen),
-                description="Cutting out",
-                total=len(chosen),
-                transient=True,
-                console=console,
-                disable=not console.is_terminal,
-            )
-        )
+        for label in track(
+            range(num_classes),
+            description="Cutting out",
+            transient=True,
+            console=console,
+            disable=not console.is_terminal,
+        ):
+            own = _spread(samples, label)
+            side = 2 * size if label == background else max(SIDE, 2 * size)
+            photos = list(pool.map(lambda s, side=side: _read(s, side), own))
+            if label == background:
+                cutouts += photos
+                continue
+            read = [p for p in photos if p.picture is not None]
+            rare = rare_colours([_small(p) for p in read])
+            cutouts += [p for p in photos if p.picture is None]
+            cutouts += pool.map(lambda p, r: cut(p, r, root, num_classes), read, rare)
+    return tuple(cutouts)
 
 
 def _spread(samples: Sequence[Sample], label: int) -> list[Sample]:
@@ -89,46 +96,51 @@ def _spread(samples: Sequence[Sample], label: int) -> list[Sample]:
     return own if len(own) <= MOST else [own[i * len(own) // MOST] for i in range(MOST)]
 
 
-@lru_cache(maxsize=2000)
-def cut(sample: Sample, root: Path, num_classes: int, *, empty: bool, size: int) -> Cutout:
-    """Cuts the thing out of one photo; remembered, since folds of a search share photos.
-
-    Args:
-        sample: The photo.
-        root: See :func:`cut_all`, as ``num_classes`` and ``size``.
-        num_classes: Number of classes.
-        empty: Whether it shows no thing; then it is only brought to size.
-        size: Side of the network's square.
-    """
-    side = 2 * size if empty else max(SIDE, 2 * size)
+def _read(sample: Sample, side: int) -> Cutout:
+    """A whole photo with a long side of so many pixels."""
     try:
         photo = load_image(sample.path, size=side)
     except ImageError as error:
         return Cutout(sample, 1.0, None, str(error))
-    aspect = photo.width / photo.height
-    image = _sized(photo, side)
-    if empty:
-        return Cutout(sample, aspect, image, AUTOMATIC)
-    mask_path = find_mask(root, sample)
-    try:
-        if mask_path is None:
-            how = AUTOMATIC
-            small = _sized(photo, SIDE)
-            mask = find_object(small) * np.uint8(255)
-        else:
-            how = MASK
-            values = np.asarray(load_mask(mask_path, sample.path, num_classes))
-            mask = (values == sample.label + 1).astype(np.uint8) * np.uint8(255)
-        return Cutout(sample, aspect, lifted(image, mask), how)
-    except NoObjectError as error:
-        return Cutout(sample, aspect, None, str(error))
-
-
-def _sized(photo: Image.Image, side: int) -> Bytes:
-    """A photo with a long side of so many pixels, uint8 RGB (H, W, 3)."""
     scale = side / max(photo.size)
     size = (max(2, round(photo.width * scale)), max(2, round(photo.height * scale)))
-    return np.asarray(photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    image = np.asarray(photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    return Cutout(sample, photo.width / photo.height, image, WHOLE)
+
+
+def _small(photo: Cutout) -> Bytes:
+    """A whole photo as outlines are found in it, uint8 RGB, long side ``SIDE``."""
+    assert photo.picture is not None
+    height, width = photo.picture.shape[:2]
+    scale = SIDE / max(height, width)
+    return resize(photo.picture, max(2, round(height * scale)), max(2, round(width * scale)))
+
+
+def cut(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes: int) -> Cutout:
+    """Cuts the thing out of one photo.
+
+    Args:
+        photo: The whole photo.
+        rare: See :func:`bookcls.composing.segment.find_object`.
+        root: Folder of the dataset, which may hold masks.
+        num_classes: Number of classes.
+
+    Raises:
+        BookclsError: If its mask does not fit.
+    """
+    sample = photo.sample
+    assert photo.picture is not None
+    path = find_mask(root, sample)
+    try:
+        if path is None:
+            mask = find_object(_small(photo), rare) * np.uint8(255)
+        else:
+            values = np.asarray(load_mask(path, sample.path, num_classes))
+            mask = (values == sample.label + 1).astype(np.uint8) * np.uint8(255)
+        picture = lifted(photo.picture, mask)
+    except NoObjectError as error:
+        return replace(photo, picture=None, how=str(error))
+    return replace(photo, picture=picture, how=AUTOMATIC if path is None else MASK)
 
 
 def lifted(image: Bytes, mask: Bytes) -> Bytes:
@@ -149,7 +161,8 @@ def lifted(image: Bytes, mask: Bytes) -> Bytes:
     soft = cv2.GaussianBlur(resize(mask, height, width), (0, 0), max(height, width) / 250)
     # A pixel inside the outline that was found: the ground's colours reach that far.
     alpha = np.clip((soft.astype(np.float32) - 127) * 2.5, 0, 255).astype(np.uint8)
-    inside = (alpha > 200).astype(np.uint8)
+    # Pixels at the very edge are a blend with the ground.
+    inside = cv2.erode((alpha > 200).astype(np.uint8), np.ones((3, 3), np.uint8))
     if inside.sum() < MIN_PIXELS:
         raise NoObjectError("its mask shows next to nothing of its class")
     _, nearest = cv2.distanceTransformWithLabels(

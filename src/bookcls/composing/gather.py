@@ -26,7 +26,7 @@ def make_scenes(
         return None
     names = [name.casefold() for name in folder.class_names]
     background = names.index(BACKGROUND) if BACKGROUND in names else None
-    cutouts = cut_all(train, folder.root, len(names), background, data.image_size)
+    cutouts = cut_all(tuple(train), folder.root, len(names), background, data.image_size)
     scenes = Scenes(
         cutouts,
         len(names),

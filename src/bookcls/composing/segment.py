@@ -5,6 +5,8 @@ along edges. A photo of one thing on one ground makes guessing easy; where it fa
 visibly, so the checks can tell.
 """
 
+from typing import TypeAlias
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +22,32 @@ MIN_AREA, MAX_AREA = 0.02, 0.85
 MIN_FILL = 0.75
 """Area of a thing over that of its convex hull."""
 
+MAX_RARE = 0.3
+"""Share of a thing whose colours few other photos of its class show."""
+
 MAX_BORDER = 0.2
 """Share of the photo's border that a thing may lie on; more was probably the ground."""
 
+_NEAR = 0.45
+"""What is at least so near the middle is the first guess: an ellipse of half the photo."""
+
 _RING = 0.04
 """Width of the strip along the border that shows the ground, in long sides."""
+
+
+Guess: TypeAlias = npt.NDArray[np.bool_]
 
 
 class NoObjectError(Exception):
     """Nothing could be cut out; the message says why."""
 
 
-def find_object(image: Bytes) -> npt.NDArray[np.uint8]:
+def find_object(image: Bytes, rare: Guess | None = None) -> Bytes:
     """Outlines the one thing that a photo shows.
 
     Args:
         image: uint8 RGB (H, W, 3), long side about ``SIDE``.
+        rare: bool (H, W), True on colours that are not the thing's, as far as is known.
 
     Returns:
         uint8 (H, W), 1 on the thing.
@@ -44,18 +56,17 @@ def find_object(image: Bytes) -> npt.NDArray[np.uint8]:
         NoObjectError: If no outline passes the checks.
     """
     middle = _middle(image.shape[0], image.shape[1])
-    contrast = _contrast(image)
-    reasons, found = [], []
-    for guess in (middle > 0.45, contrast * middle > _otsu(contrast * middle)):
+    rare = np.zeros(image.shape[:2], bool) if rare is None else rare
+    reasons = []
+    # The middle first: a contrast finds a coloured part where the rest is as pale as the ground.
+    for guess in (_near, _contrasting):
         try:
-            mask = _cleaned(_grab_cut(image, guess), middle)
-            _check(mask)
-            found.append((_edge_strength(image, mask), mask))
+            mask = _cleaned(_grab_cut(image, guess(image, middle), rare), middle)
+            _check(mask, rare)
+            return mask
         except NoObjectError as error:
             reasons.append(str(error))
-    if not found:
-        raise NoObjectError(reasons[0])
-    return max(found, key=lambda pair: pair[0])[1]
+    raise NoObjectError(reasons[0])
 
 
 def _middle(height: int, width: int) -> Floats:
@@ -65,32 +76,33 @@ def _middle(height: int, width: int) -> Floats:
     return np.asarray(np.exp(-1.2 * (x**2 + y**2)), np.float32)
 
 
-def _contrast(image: Bytes) -> Floats:
-    """How far the colour of each pixel is from the ground's, which shows along the border."""
+def _near(image: Bytes, middle: Floats) -> Guess:
+    """The middle of the photo, whatever its colours."""
+    return middle > _NEAR
+
+
+def _contrasting(image: Bytes, middle: Floats) -> Guess:
+    """Whatever is near the middle and unlike the ground, which shows along the border."""
     lab = cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), 1.5), cv2.COLOR_RGB2LAB).astype(np.float32)
     lab[..., 0] *= 0.6  # Light falls unevenly on one ground.
     ring = np.ones(image.shape[:2], bool)
     width = max(2, round(_RING * max(image.shape)))
     ring[width:-width, width:-width] = False
-    ground = lab[ring]
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
     number = np.empty((0, 1), np.int32)
-    _, _, centres = cv2.kmeans(ground, 4, number, stop, 1, cv2.KMEANS_PP_CENTERS)
+    _, _, centres = cv2.kmeans(lab[ring], 4, number, stop, 1, cv2.KMEANS_PP_CENTERS)
     away = np.linalg.norm(lab[:, :, None] - centres, axis=-1).min(axis=-1)
-    return np.asarray(cv2.GaussianBlur(away, (0, 0), 3), np.float32)
+    contrast = cv2.GaussianBlur(away, (0, 0), 3) * middle
+    # Otsu's threshold parts low values from high ones best.
+    grey = (contrast * (255 / max(float(contrast.max()), 1e-6))).astype(np.uint8)
+    _, guess = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    return np.asarray(guess, bool)
 
 
-def _otsu(values: Floats) -> float:
-    """The threshold that parts low values from high ones best (Otsu 1979)."""
-    top = max(float(values.max()), 1e-6)
-    grey = (values * (255 / top)).astype(np.uint8)
-    level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return float(level) * top / 255
-
-
-def _grab_cut(image: Bytes, guess: npt.NDArray[np.bool_]) -> Bytes:
+def _grab_cut(image: Bytes, guess: Guess, rare: Guess) -> Bytes:
     mask = np.where(guess, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    mask[rare] = cv2.GC_BGD
     width = max(1, round(_RING / 3 * max(image.shape)))
     for strip in (mask[:width], mask[-width:], mask[:, :width], mask[:, -width:]):
         strip[:] = cv2.GC_BGD
@@ -118,7 +130,7 @@ def _cleaned(mask: Bytes, middle: Floats) -> Bytes:
     return np.asarray(cv2.drawContours(mask, outlines, -1, 1, cv2.FILLED), np.uint8)
 
 
-def _check(mask: Bytes) -> None:
+def _check(mask: Bytes, rare: Guess) -> None:
     area = float(mask.mean())
     if not MIN_AREA <= area <= MAX_AREA:
         raise NoObjectError(f"what stands out takes {area:.0%} of the photo")
@@ -132,12 +144,5 @@ def _check(mask: Bytes) -> None:
     fill = area * mask.size / max(cv2.contourArea(hull), 1.0)
     if fill < MIN_FILL:
         raise NoObjectError(f"its outline is ragged: it fills {fill:.0%} of its hull")
-
-
-def _edge_strength(image: Bytes, mask: Bytes) -> float:
-    """How strong the photo's edges are along an outline, on average."""
-    soft = cv2.GaussianBlur(image, (0, 0), 1.0).astype(np.float32)
-    steps = [cv2.Sobel(soft, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))]
-    strength = np.sqrt(steps[0] ** 2 + steps[1] ** 2).max(axis=-1)
-    line = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    return float(strength[line > 0].mean())
+    if rare[mask > 0].mean() > MAX_RARE:
+        raise NoObjectError("few other photos of its class show the colours of what stands out")
