@@ -63,6 +63,13 @@ LEAVES = {
         "vgg16",
         "weights",
     },
+    "composing.segment": {"synthetic"},
+    "composing.colours": {"synthetic"},
+    "composing.cutout": {"composing", "explaining", "images", "samples", "synthetic"},
+    "composing.looks": {"synthetic"},
+    "composing.compose": {"composing", "images", "samples", "synthetic"},
+    "composing.gather": {"composing", "errors", "samples", "settings"},
+    "composing.sheet": {"composing", "runs", "samples", "synthetic"},
     "command": {"cells", "config", "errors", "runs", "usage"},
     "usage": {"config"},
     "books.manifest": {"errors"},
@@ -224,7 +231,7 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("adopting", "books", "checking", "explaining", "exporting", "predicting")
+    rooms = ("adopting", "books", "checking", "composing", "explaining", "exporting", "predicting")
     rooms += ("pretraining", "reporting", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
