@@ -7,7 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -277,6 +280,7 @@ def test_the_page_answers_to_uploads_alone(served, trained, photos):
         ({"Host": "127.0.0.1.evil.example:80"}, 421),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Host": "["}, 400),
         ({"Host": "localhost", "Origin": "http://localhost"}, 200),
     ],
 )
@@ -337,6 +341,16 @@ def test_unsure_is_said_with_the_threshold(served, photos, monkeypatch):
         html = served.page._answer(path)
         assert said in html
         assert ("<strong>Unsure.</strong>" in html) == (value > 0.5)
+
+
+def test_uploads_do_not_fill_the_disk(served, photos):
+    body = next((photos / "test").rglob("*.jpg")).read_bytes()
+    large = served.folder / "large"
+    with large.open("wb") as file:
+        file.truncate(41_000_000)
+    assert served.predict(body)[0] == 503
+    large.unlink()
+    assert served.predict(body)[0] == 200
 
 
 def test_only_this_machine_by_default():
@@ -488,9 +502,7 @@ def test_the_page_in_a_browser(patient, photos, browser, width, scheme):
     assert not page.find_elements("css selector", "img[src=x]")
 
     index = next(i for i, (s, _) in enumerate(patient.page.examples) if CLASSES[s.label] == "grey")
-    example = page.find_elements(
-        "css selector", ".examples button.gallery-item, .examples .thumbnail-item"
-    )
+    example = page.find_elements("css selector", ".examples .thumbnail-item")
     page.execute_script("arguments[0].click()", example[index])
     wait_for(page, ".label", "This test photo shows grey")
 
@@ -519,8 +531,9 @@ def test_a_bad_file_and_a_pasted_one(patient, photos, browser, tmp_path):
 
     page.get(patient.url)
     wait_for(page, "input[type=file]")
-    allowed = {"permission": {"name": "clipboard-read"}, "setting": "granted"}
-    page.execute_cdp_cmd("Browser.setPermission", allowed)
+    for name in ("clipboard-read", "clipboard-write"):
+        allowed = {"permission": {"name": name}, "setting": "granted"}
+        page.execute_cdp_cmd("Browser.setPermission", allowed)
     page.execute_async_script(
         """const done = arguments[arguments.length - 1], canvas = document.createElement("canvas");
         canvas.width = canvas.height = 40;
@@ -532,10 +545,7 @@ def test_a_bad_file_and_a_pasted_one(patient, photos, browser, tmp_path):
           done();
         });"""
     )
-    page.find_element(
-        "css selector",
-        "button[aria-label='Paste from clipboard'], .source-selection button:last-child",
-    ).click()
+    page.find_element("css selector", "button[aria-label='Paste from clipboard']").click()
     assert set(shown(page)) == set(CLASSES)
 
 
@@ -552,3 +562,38 @@ def test_two_users_at_once(patient, photos, browser):
         upload(page, path)
     for page, probs in zip(pages, expected, strict=True):
         assert shown(page) == pytest.approx(probs, abs=0.002)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_cleanly(photos, tmp_path):
+    """With a connection open, as a browser keeps one; the folder of uploads goes too."""
+    classifier = Classifier(CLASSES, image_size=32)
+    parts = {"hyper_parameters": dict(classifier.hparams), "state_dict": classifier.state_dict()}
+    torch.save(parts, tmp_path / runs.BEST)
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bookcls.serve", f"ckpt={tmp_path}", "port=0"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+    )  # fmt: skip
+    try:
+        said = ""
+        while "Ctrl+C" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        port = int(re.search(r"http://127.0.0.1:(\d+)", said)[1])
+        with socket.create_connection(("127.0.0.1", port)) as open_one:
+            open_one.sendall(
+                b"GET /gradio_api/queue/data?session_hash=x HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
+            assert b"200" in open_one.recv(100)
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, rest
+    assert rest.splitlines()[-1] == "stopped"
+    assert "Traceback" not in rest
+    assert not list((tmp_path / "temporary").glob("bookcls-serve-*"))

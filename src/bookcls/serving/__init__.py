@@ -2,6 +2,8 @@
 
 - ``settings``, ``chosen``: what is served and where; no torch. ``photos``: which of the run's
   photos are still there. ``neighbours``: training photos like a given one. ``answerer``: one
-  question after another. ``gate``: what is let in at all, how large and how slowly. ``api``: REST.
-  ``page``: what a person sees. ``run``: all of it, for the verb.
+  question after another. ``api``: REST. ``page``, ``upload``: what a person sees. ``run``: all of
+  it, for the verb.
+- ``gate``, ``body``, ``connections``, ``kinds``: who is let in, how much and how slowly, and which
+  files are opened.
 """

@@ -7,27 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat, heats
 from bookcls.explaining.settings import CamConfig
-from bookcls.images import (
-    DECODER_ERRORS,
-    ImageError,
-    fit_square,
-    is_heic,
-    load_image,
-)
+from bookcls.images import ImageError, fit_square, load_image
+from bookcls.predicting.decoding import Square
 from bookcls.predicting.prediction import Prediction
-from bookcls.predicting.predictor import Predictor, Square
+from bookcls.predicting.predictor import Predictor
 from bookcls.samples import Sample
+from bookcls.serving.kinds import refuse_other_kinds
 from bookcls.serving.neighbours import Neighbour, Neighbours
 from bookcls.settings import EvaluateTrainer
 
-KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-"""Pillow would try some forty more, one of which hands the file to another program (EPS)."""
 SHOWN = 480
 """Side of the square that is shown, in pixels."""
 
@@ -145,21 +139,3 @@ class Answerer:
     def _input(self, image: Image.Image, size: int) -> torch.Tensor:
         """float32 (1, 3, size, size), normalised, on the CPU."""
         return self.explainer.transform(fit_square(image, size, self.explainer.fit))[None]
-
-
-def refuse_other_kinds(path: Path) -> None:
-    """Lets only those kinds of images pass that the loader promises to read.
-
-    Raises:
-        ImageError: For any other file. What else is wrong with an image, the loader says.
-    """
-    try:
-        if path.stat().st_size == 0 or is_heic(path):
-            return
-        Image.open(path, formats=KINDS).close()
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "not a photo; JPEG, PNG, WebP, BMP, TIFF and, with pillow-heif, HEIC are read"
-        ) from error
-    except DECODER_ERRORS:
-        return

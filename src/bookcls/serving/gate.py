@@ -1,15 +1,12 @@
-"""What is let in: which addresses, from whose pages, how large, how slowly."""
+"""What is let in: which addresses, by which name, from whose pages."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from bookcls.serving.body import Bodies, Message, Receive, RefusedError, Send
+
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 FILE = "/gradio_api/file="
@@ -42,34 +39,22 @@ HEADERS = {
 }
 
 
-class RefusedError(Exception):
-    """A request that is not answered; its words go to whoever sent it."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-
-
 class Gate:
     """An ASGI application before another one, which gets small requests, whole or not at all."""
 
     def __init__(
-        self, app: App, uploads: Path, *, local: bool, max_bytes: int, timeout: float, at_once: int
+        self, app: App, bodies: Bodies, uploads: Path, names: frozenset[str] | None
     ) -> None:
         """Stands before an application.
 
         Args:
             app: The application.
+            bodies: Reads what is sent.
             uploads: The only folder of which files are served.
-            local: Whether only names of this machine count as its address: elsewhere on the
-                network it may have any.
-            max_bytes: Bytes that a request may have.
-            timeout: Seconds in which it must be there.
-            at_once: Requests that may be on their way at the same time, each of them in memory.
+            names: What it may be called in a request; None where any name will do.
         """
-        self.app, self.uploads, self.local = app, uploads.resolve(), local
-        self.max_bytes, self.timeout, self.at_once = max_bytes, timeout, at_once
-        self.arriving = 0
+        self.app, self.bodies, self.uploads = app, bodies, uploads.resolve()
+        self.names = names
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers, lets through or refuses one request."""
@@ -88,7 +73,7 @@ class Gate:
         try:
             self._check(scope["method"], scope["path"], headers)
             if scope["method"] == "POST":
-                receive = await self._whole(receive, headers)
+                receive = await self.bodies.whole(receive, headers)
         except RefusedError as refusal:
             await refuse(guarded, refusal)
         except ConnectionError:
@@ -98,12 +83,16 @@ class Gate:
 
     def _check(self, method: str, path: str, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
-        if self.local and name not in ("localhost", "127.0.0.1", "::1"):
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            origin = urlsplit(headers.get("origin", f"//{host}")).netloc
+        except ValueError as error:
+            raise RefusedError(400, "the headers Host or Origin hold no address.") from error
+        if self.names is not None and name not in self.names:
             # A page elsewhere may give its own name this machine's address (DNS rebinding).
             raise RefusedError(421, f"this server is for this machine alone, not {name}.")
-        if (origin := headers.get("origin")) and urlsplit(origin).netloc != host:
-            raise RefusedError(403, f"a page from {origin} may not ask this server.")
+        if origin != host:
+            raise RefusedError(403, "a page from elsewhere may not ask this server.")
         known = ADDRESSES.get("GET" if method == "HEAD" else method, set())
         if path in known or (method in ("GET", "HEAD") and self._is_file(path)):
             return
@@ -122,53 +111,6 @@ class Gate:
         except (OSError, ValueError):
             return False
 
-    async def _whole(self, receive: Receive, headers: dict[str, str]) -> Receive:
-        """Waits for the whole body, and gives it back in one piece."""
-        size = headers.get("content-length", "")
-        if not size.isdecimal():
-            raise RefusedError(411, "say how many bytes come (Content-Length).")
-        too_large = int(size) > self.max_bytes
-        if too_large and "expect" in headers:
-            raise self._too_large(int(size))
-        if self.arriving >= self.at_once:
-            raise RefusedError(503, "too many photos are on their way; try again in some seconds.")
-        self.arriving += 1
-        parts: list[bytes] = []
-        try:
-            async with asyncio.timeout(self.timeout):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ConnectionError
-                    more = message.get("more_body", False)
-                    if not too_large:
-                        parts.append(message.get("body", b""))
-        except TimeoutError as error:
-            raise RefusedError(
-                408, f"the photo did not come within {self.timeout:g} seconds."
-            ) from error
-        finally:
-            self.arriving -= 1
-        if too_large:  # Only now: most programs read no answer before they have sent everything.
-            raise self._too_large(int(size))
-        body: Message | None = {"type": "http.request", "body": b"".join(parts)}
-
-        async def again() -> Message:
-            nonlocal body
-            if body is None:
-                return await receive()
-            message, body = body, None
-            return message
-
-        return again
-
-    def _too_large(self, size: int) -> RefusedError:
-        return RefusedError(
-            413,
-            f"{size / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} (max_mb): send less.",
-        )
-
 
 async def refuse(send: Send, refusal: RefusedError) -> None:
     """Says why, as json, and ends the connection."""
@@ -178,5 +120,7 @@ async def refuse(send: Send, refusal: RefusedError) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
+    if refusal.status == 503:
+        headers.append((b"retry-after", b"5"))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -53,7 +53,7 @@ class Page:
         with gr.Blocks(title="bookcls", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
             gr.HTML(head)
             with gr.Row():
-                with gr.Column():
+                with gr.Column(elem_classes="side"):
                     photo = photo_upload()
                     gallery = gr.Gallery(
                         [image for _, image in self.examples],
@@ -61,12 +61,12 @@ class Page:
                         allow_preview=False, interactive=False, buttons=[], format="jpeg",
                         elem_classes="examples",
                     )  # fmt: skip
-                with gr.Column():
+                with gr.Column(elem_classes="result"):
                     answer = gr.HTML(render("waiting"))
             gr.HTML(foot)
-            private = {"api_visibility": "private", "show_progress": "minimal"}
+            private = {"api_visibility": "private", "scroll_to_output": True}
             photo.input(self.ask, photo, answer, **private)
-            gallery.select(self.try_example, None, answer, **private)
+            gallery.select(self.try_example, None, [photo, answer], **private)
         blocks.queue(max_size=max_waiting, default_concurrency_limit=1, api_open=False)
         return blocks
 
@@ -74,10 +74,10 @@ class Page:
         """The answer to an uploaded photo as html; the empty place where there is none."""
         return self._answer(Path(path)) if path else render("waiting")
 
-    def try_example(self, chosen: gr.SelectData) -> str:
-        """The answer to one of the test photos as html."""
+    def try_example(self, chosen: gr.SelectData) -> tuple[None, str]:
+        """An empty place for a photo, and the answer to one of the test photos as html."""
         sample, _ = self.examples[int(chosen.index)]
-        return self._answer(sample.path, sample)
+        return None, self._answer(sample.path, sample)
 
     def _answer(self, path: Path, sample: Sample | None = None) -> str:
         try:

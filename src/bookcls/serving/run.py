@@ -11,6 +11,7 @@ import uvicorn
 
 from bookcls.predicting.predictor import Predictor
 from bookcls.serving.answerer import Answerer
+from bookcls.serving.body import Bodies
 from bookcls.serving.chosen import Chosen, address_of, is_local
 from bookcls.serving.connections import ImpatientProtocol
 from bookcls.serving.gate import Gate
@@ -25,6 +26,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 MOST_CONNECTIONS = 64
 """A browser keeps two or three open; idle ones count too."""
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
@@ -115,14 +117,14 @@ def make_server(
         mcp_server=False,
         enable_monitoring=False,
     )
-    gate = Gate(
-        app,
+    bodies = Bodies(
         folder,
-        local=is_local(listener),
         max_bytes=config.max_bytes,
         timeout=config.timeout,
         at_once=config.max_waiting + 1,
     )
+    names = LOCAL | {config.host} if is_local(listener) else None
+    gate = Gate(app, bodies, folder, names)
     settings = uvicorn.Config(
         gate,  # type: ignore[arg-type]
         http=ImpatientProtocol,
