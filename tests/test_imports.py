@@ -195,7 +195,6 @@ LEAVES = {
         "serving",
         "settings",
     },
-    "serving.kinds": {"images"},
     "serving.body": set(),
     "serving.gate": {"serving"},
     "serving.connections": set(),

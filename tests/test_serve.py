@@ -152,8 +152,8 @@ def test_what_is_no_photo_gets_the_reason(served, photos, tmp_path):
     script = tmp_path / "drawing.eps"
     Image.new("RGB", (8, 8)).save(script)  # Pillow reads such by calling another program.
     for body, said in [
-        (b"no photo", "not a photo; JPEG, PNG"),
-        (script.read_bytes(), "not a photo; JPEG, PNG"),
+        (b"no photo", "not an image"),
+        (script.read_bytes(), "not an image"),
         (b"", "empty file"),
         (whole[: len(whole) // 2], "truncated"),
     ]:
@@ -316,7 +316,7 @@ def test_names_are_escaped(served):
     assert "<img src=x" not in html
     wrong = served.folder / "wrong.jpg"
     wrong.write_text("x")
-    assert "not a photo" in served.page.ask(str(wrong))
+    assert "not an image" in served.page.ask(str(wrong))
 
 
 def test_an_answer_shows_map_and_neighbours(served, photos):
@@ -526,7 +526,7 @@ def test_a_bad_file_and_a_pasted_one(patient, photos, browser, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_text("no photo")
     upload(page, bad)
-    wait_for(page, ".said.none", "not a photo")
+    wait_for(page, ".said.none", "not an image")
     keep(page, "bad_1280_dark")
 
     page.get(patient.url)

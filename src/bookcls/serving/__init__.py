@@ -4,6 +4,5 @@
   photos are still there. ``neighbours``: training photos like a given one. ``answerer``: one
   question after another. ``api``: REST. ``page``, ``upload``: what a person sees. ``run``: all of
   it, for the verb.
-- ``gate``, ``body``, ``connections``, ``kinds``: who is let in, how much and how slowly, and which
-  files are opened.
+- ``gate``, ``body``, ``connections``: who is let in, how much and how slowly.
 """

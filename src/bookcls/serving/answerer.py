@@ -13,12 +13,11 @@ from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat, heats
 from bookcls.explaining.settings import CamConfig
-from bookcls.images import ImageError, fit_square, load_image
+from bookcls.images import fit_square, load_image
 from bookcls.predicting.decoding import Square
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor
 from bookcls.samples import Sample
-from bookcls.serving.kinds import refuse_other_kinds
 from bookcls.serving.neighbours import Neighbour, Neighbours
 from bookcls.settings import EvaluateTrainer
 
@@ -106,10 +105,6 @@ class Answerer:
             return self._predict(path)
 
     def _predict(self, path: Path) -> Prediction:
-        try:
-            refuse_other_kinds(path)
-        except ImageError as error:
-            return Prediction(path.name, error=str(error))
         return self.predictor.predict(path)[0]
 
     def look(self, path: Path) -> Seen | Prediction:
