@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 import bookcls
@@ -33,6 +34,7 @@ from bookcls.serving.chosen import address_of, choose, is_local, listen
 from bookcls.serving.photos import find_photos, spread
 from bookcls.serving.settings import ServeConfig
 
+WHOLE = torchvision.models.vgg.cfgs["D"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 COLOURS = {HOSTILE: (220, 50, 40), "blue": (40, 60, 220), "grey": (90, 90, 90)}
 CLASSES = sorted(COLOURS)
@@ -51,8 +53,6 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, photos):
     """A run folder as far as the verb reads it, of a narrow model."""
-    import torchvision
-
     folder = tmp_path_factory.mktemp("run")
     torch.manual_seed(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -110,8 +110,6 @@ class Served:
 
 def serve_with(trained, folder, **limits):
     """A server while the generator lives."""
-    import torchvision
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
         patch.setattr(connections, "PATIENCE", 0.5)
@@ -413,7 +411,11 @@ def test_photos_that_are_gone_are_left_out_in_words(photos, tmp_path):
     assert "photos are gone" in gone.left_out[0]
     others = find_photos(photos, ["cat", "dog"])
     assert not others.train
-    assert "has the classes" in others.left_out[0]
+    assert "the folder has the classes" in others.left_out[0]
+    empty = find_photos(tmp_path, CLASSES)
+    assert "cannot be used" in empty.left_out[0]
+    assert "no test photos" in empty.left_out[1]
+    assert str(tmp_path) not in "".join(empty.left_out)  # for whoever opens the page
     assert len(find_photos(photos, CLASSES).tests) == 3
     assert spread([1, 2, 3], 5) == [1, 2, 3]
 
@@ -565,8 +567,9 @@ def test_two_users_at_once(patient, photos, browser):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_cleanly(photos, tmp_path):
+def test_ctrl_c_ends_it_cleanly(tmp_path, monkeypatch):
     """With a connection open, as a browser keeps one; the folder of uploads goes too."""
+    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", WHOLE)
     classifier = Classifier(CLASSES, image_size=32)
     parts = {"hyper_parameters": dict(classifier.hparams), "state_dict": classifier.state_dict()}
     torch.save(parts, tmp_path / runs.BEST)

@@ -50,6 +50,7 @@ class Page:
         ckpt = predictor.ckpt.resolve()
         head = render("intro", name="/".join(ckpt.parts[-2:]), classes=predictor.class_names)
         foot = render("foot", left_out=self.left_out, minutes=KEPT // 60)
+        blocks: gr.Blocks
         with gr.Blocks(title="bookcls", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
             gr.HTML(head)
             with gr.Row():
@@ -64,9 +65,11 @@ class Page:
                 with gr.Column(elem_classes="result"):
                     answer = gr.HTML(render("waiting"))
             gr.HTML(foot)
-            private = {"api_visibility": "private", "scroll_to_output": True}
-            photo.input(self.ask, photo, answer, **private)
-            gallery.select(self.try_example, None, [photo, answer], **private)
+            photo.input(self.ask, photo, answer, api_visibility="private", scroll_to_output=True)
+            gallery.select(
+                self.try_example, None, [photo, answer], api_visibility="private",
+                scroll_to_output=True,
+            )  # fmt: skip
         blocks.queue(max_size=max_waiting, default_concurrency_limit=1, api_open=False)
         return blocks
 

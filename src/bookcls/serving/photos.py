@@ -45,20 +45,27 @@ def find_photos(root: Path | None, class_names: list[str]) -> RunPhotos:
         return photos
     try:
         train = read_folder(root, on_bad="skip", with_tests=False)
-        if train.class_names != class_names:
-            raise BookclsError(f"{root} has the classes {', '.join(train.class_names)}.")
-        photos.train = spread(train.train, MOST)
-        if len(photos.train) < len(train.train):
+    except BookclsError:  # Its words name folders; the page is for others too.
+        photos.left_out.append(
+            "Training photos are not shown: the folder cannot be used, which check explains."
+        )
+    else:
+        if train.class_names == class_names:
+            photos.train = spread(train.train, MOST)
+        else:
+            names = ", ".join(train.class_names)
+            photos.left_out.append(
+                f"Training photos are not shown: the folder has the classes {names}."
+            )
+        if 0 < len(photos.train) < len(train.train):
             photos.left_out.append(
                 f"Of {len(train.train)} training photos {len(photos.train)} are compared with."
             )
-    except BookclsError as error:
-        photos.left_out.append(f"Training photos are not shown: {error}")
     splits = read_tests(root, class_names, [])
     tests = [sample for samples in splits.values() for sample in samples]
     photos.tests = spread(tests, EXAMPLES)
     if not tests:
-        photos.left_out.append(f"There are no test photos in {root} to try.")
+        photos.left_out.append("There are no test photos to try.")
     return photos
 
 

@@ -126,13 +126,13 @@ def make_server(
     names = LOCAL | {config.host} if is_local(listener) else None
     gate = Gate(app, bodies, folder, names)
     settings = uvicorn.Config(
-        gate,  # type: ignore[arg-type]
+        gate,
         http=ImpatientProtocol,
         ws="none",
         log_level="warning",
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(settings)
 

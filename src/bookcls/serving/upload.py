@@ -29,7 +29,7 @@ def photo_upload() -> gr.Image:
         return uploaded(folder, payload.path) if payload else None
 
     image.async_move_resource_to_block_cache = check  # type: ignore[method-assign]
-    image.preprocess = path_of  # type: ignore[method-assign,assignment]
+    image.preprocess = path_of  # type: ignore[method-assign]
     return image
 
 
