@@ -146,9 +146,11 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns the first Ctrl+C into SystemExit.
         print(f"stopped; go on with  {again}", flush=True)
+        if isinstance(stop, KeyboardInterrupt):
+            raise SystemExit(130) from stop
         raise
     except OSError as error:
         # A full disk, one that is gone, or one that may only be read.

@@ -81,10 +81,14 @@ class Moments:
         if number % 2:
             change, calls = rng.randint(1, self.changes), rng.choice((0, 0, 1, 2, 5, 20))
             return self.work(lambda: die_at(self.folder, change, calls)).wait()
+        began = time.monotonic()
         victim = self.work(lambda: None)
         time.sleep(rng.uniform(0, self.seconds))
         victim.kill()
-        return victim.wait()
+        code = victim.wait()
+        if code == 0:  # It was quicker than the first.
+            self.seconds = time.monotonic() - began
+        return code
 
 
 def whole(run: Path) -> bool:
@@ -117,15 +121,18 @@ def test_training(shared_photos, tmp_path, tries):
     moments = Moments(work, run)
     expected = outcome(run)
     rng = random.Random(tries)
-    killed = resumed = 0
-    for number in range(tries):
+    killed = resumed = unfinished = 0
+    for number in range(3 * tries):
         shutil.rmtree(run)
         code = moments.kill(rng, number)
         assert code in (0, -9)
         killed += code == -9
         if whole(run):
             assert outcome(run) == expected
-        elif resumed < max(2, tries // 4):
+            run.mkdir(exist_ok=True)
+            continue
+        unfinished += 1
+        if resumed < max(2, tries // 4):
             again = (f"resume={run}",) if (run / "config.yaml").is_file() else words
             victim = Victim(verb(train.main, *again, cwd=tmp_path), tmp_path / "log")
             assert victim.wait() == 0, victim.said
@@ -133,8 +140,10 @@ def test_training(shared_photos, tmp_path, tries):
             assert not [p.name for p in run.iterdir() if p.name.startswith(".")], "no litter"
             resumed += 1
         run.mkdir(exist_ok=True)
-    print(f"{killed} of {tries} killed, {resumed} went on")
-    assert killed > tries // 2
+        if killed == tries:
+            break
+    print(f"{killed} killed, {unfinished} of them unfinished, {resumed} went on")
+    assert killed >= tries
 
 
 @sizes("tries", 2, 25)

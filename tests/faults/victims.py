@@ -154,6 +154,8 @@ def verb(
         GlobalHydra.instance().clear()
         os.environ.pop("HYDRA_FULL_ERROR", None)
         os.environ.pop("BOOKCLS_TRACEBACK", None)
+        # What runs in the background may have been told to ignore Ctrl+C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(cwd)
         sys.argv = ["bookcls", *words]
         before()
