@@ -16,6 +16,7 @@ RARE = 0.4
 
 _BINS = (4, 16, 16)
 _MIN_MASS = 0.002
+_SMALL = 0.1
 
 
 def rare_colours(images: Sequence[Bytes]) -> list[npt.NDArray[np.bool_]]:
@@ -33,10 +34,13 @@ def rare_colours(images: Sequence[Bytes]) -> list[npt.NDArray[np.bool_]]:
     shown = np.stack([_histogram(index) > _MIN_MASS for index in indices])
     total = shown.sum(axis=0)
     found = []
+    # Print and other small parts are rare in any photo, and the thing's all the same.
+    width = round(_SMALL * max(images[0].shape)) | 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     for own, index in zip(shown, indices, strict=True):
         share = ((total - own) / (len(images) - 1)).astype(np.float32)
-        smooth = cv2.GaussianBlur(share[index], (0, 0), 2)
-        found.append(np.asarray(smooth < RARE, bool))
+        rare = (cv2.GaussianBlur(share[index], (0, 0), 2) < RARE).astype(np.uint8)
+        found.append(np.asarray(cv2.morphologyEx(rare, cv2.MORPH_OPEN, disk), bool))
     return found
 
 

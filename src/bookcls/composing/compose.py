@@ -111,6 +111,7 @@ class Scenes:
         scale = float(np.exp(rng.uniform(np.log(0.45 if len(labels) < 3 else 0.7), np.log(1.15))))
         main = self.own.get(sample)
         for label in labels:
+            texture: Skin | Bytes
             if label is None:
                 texture, size = self.strangers[int(rng.integers(len(self.strangers)))]
             else:

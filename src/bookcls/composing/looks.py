@@ -47,7 +47,7 @@ def part_of(rng: np.random.Generator, picture: Bytes, height: int, width: int) -
     scale = max(width / across, height / down) * float(rng.uniform(1.0, 1.6))
     angle = 90.0 * quarter + float(rng.uniform(-15, 15))
     warp = cv2.getRotationMatrix2D((cols / 2, rows / 2), angle, scale)
-    shift = rng.uniform(-0.15, 0.15, 2) * (width, height)
-    warp[:, 2] += np.array([width - cols, height - rows]) / 2 + shift
+    for row, (extent, old) in enumerate(((width, cols), (height, rows))):
+        warp[row, 2] += (extent - old) / 2 + float(rng.uniform(-0.15, 0.15)) * extent
     part = cv2.warpAffine(picture, warp, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(part, np.uint8)

@@ -12,7 +12,7 @@ from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import Cutout
 from bookcls.runs import replacing, write_text
 from bookcls.samples import Sample
-from bookcls.synthetic.arrays import Bytes
+from bookcls.synthetic.arrays import Bytes, Floats
 
 CELL, GAP, LINE, HEAD, COLUMNS = 128, 6, 12, 26, 10
 NUM_CUTOUTS, NUM_SCENES = 40, 40
@@ -68,8 +68,10 @@ def _some(cutouts: Sequence[Cutout], number: int) -> list[Cutout]:
     return [cutouts[int(i * step)] for i in range(min(number, len(cutouts)))]
 
 
-def _caption(target: Sequence[float], class_names: Sequence[str]) -> str:
-    shares = sorted(((share, k) for k, share in enumerate(target) if share > 0), reverse=True)
+def _caption(target: Floats, class_names: Sequence[str]) -> str:
+    shares = sorted(
+        ((share, k) for k, share in enumerate(target.tolist()) if share > 0), reverse=True
+    )
     if len(shares) == 1:
         return class_names[shares[0][1]]
     return " ".join(f"{class_names[k]} {share:.1f}"[:12] for share, k in shares[:3])

@@ -99,11 +99,12 @@ def cast_outline(canvas: Floats, alpha: Bytes, body: Body, scale: Points) -> Non
         return
     rows, cols = window
     patch = canvas[rows, cols]
-    solid = _shrunk(alpha, near).astype(np.float32) / 255
-    mask = np.zeros(patch.shape[:2], np.float32)
+    height, width = patch.shape[:2]
+    solid = np.asarray(_shrunk(alpha, near), np.float32) / np.float32(255)
+    mask = np.zeros((height, width), np.float32)
     for share in (0.0, 0.5, 1.0):
         corners = near + (far - near) * share - (cols.start, rows.start)
-        np.maximum(mask, _warped(solid, corners, (mask.shape[1], mask.shape[0])), out=mask)
+        np.maximum(mask, _warped(solid, corners, (width, height)), out=mask)
     patch *= 1 - blur(mask, sigma)[..., None] * np.float32(body.darkness)
 
 
