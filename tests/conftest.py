@@ -5,7 +5,6 @@ import gc
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,19 +67,6 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision
 
     monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-
-
-def features_only(weights: None = None) -> SimpleNamespace:
-    """torchvision's vgg16 without its own head, whose 120 million random weights nobody uses."""
-    from torchvision.models import vgg
-
-    return SimpleNamespace(features=vgg.make_layers(vgg.cfgs["D"]))
-
-
-@pytest.fixture
-def quick(narrow, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As narrow, and built in a hundredth of the time, to other random weights."""
-    monkeypatch.setattr("bookcls.vgg16.vgg16", features_only)
 
 
 TINY = ("data.image_size=32", "data.batch_size=8", "optim.epochs=2", "trainer=cpu")
