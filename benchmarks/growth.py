@@ -15,6 +15,7 @@ from benchmarks.setting import make_folder, settings
 from bookcls.dataset import read_folder
 from bookcls.photos import Decoded, decode_folder
 from bookcls.recipe import make_datamodule
+from bookcls.sampler import OverSampler
 from bookcls.samples import PhotoFolder
 from bookcls.settings import TrainConfig
 
@@ -36,8 +37,9 @@ def draw(config: TrainConfig, folder: PhotoFolder, images: Decoded, epochs: int)
     loader = datamodule.train_dataloader()
     drawn = 0
     for epoch in range(epochs):
-        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        drawn += sum(len(batch) for batch, _ in loader)
+        assert isinstance(loader.sampler, OverSampler)
+        loader.sampler.set_epoch(epoch)
+        drawn += sum(len(target) for _, target in loader)
     return drawn
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from benchmarks.peer_sides.setting import Setting
 
 
-class NoValidation(Callback):
+class NoValidation(Callback):  # type: ignore[misc]  # fastai ships no types
     """No side validates within a turn; fit would, after each epoch."""
 
     def before_validate(self) -> None:

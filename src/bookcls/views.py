@@ -124,6 +124,6 @@ class CachedViews:
         # The first streams of the seed are the sampler's, mixup's, dropout's and the folds'.
         order = np.random.default_rng([self.seed, 9, cycle]).permutation(len(self._target))
         drawn = torch.from_numpy(order[part * len(self.sampler) :][: len(self.sampler)])
-        for rows in drawn.split(self.loader.batch_size or 1):
+        for rows in torch.split(drawn, self.loader.batch_size or 1):
             kept = self._activations[rows.to(self._activations.device)]
             yield View(kept.permute(0, 3, 1, 2), self._target[rows])
