@@ -1,4 +1,4 @@
-"""Connections that say nothing are closed, and open streams when the server ends."""
+"""Connections that say nothing are closed, which uvicorn does only after a first answer."""
 
 import asyncio
 
@@ -31,13 +31,6 @@ class ImpatientProtocol(H11Protocol):
         """Stops to wait."""
         self._wait_no_more()
         super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        """Lets an answer be finished when the server ends, but not a stream that never will be."""
-        if self.cycle and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.close()
-        else:
-            super().shutdown()
 
     def _wait(self) -> None:
         if self._deadline is None:

@@ -1,5 +1,6 @@
 """What is let in: which addresses, by which name, from whose pages."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from bookcls.serving.body import Bodies, Message, Receive, RefusedError, Send
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 FILE = "/gradio_api/file="
+STREAM = "/gradio_api/queue/data"
+"""Where a page hears what became of its question."""
 GET = ("/assets/", "/static/", FILE)
 """Beginnings of what the page reads. Gradio has more addresses, among them one that fetches."""
 ADDRESSES = {
@@ -20,7 +23,7 @@ ADDRESSES = {
         "/theme.css",
         "/favicon.ico",
         "/manifest.json",
-        "/gradio_api/queue/data",
+        STREAM,
         "/gradio_api/upload_progress",
     },
     "POST": {"/predict", "/gradio_api/upload", "/gradio_api/queue/join"},
@@ -79,7 +82,17 @@ class Gate:
         except ConnectionError:
             return
         else:
-            await self.app(scope, receive, guarded)
+            await self._ask(scope, receive, guarded)
+
+    async def _ask(self, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except (Exception, asyncio.CancelledError):
+            if scope["path"] != STREAM:
+                raise
+            # Gradio raises once more what it has just told the client: of a page that is older
+            # than the server, or when the server ends.
+            await send({"type": "http.response.body", "body": b""})
 
     def _check(self, method: str, path: str, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
