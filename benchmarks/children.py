@@ -75,12 +75,35 @@ def reset_peak() -> None:
 
 def peak_mb() -> float:
     """The most memory that this process has held, in 10^6 bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
+    held = memory_mb(os.getpid())
+    assert held is not None
+    return held[1]
+
+
+def memory_mb(pid: int) -> tuple[float, float] | None:
+    """The memory that a process holds and the most that it has held, in 10^6 bytes.
+
+    Elsewhere than on Linux the second is known of this process only, and the first stands for it.
+    None if the process is gone.
+    """
+    if Path("/proc/self/status").exists():
         # Linux lets a child's ru_maxrss begin with its parent's.
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
+        try:
+            text = Path(f"/proc/{pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        lines = dict(line.split(":", 1) for line in text.splitlines())
+        if "VmRSS" not in lines:  # it has just ended
+            return None
+        now, peak = (int(lines[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
+        return now, peak
+    done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True)
+    if not done.stdout.strip():
+        return None
+    now = int(done.stdout) * 1024 / 1e6
+    if pid != os.getpid():
+        return now, now
     import resource  # Unix only
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return now, peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -1,8 +1,7 @@
-"""Peak memory of predict against the number of photos: it must not grow.
+"""The memory of predict while it answers 2,000 photos of 12 megapixels: it must not grow.
 
-    python benchmarks/predict_memory.py RUN [100 500 2000]
-
-Each photo is a link to one 12-megapixel JPEG; one in fifty is cut off in the middle.
+Twenty photos are made, the others are links to them, which are decoded all the same. One in fifty
+is cut off in the middle: it must get its reason, and all others an answer.
 """
 
 import csv
@@ -12,56 +11,105 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
+from benchmarks.children import environ, memory_mb
+from benchmarks.record import options, record
+from benchmarks.setting import make_folder
+from bookcls import runs
+from bookcls.images import SUFFIXES
 
-SIZE = (4032, 3024)
 CUT = 50
+SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Where memory is noted, as shares of all photos."""
+FLAT = 1.10
+"""Bar: at most so many times the peak of the first tenth."""
+WAIT = 0.2
+"""Seconds between two looks at the process."""
 
 
-def make_photos(folder: Path, num: int) -> None:
-    """Links ``num`` photos into a new folder."""
-    rng = np.random.default_rng(0)
-    small = Image.fromarray(rng.integers(0, 256, (63, 84, 3), np.uint8))
-    whole, cut = folder.parent / "whole.jpg", folder.parent / "cut.jpg"
-    small.resize(SIZE, Image.Resampling.BICUBIC).save(whole, quality=90)
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    folder.mkdir()
-    for i in range(num):
-        (folder / f"{i:06d}.jpg").hardlink_to(cut if i % CUT == CUT - 1 else whole)
+def make_photos(folder: Path, number: int) -> tuple[int, set[str]]:
+    """Makes photos of 12 megapixels, every fiftieth of which is cut off.
+
+    Args:
+        folder: A folder that is not there yet.
+        number: Photos in all, rounded up to a multiple of the sample's classes.
+
+    Returns:
+        Photos in all, and the names of those that are cut off.
+    """
+    make_folder(folder, number, phone=True)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    cut = folder.with_name("cut.jpg")
+    whole = paths[0].read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    bad = paths[CUT - 1 :: CUT]
+    for path in bad:
+        path.unlink()
+        os.link(cut, path)
+    return len(paths), {path.relative_to(folder).as_posix() for path in bad}
 
 
-def measure(run: Path, num: int) -> str:
-    """One line: photos, unreadable ones, seconds, and the peak of the resident set."""
-    with tempfile.TemporaryDirectory() as place:
-        photos, table = Path(place) / "photos", Path(place) / "predictions.csv"
-        make_photos(photos, num)
-        words = [f"ckpt={run}", f"images={photos}", f"output={table}", "trainer.accelerator=cpu"]
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bookcls.predict", *words], stdout=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"predict failed with code {process.returncode}")
-        with table.open(encoding="utf-8", newline="") as file:
-            bad = [row["file"] for row in csv.DictReader(file) if row["error"]]
-        assert len(bad) == num // CUT, bad
-        seconds = time.monotonic() - began
-        # Kilobytes on Linux, bytes on macOS.
-        peak = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-        return f"{num:6d}  {len(bad):10d}  {seconds:7.0f}  {peak:8.0f}"
+def num_answered(table: Path) -> int:
+    """Rows of a table that grows, or is whole."""
+    files = [*table.parent.glob(f"{table.name}*")]
+    return max((path.read_bytes().count(b"\n") - 1 for path in files), default=0)
+
+
+def watched(run: Path, photos: Path, table: Path, number: int) -> list[dict[str, Any]]:
+    """Runs predict and notes time and memory as its table grows.
+
+    Raises:
+        SystemExit: If it fails.
+    """
+    words = [f"ckpt={run}", f"images={photos}", f"output={table}", "trainer.accelerator=cpu"]
+    command = [sys.executable, "-m", "bookcls.predict", *words]
+    points = [max(1, int(share * number)) for share in SHARES]
+    rows: list[dict[str, Any]] = []
+    began, held = time.monotonic(), (0.0, 0.0)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environ()) as process:
+        running = True
+        while running:
+            time.sleep(WAIT)
+            running = process.poll() is None
+            held = (memory_mb(process.pid) if running else None) or held
+            answered = num_answered(table)
+            while len(rows) < len(points) and answered >= points[len(rows)]:
+                seconds = time.monotonic() - began
+                rows.append({"answered": answered, "s": seconds, "MB": held[0], "peak MB": held[1]})
+    if process.returncode:
+        raise SystemExit(f"predict failed with code {process.returncode}")
+    first = next(row["peak MB"] for row in rows if row["answered"] >= number / 10)
+    for row in rows:
+        ratio = row["peak MB"] / first
+        row |= {
+            "ratio": ratio,
+            "bar": f"<= {FLAT:g}",
+            "verdict": "met" if ratio <= FLAT else "missed",
+        }
+    return rows
 
 
 def main() -> None:
-    """Measures each number of photos in a process of its own."""
-    if len(sys.argv) < 2:
-        raise SystemExit(__doc__)
-    print("photos  unreadable  seconds  peak MB", flush=True)
-    for num in map(int, sys.argv[2:] or ("100", "500", "2000")):
-        print(measure(Path(sys.argv[1]).resolve(), num), flush=True)
+    """One run of predict, watched from outside."""
+    started = time.monotonic()
+    given = options(
+        "predict_memory",
+        __doc__,
+        run={"type": Path, "help": "run folder or checkpoint; default the latest run"},
+        photos={"type": int, "default": 2000},
+    )
+    run = runs.find_checkpoint(str(given.run or runs.latest_run())).resolve()
+    with tempfile.TemporaryDirectory() as home:
+        photos, table = Path(home) / "photos", Path(home) / "predictions.csv"
+        number, bad = make_photos(photos, 100 if given.toy else given.photos)
+        rows = watched(run, photos, table, number)
+        with table.open(encoding="utf-8", newline="") as file:
+            found = {row["file"]: bool(row["answer"]) for row in csv.DictReader(file)}
+    if len(found) != number or {name for name, answered in found.items() if not answered} != bad:
+        raise SystemExit("the photos without an answer are others than those that were cut off")
+    title = f"{number} photos of 12 megapixels, {len(bad)} of them unreadable, all others answered"
+    record(given, title, rows, started, unreadable=len(bad))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 ``python tests/signs.py DIR`` writes DIR/train/<sign>/ and DIR/test/<sign>/; with ``--flat`` the
 class folders lie in DIR itself, without test photos; ``--background`` adds a class of streets
-without a sign.
+without a sign; another ``--seed`` takes other photos.
 """
 
 import argparse
@@ -122,5 +122,6 @@ if __name__ == "__main__":
     parser.add_argument("output", type=Path)
     parser.add_argument("--flat", action="store_true")
     parser.add_argument("--background", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    make_signs(given.output, flat=given.flat, background=given.background)
+    make_signs(given.output, flat=given.flat, background=given.background, seed=given.seed)

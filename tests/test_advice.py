@@ -60,6 +60,7 @@ def test_where_nothing_is_wrong_the_least_sure_is_named():
     assert lines[0] == "test: 120 of 120 right, so of many such photos 97% to 100% (95 % interval)"
     assert lines[1].startswith("none is wrong; least sure: test/1.jpg (bee 0.40)")
     assert lines[2].startswith("photograph next: bee, the weakest class (40 of 40 right")
+    assert "scenes" not in lines[2], "there is one split only"
 
 
 @pytest.mark.parametrize("rows", [{}, {"test": []}])

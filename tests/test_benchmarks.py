@@ -1,17 +1,20 @@
 """The machinery of benchmarks/; the figures themselves are taken by make bench."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from benchmarks import setting
-from benchmarks.children import peak_mb, reset_peak
+from benchmarks import predict_memory, setting
+from benchmarks.children import memory_mb, peak_mb, reset_peak
 from benchmarks.gpu import read_parts
 from benchmarks.job import stages
 from benchmarks.measuring import Ratio, alternate, ratio
 from benchmarks.memory import saved_mb
 from benchmarks.step import BareStep, measure
+from bookcls import images
 from bookcls.dataset import read_folder
 from bookcls.recipe import build
 from bookcls.runs import write_json
@@ -67,6 +70,27 @@ def test_folders_are_balanced_and_phone_photos_are_large(tmp_path, monkeypatch, 
     for path in made:
         with Image.open(path) as image:
             assert image.size == (4032, 3024)
+
+
+def test_photos_to_predict_are_links_and_one_in_fifty_cannot_be_read(
+    tmp_path, monkeypatch, shared_photos
+):
+    monkeypatch.setattr(setting, "photos", lambda: shared_photos)
+    monkeypatch.setattr(setting, "DISTINCT", 3)
+    number, bad = predict_memory.make_photos(tmp_path / "photos", 99)
+    made = sorted((tmp_path / "photos").rglob("*.jpg"))
+    assert (number, len(made), len(bad)) == (99, 99, 1)
+    assert len({path.stat().st_ino for path in made}) == 3 + 1
+    with pytest.raises(images.ImageError):
+        images.load_image(tmp_path / "photos" / bad.pop(), size=32)
+
+
+def test_memory_of_a_process_that_is_watched():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        now, peak = memory_mb(process.pid)
+        assert 0 < now <= peak < peak_mb()
+        process.communicate(b"\n")
+    assert memory_mb(process.pid) is None
 
 
 def config(photos: Path, freeze_to: str):

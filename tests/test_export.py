@@ -44,11 +44,22 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_and_loaded_once():
-    """A narrow network, and one load of each checkpoint: initialising VGG16 takes seconds."""
+def small_and_once(tmp_path_factory):
+    """A narrow network; each checkpoint loaded once, each network written once: that is slow."""
+    folder, written = tmp_path_factory.mktemp("written"), {}
+
+    def write_onnx(model, path, image_size, dtype=torch.float32):
+        key = (model, image_size, dtype)
+        if key not in written:
+            written[key] = folder / f"{len(written)}.onnx"
+            original_write(model, written[key], image_size, dtype)
+        shutil.copy(written[key], path)
+
+    original_write = network.write_onnx
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
         patch.setattr("bookcls.exporting.export.load_classifier", loaded)
+        patch.setattr(network, "write_onnx", write_onnx)
         yield
     loaded.cache_clear()
 

@@ -11,7 +11,7 @@ import bookcls
 
 PACKAGE = Path(bookcls.__file__).parent
 VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "check", "init"}
-VERBS |= {"predict", "export"}
+VERBS |= {"predict", "export", "serve"}
 LEAVES = {
     "errors": set(),
     "formulas": set(),
@@ -63,6 +63,13 @@ LEAVES = {
         "vgg16",
         "weights",
     },
+    "composing.segment": {"synthetic"},
+    "composing.colours": {"synthetic"},
+    "composing.cutout": {"composing", "explaining", "images", "samples", "synthetic"},
+    "composing.looks": {"synthetic"},
+    "composing.compose": {"composing", "images", "samples", "synthetic"},
+    "composing.gather": {"composing", "errors", "samples", "settings"},
+    "composing.sheet": {"composing", "runs", "samples", "synthetic"},
     "command": {"cells", "config", "errors", "runs", "usage"},
     "usage": {"config"},
     "books.manifest": {"errors"},
@@ -175,6 +182,26 @@ LEAVES = {
     "checking.balance": {"checking", "errors", "runs", "samples", "settings"},
     "checking.page": {"checking", "reporting", "samples"},
     "checking.check": {"checking", "errors", "groups", "photos", "runs", "samples"},
+    "serving.settings": {"predicting", "settings"},
+    "serving.chosen": {"errors", "exporting", "predicting", "runs", "serving"},
+    "serving.photos": {"dataset", "errors", "samples"},
+    "serving.neighbours": {"explaining", "photos", "samples"},
+    "serving.answerer": {
+        "errors",
+        "explaining",
+        "images",
+        "predicting",
+        "samples",
+        "serving",
+        "settings",
+    },
+    "serving.body": set(),
+    "serving.gate": {"serving"},
+    "serving.connections": set(),
+    "serving.upload": set(),
+    "serving.api": {"errors", "serving"},
+    "serving.page": {"errors", "explaining", "predicting", "reporting", "samples", "serving"},
+    "serving.run": {"predicting", "serving"},
     "tuning.space": {"errors", "settings"},
     "tuning.held_out": {"errors", "formulas", "runs", "samples"},
     "tuning.trials": {"tuning"},
@@ -224,8 +251,8 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("adopting", "books", "checking", "explaining", "exporting", "predicting")
-    rooms += ("pretraining", "reporting", "tuning")
+    rooms = ("adopting", "books", "checking", "composing", "explaining", "exporting", "predicting")
+    rooms += ("pretraining", "reporting", "serving", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
 
@@ -264,13 +291,14 @@ def test_only_some_know_lightning_and_hydra():
     + [("check", "data.root=/no/such/folder"), ("init", "test_fraction=2")]
     + [("predict", "images=/no/such"), ("predict", "rotations=3"), ("predict", "unsure=2")]
     + [("export", "ckpt=no"), ("export", "format=tflite"), ("export", "output=model.txt")]
+    + [("serve", "ckpt=no"), ("serve", "port=70000"), ("serve", "max_mb=0")]
     + [("pretrain", "lr=0"), ("pretrain", "preset=moon"), ("pretrain", "resume=no")],
 )
 def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):
     code = (
         f"import sys, bookcls.{verb} as verb\nsys.argv = ['bookcls', {argument!r}]\n"
         "try:\n    verb.main()\nexcept SystemExit as stop:\n    print('exit', stop.code)\n"
-        f"print('heavy', *sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn'}!r}))"
+        f"print('heavy', *sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn', 'gradio'}!r}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path

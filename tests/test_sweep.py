@@ -109,11 +109,14 @@ def test_a_key_tells_apart_what_decides_a_result_and_nothing_else(settings):
         {"data": {"cache_mb": 1}},
         {"trainer": {"accelerator": "cpu"}},
         {"resume": "run"},
+        {"aug": {"scene_unknown": 0.2}},  # without scenes
     )
     assert {key(settings, **changes) for changes in same} == {base}
     other = (
         {"seed": 1},
         {"aug": {"mixup_alpha": 0.2}},
+        {"aug": {"scenes": 0.5}},
+        {"aug": {"scenes": 0.5, "scene_unknown": 0.2}},
         {"optim": {"lr": 1e-3}},
         {"data": {"image_size": 64}},
         {"trainer": {"precision": "32-true"}},

@@ -154,12 +154,3 @@ def test_floors_look_alike_at_any_size(kind):
 def test_a_layout_is_plain_data():
     layout = rooms.empty(np.random.default_rng(1))
     assert json.dumps(dataclasses.asdict(layout), default=np.ndarray.tolist)
-
-
-def test_scatter_places_cut_outs_on_any_picture():
-    items = sampling.scatter(np.random.default_rng(3), [1.0, 0.5], [0, 1])
-    scene = scenes.compose(
-        Layout(0, items=items, light=CLEAN), [plain((1, 2, 3))] * 2, 64, 64,
-        background=plain((200, 200, 200)),
-    )  # fmt: skip
-    assert any(truth.share > 0.02 for truth in scene.truths)

@@ -121,9 +121,11 @@ def take_next(answers: Sequence[Answer]) -> str:
     right, prob = score(theirs)
     splits = dict.fromkeys(a.split for a in theirs)
     worst = min(splits, key=lambda split: score([a for a in theirs if a.split == split]))
+    several = len({a.split for a in answers}) > 1
+    where = f", in scenes like those of {worst}" if several else ""
     return (
         f"photograph next: {weakest}, the weakest class ({round(right * len(theirs))} of "
-        f"{len(theirs)} right, mean probability {prob:.2f}), in scenes like those of {worst}; "
+        f"{len(theirs)} right, mean probability {prob:.2f}){where}; "
         "then judge by new test photos, since these have chosen"
     )
 

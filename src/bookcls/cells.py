@@ -41,6 +41,10 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
         for name, value in settings.items()
         if name not in UNDECIDING
     }
+    if not deciding["aug"].get("scenes"):
+        # Cells of earlier versions do not know them, and nothing of them decides.
+        aug = deciding["aug"].items()
+        deciding["aug"] = {k: v for k, v in aug if not k.startswith("scene")}
     if deciding["model"]["freeze_to"] != "auto":
         first = first_trained(deciding["model"]["freeze_to"])
         same = (index for index in CONV_INDEX.values() if index >= first)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bookcls.composing.compose import Scenes
 from bookcls.mixup import Item, MixupCollate
 from bookcls.photos import CACHE_MB, Decoded
 from bookcls.sampler import Draw, OverSampler
@@ -40,6 +41,25 @@ class PhotoDataset(Dataset[Item]):
         return image, sample.label, 0 if seed is None else seed
 
 
+class SceneDataset(PhotoDataset):
+    """Photos of which some draws become scenes instead, augmented alike."""
+
+    def __init__(
+        self, samples: Sequence[Sample], images: Decoded, transform: Transform, scenes: Scenes
+    ) -> None:
+        """See :class:`PhotoDataset`."""
+        super().__init__(samples, images, transform)
+        self.scenes = scenes
+
+    def __getitem__(self, draw: Draw | int) -> Item:
+        assert isinstance(draw, tuple)
+        index, seed = draw
+        scene = self.scenes.draw(self.samples[index], seed)
+        if scene is None:
+            return super().__getitem__(draw)
+        return self.transform(scene.image, seed), torch.from_numpy(scene.target), seed
+
+
 def collate_test(
     items: Sequence[tuple[Tensor, int, tuple[int, ...]]], num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -64,8 +84,8 @@ class TestDataset(Dataset[tuple[Tensor, int, tuple[int, ...]]]):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, tuple[int, ...]]:
-        image, label, _ = self.photos[index]
-        return image, label, self.photos.samples[index].accepted
+        sample = self.photos.samples[index]
+        return self.photos[index][0], sample.label, sample.accepted
 
 
 class PhotoDataModule(pl.LightningDataModule):
@@ -80,6 +100,7 @@ class PhotoDataModule(pl.LightningDataModule):
         val: Sequence[Sample] = (),
         tests: dict[str, list[Sample]] | None = None,
         aug: AugConfig | None = None,
+        scenes: Scenes | None = None,
         mean: tuple[float, ...] = MEAN,
         std: tuple[float, ...] = STD,
         oversample: bool = True,
@@ -98,6 +119,7 @@ class PhotoDataModule(pl.LightningDataModule):
             val: Validation part, or nothing.
             tests: Test split name -> photos.
             aug: Strengths of the training augmentation; None for none.
+            scenes: What some of the training images are composed by; None for none.
             mean: Mean of RGB in [0, 1].
             std: Standard deviation of RGB in [0, 1].
             oversample: Whether small classes are drawn as often as the largest.
@@ -115,6 +137,7 @@ class PhotoDataModule(pl.LightningDataModule):
         self.train_samples, self.val_samples = list(train), list(val)
         self.tests = tests or {}
         self.aug = aug
+        self.scenes = scenes
         self.plain = Transform(mean, std)
         self.augmented = self.plain
         if aug is not None:
@@ -144,7 +167,8 @@ class PhotoDataModule(pl.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        dataset = PhotoDataset(self.train_samples, self.images, self.augmented)
+        photos = (self.train_samples, self.images, self.augmented)
+        dataset = SceneDataset(*photos, self.scenes) if self.scenes else PhotoDataset(*photos)
         alpha = self.aug.mixup_alpha if self.aug else 0.0
         loader = self._loader(
             dataset,

@@ -16,6 +16,8 @@ from bookcls import runs
 from bookcls.advice import advise
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import load_classifier
+from bookcls.composing.gather import say_scenes
+from bookcls.composing.sheet import write_sheet, write_table
 from bookcls.console import python, quiet_lightning, say_what_comes, show
 from bookcls.devices import ran_out_of_memory
 from bookcls.environment import environment
@@ -88,6 +90,11 @@ def fit_and_test(
         say_what_comes(
             config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
         )
+        if datamodule.scenes is not None:
+            table, sheet = run / runs.CUTOUTS, run / runs.SCENES
+            write_table(table, datamodule.scenes.cutouts, folder.class_names)
+            write_sheet(sheet, datamodule.scenes, folder.class_names, train)
+            say_scenes(datamodule.scenes, folder.class_names, table, sheet)
     again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
     with explained_stops(config.data, again):
         with explained_damage(ckpt, progress, again):

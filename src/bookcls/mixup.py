@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-Item = tuple[Tensor, int, int]
-"""A photo, float32 (3, H, W); its label; the seed of its draw."""
+Item = tuple[Tensor, int | Tensor, int]
+"""An image, float32 (3, H, W); its label, or its soft target (C,); the seed of its draw."""
 
 
 class MixupCollate:
@@ -28,13 +28,13 @@ class MixupCollate:
         """Makes a batch; the first item's seed decides the blend.
 
         Args:
-            items: Photos of equal size with labels and seeds.
+            items: Images of equal size with labels or targets, and seeds.
 
         Returns:
             Images, float32 (N, 3, H, W), and targets, float32 (N, num_classes), rows sum to 1.
         """
         images = torch.stack([image for image, _, _ in items])
-        target = one_hot(torch.tensor([label for _, label, _ in items]), self.num_classes).float()
+        target = torch.stack([self._target(label) for _, label, _ in items])
         if self.alpha == 0:
             return images, target
         rng = np.random.default_rng([items[0][2], 4])
@@ -44,3 +44,8 @@ class MixupCollate:
             lam * images + (1 - lam) * images[partner],
             lam * target + (1 - lam) * target[partner],
         )
+
+    def _target(self, label: int | Tensor) -> Tensor:
+        if isinstance(label, Tensor):
+            return label
+        return one_hot(torch.tensor(label), self.num_classes).float()

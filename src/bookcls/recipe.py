@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EMAWeightAveraging
 from pytorch_lightning.loggers import Logger
 
 from bookcls.classifier import Classifier
+from bookcls.composing.gather import make_scenes
 from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
@@ -40,7 +41,11 @@ def make_datamodule(
     train: Sequence[Sample],
     val: Sequence[Sample] = (),
 ) -> PhotoDataModule:
-    """Batches as conf/data and conf/aug ask for them, of two parts of the training photos."""
+    """Batches as conf/data and conf/aug ask for them, of two parts of the training photos.
+
+    Raises:
+        BookclsError: If scenes are asked for and nothing can be cut out of the training part.
+    """
     data = config.data
     return PhotoDataModule(
         folder.class_names,
@@ -49,6 +54,7 @@ def make_datamodule(
         val=val,
         tests=folder.tests,
         aug=config.aug,
+        scenes=make_scenes(config.aug, data, folder, train),
         oversample=data.oversample,
         batch_size=data.batch_size,
         num_workers=data.num_workers,

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from imblearn.over_sampling import RandomOverSampler
 from torch.utils.data import Sampler
 
 Draw = tuple[int, int]
@@ -38,7 +37,7 @@ class OverSampler(Sampler[Draw]):
         """
         self.labels = np.asarray(labels)
         self.seed = seed
-        self.oversample = oversample and len(set(labels)) > 1
+        self.oversample = oversample and len(set(np.bincount(self.labels)) - {0}) > 1
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
@@ -52,6 +51,9 @@ class OverSampler(Sampler[Draw]):
         rng = np.random.default_rng([self.seed, 2, epoch])
         indices = np.arange(len(self.labels))
         if self.oversample:
+            # Only now: with scikit-learn it takes as long to import as half of torch.
+            from imblearn.over_sampling import RandomOverSampler
+
             picker = RandomOverSampler(random_state=int(rng.integers(2**31)))
             with warnings.catch_warnings():
                 # scikit-learn takes classes of one or two photos for a regression.

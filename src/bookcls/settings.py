@@ -90,9 +90,12 @@ class AugConfig:
     zoom: float
     erase: float
     mixup_alpha: float
+    # Runs of earlier versions do not say.
+    scenes: float = field(default=0.0, kw_only=True)
+    scene_unknown: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("hflip", "vflip", "erase"):
+        for name in ("hflip", "vflip", "erase", "scenes", "scene_unknown"):
             between(f"aug.{name}", getattr(self, name), 0, 1)
         between("aug.rotate", self.rotate, 0, 180)
         between("aug.zoom", self.zoom, 0, 0.9)

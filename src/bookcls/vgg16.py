@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 from bookcls.layers import NUM_FEATURES, first_trained
 
@@ -45,7 +45,8 @@ class VGG16(nn.Module):
         """
         super().__init__()
         self.first_trained = first_trained(freeze_to)
-        self.features: nn.Sequential = vgg16(weights=None).features
+        # vgg16() would draw the 120 million weights of its classifier too, to be thrown away.
+        self.features: nn.Sequential = make_layers(cfgs["D"])
         for module in self.features:
             if isinstance(module, nn.ReLU):
                 # An activation that a hook has stored must not be overwritten (activation maps).

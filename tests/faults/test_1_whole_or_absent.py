@@ -20,7 +20,7 @@ from conftest import TINY
 from test_fetch import check_dataset, upstream  # noqa: F401 - a fixture
 from victims import Victim, die, needs_fork, outcome, save_always, sizes, verb, warm
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
 """What Python tells an audit hook of, before it does it, and a folder can be changed by."""

@@ -17,7 +17,7 @@ from bookcls import train
 from conftest import TINY
 from victims import Victim, at_epoch, die, needs_fork, outcome, save_always, sizes, verb, warm
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 WORDS = (*TINY, "aug=all", "optim.epochs=3")
 

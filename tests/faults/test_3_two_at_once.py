@@ -17,7 +17,7 @@ from conftest import TINY
 from test_fetch import check_dataset, upstream  # noqa: F401 - a fixture
 from victims import Victim, at_epoch, die, needs_fork, outcome, save_always, sizes, verb, warm
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 BUSY = ("another process is writing", "belongs to another run", "this run is finished")
 

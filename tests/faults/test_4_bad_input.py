@@ -38,7 +38,7 @@ from bookcls.weights import load_features
 from conftest import draw
 from victims import Victim, needs_fork, sizes
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 SECONDS = 5
 """Of CPU time that one input may take."""

@@ -95,7 +95,7 @@ def test_a_pickle_among_weights_is_refused_by_name(here, suffix):
 
 
 @needs_fork
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("narrow")
 def test_a_pickle_in_the_place_of_a_runs_checkpoints_is_refused_by_name(here, shared_photos):
     run = here / "run"
     words = (f"data.root={shared_photos}", *TINY, f"hydra.run.dir={run}")

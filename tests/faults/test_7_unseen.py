@@ -9,7 +9,7 @@ from bookcls import train
 from conftest import TINY, draw, write_labels
 from victims import Victim, needs_fork, outcome, verb, warm
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 
 def other_photos(photos):

@@ -12,7 +12,7 @@ from bookcls.reporting.files import read_answers
 from conftest import TINY, draw
 from victims import Victim, needs_fork, verb, warm
 
-pytestmark = [needs_fork, pytest.mark.usefixtures("quick")]
+pytestmark = [needs_fork, pytest.mark.usefixtures("narrow")]
 
 CLASSES = [
     "my books", "café", "本と猫", "🐱📚", "x" * 255, "<script>alert(1)<", "=1+1", "-x",

@@ -35,7 +35,7 @@ def choose(config: ExportConfig) -> Chosen:
         BookclsError: For what is not there, or cannot be written.
     """
     ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
-    root = find_root(config, ckpt)
+    root = find_root(config.data.root, ckpt)
     if config.precision == "int8" and root is None:
         raise BookclsError(
             "precision=int8 takes its ranges from training photos, and the run's are gone: give "
@@ -56,7 +56,7 @@ def choose(config: ExportConfig) -> Chosen:
     return Chosen(ckpt, root, output)
 
 
-def find_root(config: ExportConfig, ckpt: Path) -> Path | None:
+def find_root(given: str | None, ckpt: Path) -> Path | None:
     """Folder of the dataset that was given or trained on; None where the latter is gone.
 
     Raises:
@@ -64,13 +64,13 @@ def find_root(config: ExportConfig, ckpt: Path) -> Path | None:
     """
     saved = ckpt.parent / runs.CONFIG
     trained = read_config(saved) if saved.is_file() else {}
-    root = config.data.root or (trained.get("data") or {}).get("root")
+    root = given or (trained.get("data") or {}).get("root")
     if root is None:
         return None
     folder = full_path("data.root", root)
     if folder.is_dir():
         return folder
-    if config.data.root:
+    if given:
         raise BookclsError(
             f"data.root={root} does not exist. Give a folder with test/ or test_<name>/."
         )

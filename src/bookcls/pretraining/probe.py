@@ -21,7 +21,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
-from torchvision.models import vgg16
+from torchvision.models.vgg import cfgs, make_layers
 
 from bookcls.config import project_path
 from bookcls.dataset import read_folder
@@ -47,7 +47,7 @@ def block_features(state: dict[str, Tensor], images: Tensor) -> list[Floats]:
     Returns:
         Per block its pooled output, averaged over the places: (N, channels).
     """
-    features: nn.Sequential = vgg16(weights=None).features
+    features: nn.Sequential = make_layers(cfgs["D"])
     features.load_state_dict(state)
     rows: list[Floats] = []
     with torch.no_grad():

@@ -9,8 +9,6 @@ import numpy.typing as npt
 from bookcls.pretraining.bank import Bank
 from bookcls.synthetic import rooms, sampling, scenes
 from bookcls.synthetic.arrays import Bytes
-from bookcls.synthetic.covers import Skin
-from bookcls.synthetic.layout import Layout
 
 MAX_COVERS = 5
 """Most covers in a scene."""
@@ -86,20 +84,10 @@ def scene_at(
     skins = [bank.skin(rows, row) for row in chosen]
     # Cuts near the middle are the likeliest: at the ends there is often no book left.
     left, turns = float(rng.random(2).mean()), int(rng.integers(4))
-    image, index_map = _square(layout, skins, image_size, left)
+    image, index_map = scenes.framed(layout, skins, image_size, image_size, at=left)
     counts = np.bincount(index_map.ravel() + 1, minlength=MAX_COVERS + 1)[1:]
     ids = np.full(MAX_COVERS, UNKNOWN, np.int64)
     for place, row in enumerate(chosen):
         ids[place] = row if row < bank.num_identities else UNKNOWN
     areas = (counts[:MAX_COVERS] / image_size**2).astype(np.float32)
     return Labelled(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)
-
-
-def _square(
-    layout: Layout, skins: list[Skin], side: int, left: float
-) -> tuple[Bytes, npt.NDArray[np.int16]]:
-    """Composes at the camera's aspect and cuts a square out of it, ``left`` of the way across."""
-    width = max(side, round(side * layout.camera.aspect))
-    scene = scenes.compose(layout, skins, side, width)
-    start = round((width - side) * left)
-    return scene.image[:, start : start + side], scene.index[:, start : start + side]

@@ -4,6 +4,8 @@ import base64
 import io
 from pathlib import Path
 
+from PIL import Image
+
 from bookcls.images import ImageError, load_image
 
 SIDE = 160
@@ -31,11 +33,22 @@ def embedded(path: Path) -> str | None:
     Returns:
         ``data:image/jpeg;base64,...``; None if it is not there or cannot be read.
     """
+    image = small(path)
+    return None if image is None else as_address(image)
+
+
+def small(path: Path) -> Image.Image | None:
+    """A photo of at most ``SIDE`` pixels, upright; None if it is not there or cannot be read."""
     try:
         image = load_image(path, size=SIDE)
     except (ImageError, OSError, ValueError):
         return None
     image.thumbnail((SIDE, SIDE))
+    return image
+
+
+def as_address(image: Image.Image) -> str:
+    """An RGB image as ``data:image/jpeg;base64,...``, without metadata."""
     image.info.clear()  # Pillow writes a comment that it has read.
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80, optimize=True)

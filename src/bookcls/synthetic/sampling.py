@@ -14,7 +14,7 @@ import numpy as np
 from bookcls.synthetic import rooms
 from bookcls.synthetic.camera import Camera
 from bookcls.synthetic.layout import Ground, Item, Layout, Prop
-from bookcls.synthetic.placing import lying, sheet, standing
+from bookcls.synthetic.placing import lying, standing
 
 Size = tuple[float, float, float]
 
@@ -171,24 +171,3 @@ def anywhere(rng: np.random.Generator, sizes: Sequence[Size], covers: Sequence[i
         light = replace(layout.light, blur=float(rng.uniform(0.001, 0.006)))
         layout = replace(layout, light=light)
     return layout
-
-
-def scatter(
-    rng: np.random.Generator, aspects: Sequence[float], covers: Sequence[int]
-) -> tuple[Item, ...]:
-    """Flat things placed at random over any picture, for cut-outs on background photos.
-
-    Args:
-        rng: Source of randomness.
-        aspects: Width over height of each texture.
-        covers: Numbers of the textures.
-    """
-    camera = rooms.view(rng, 3.0)
-    items = []
-    for cover, aspect in zip(covers, aspects, strict=True):
-        tall = float(rng.uniform(0.5, 1.8))
-        spot = (float(rng.uniform(-1.2, 1.2)), float(rng.uniform(-1.0, 1.0)), 0.0)
-        size = (tall * aspect, tall, 0.02)
-        body = lying(camera, spot, float(rng.uniform(0, 360)), size, rooms.sun(rng, 0.6))
-        items.append(Item(cover, replace(sheet(body.front), darkness=0.0)))
-    return tuple(items)

@@ -1,0 +1,1 @@
+"""New training photos, composed of what is cut out of the old ones (``aug=scenes``)."""

@@ -1,0 +1,53 @@
+"""How things and grounds come into a scene: in which size and light, and those of no class."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from bookcls.synthetic import covers
+from bookcls.synthetic.arrays import Bytes
+from bookcls.synthetic.covers import Skin
+from bookcls.synthetic.designs import design
+from bookcls.synthetic.sampling import Size
+
+NUM_UNKNOWN = 64
+"""Rendered covers that stand for things of no class."""
+
+_UNKNOWN_BASE = 3_000_000_000
+
+
+@lru_cache(maxsize=2)
+def unknown_things(height: int) -> tuple[tuple[Skin, Size], ...]:
+    """Invented books that no dataset holds, with their sizes in book heights."""
+    plans = [design(_UNKNOWN_BASE + number) for number in range(NUM_UNKNOWN)]
+    return tuple((covers.skin(p, height), (p.aspect, 1.0, p.thickness)) for p in plans)
+
+
+def size_of(picture: Bytes) -> Size:
+    """How large a cut-out is laid, in book heights: photos do not tell, so all have one area."""
+    height, width = picture.shape[:2]
+    scale = 0.85 / float(np.sqrt(height * width))
+    return width * scale, height * scale, 0.06
+
+
+def lit(rng: np.random.Generator, picture: Bytes) -> Bytes:
+    """A cut-out in somewhat other light than where it was photographed."""
+    gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.03, 3))
+    levels = np.arange(256)[:, None] * np.append(gain, 1.0)
+    table = np.clip(levels, 0, 255).astype(np.uint8)[None]
+    return np.asarray(cv2.LUT(picture, table.transpose(1, 0, 2)), np.uint8)
+
+
+def part_of(rng: np.random.Generator, picture: Bytes, height: int, width: int) -> Bytes:
+    """A part of a background photo at about one pixel in one: shifted, scaled, slightly turned."""
+    rows, cols = picture.shape[:2]
+    quarter = int(rng.integers(4))
+    across, down = (cols, rows) if quarter % 2 == 0 else (rows, cols)
+    scale = max(width / across, height / down) * float(rng.uniform(1.0, 1.6))
+    angle = 90.0 * quarter + float(rng.uniform(-15, 15))
+    warp = cv2.getRotationMatrix2D((cols / 2, rows / 2), angle, scale)
+    for row, (extent, old) in enumerate(((width, cols), (height, rows))):
+        warp[row, 2] += (extent - old) / 2 + float(rng.uniform(-0.15, 0.15)) * extent
+    part = cv2.warpAffine(picture, warp, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(part, np.uint8)

@@ -1,0 +1,95 @@
+"""Which model, which photos beside it, and the address; all refused before torch is loaded."""
+
+import errno
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from bookcls import runs
+from bookcls.errors import BookclsError
+from bookcls.exporting.chosen import find_root
+from bookcls.predicting.threshold import Threshold, find_threshold
+from bookcls.serving.settings import ServeConfig
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What will be served, and where.
+
+    Attributes:
+        ckpt: Checkpoint file.
+        root: Folder of the run's photos, or None where they are gone.
+        threshold: Below which probability an answer is unsure.
+        listener: A socket that listens; connections wait until the model is there.
+    """
+
+    ckpt: Path
+    root: Path | None
+    threshold: Threshold
+    listener: socket.socket
+
+
+def choose(config: ServeConfig) -> Chosen:
+    """Finds everything that the settings name, and takes the port.
+
+    Raises:
+        BookclsError: For what is not there, or is taken.
+    """
+    if find_spec("gradio") is None:
+        raise BookclsError("serve needs Gradio, not installed here: pip install 'bookcls[serve]'.")
+    ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
+    root = find_root(config.data.root, ckpt)
+    threshold = find_threshold(config.unsure)
+    return Chosen(ckpt, root, threshold, listen(config.host, config.port))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes a port.
+
+    Raises:
+        BookclsError: If this machine has no such address, or the port is taken or not allowed.
+    """
+    try:
+        found = socket.getaddrinfo(host or "localhost", port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise BookclsError(f"host={host}: no such address. {HOSTS}") from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    if os.name == "posix":
+        # A server that has just ended leaves the port waiting; elsewhere this would share it.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise BookclsError(
+                f"port={port} on {host} is taken: by another serve, perhaps. Stop it (Ctrl+C), or "
+                f"give another port: port={port % 65535 + 1}, or port=0 for any that is free."
+            ) from error
+        if error.errno == errno.EACCES:
+            raise BookclsError(
+                f"port={port}: no permission; ports below 1024 are the system's. Give a higher one."
+            ) from error
+        raise BookclsError(f"host={host}: this machine has no such address. {HOSTS}") from error
+    return listener
+
+
+HOSTS = "Give 127.0.0.1 (this machine alone), one of its addresses, or 0.0.0.0 (all of them)."
+
+
+def is_local(listener: socket.socket) -> bool:
+    """Whether only this machine reaches a socket."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def address_of(host: str, listener: socket.socket) -> str:
+    """What a person types into a browser on this machine."""
+    name, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

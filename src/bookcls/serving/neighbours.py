@@ -1,0 +1,63 @@
+"""The training photos that lie nearest to a photo in the model's eyes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bookcls.explaining.explainer import Explainer
+from bookcls.photos import decode
+from bookcls.samples import Sample
+
+NEAREST = 4
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training photo and how near it lies: the cosine of the angle between features."""
+
+    sample: Sample
+    similarity: float
+
+
+class Neighbours:
+    """Features of the training photos, those of the head's hidden layer (N, 256)."""
+
+    def __init__(self, explainer: Explainer, samples: Sequence[Sample]) -> None:
+        """Asks the model about each photo once; photos that cannot be read are left out.
+
+        Args:
+            explainer: The model.
+            samples: Training photos.
+        """
+        images, bad = decode(samples, explainer.image_size, explainer.fit)
+        self.samples = [sample for sample in samples if sample.path not in bad]
+        parts = [torch.zeros(0, 256)]
+        console = Console(stderr=True)
+        for start in track(
+            range(0, len(self.samples), BATCH),
+            description="Comparing photos",
+            transient=True,
+            console=console,
+            disable=not console.is_terminal,
+        ):
+            batch = self.samples[start : start + BATCH]
+            squares = torch.stack([explainer.transform(images[s.path]) for s in batch])
+            parts.append(explainer.answers(squares)[1])
+        self.features = normalize(torch.cat(parts), dim=1)
+
+    def nearest(self, features: Tensor) -> list[Neighbour]:
+        """The nearest ones, the nearest first.
+
+        Args:
+            features: float32 (256,), of the photo.
+        """
+        similarity = self.features @ normalize(features, dim=0)
+        values, indices = similarity.topk(min(NEAREST, len(self.samples)))
+        found = zip(indices.tolist(), values.tolist(), strict=True)
+        return [Neighbour(self.samples[i], value) for i, value in found]

@@ -1,0 +1,119 @@
+"""What a person sees: a place for a photo, and the answer beside it."""
+
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from bookcls.errors import BookclsError
+from bookcls.explaining.panels import overlay
+from bookcls.predicting.prediction import Prediction
+from bookcls.reporting.templates import template
+from bookcls.reporting.thumbnails import as_address, embedded, small
+from bookcls.samples import Sample
+from bookcls.serving.answerer import Answerer, Seen
+from bookcls.serving.photos import RunPhotos
+from bookcls.serving.upload import photo_upload
+
+HERE = Path(__file__).parent
+"""Where the templates and the style sheet are."""
+STYLE = (HERE / "page.css").read_text(encoding="utf-8")
+KEPT = 600
+"""Seconds that an uploaded photo stays on disk, for the page to show it."""
+
+
+class Page:
+    """The page, and what it does.
+
+    Attributes:
+        examples: Test photos that can be read, each with a small copy.
+    """
+
+    def __init__(self, answerer: Answerer, photos: RunPhotos) -> None:
+        """Prepares the examples.
+
+        Args:
+            answerer: The model.
+            photos: What may be shown beside answers.
+        """
+        self.answerer, self.left_out = answerer, photos.left_out
+        pictures = [(sample, small(sample.path)) for sample in photos.tests]
+        self.examples = [(sample, image) for sample, image in pictures if image]
+
+    def build(self, max_waiting: int) -> gr.Blocks:
+        """Lays the page out.
+
+        Args:
+            max_waiting: Questions that may wait.
+        """
+        predictor = self.answerer.predictor
+        ckpt = predictor.ckpt.resolve()
+        head = render("intro", name="/".join(ckpt.parts[-2:]), classes=predictor.class_names)
+        foot = render("foot", left_out=self.left_out, minutes=KEPT // 60)
+        blocks: gr.Blocks
+        with gr.Blocks(title="bookcls", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
+            gr.HTML(head)
+            with gr.Row():
+                with gr.Column(elem_classes="side"):
+                    photo = photo_upload()
+                    gallery = gr.Gallery(
+                        [image for _, image in self.examples],
+                        label="Or try a test photo", visible=bool(self.examples), columns=4,
+                        allow_preview=False, interactive=False, buttons=[], format="jpeg",
+                        elem_classes="examples",
+                    )  # fmt: skip
+                with gr.Column(elem_classes="result"):
+                    answer = gr.HTML(render("waiting"))
+            gr.HTML(foot)
+            photo.input(self.ask, photo, answer, api_visibility="private", scroll_to_output=True)
+            gallery.select(
+                self.try_example, None, [photo, answer], api_visibility="private",
+                scroll_to_output=True,
+            )  # fmt: skip
+        blocks.queue(max_size=max_waiting, default_concurrency_limit=1, api_open=False)
+        return blocks
+
+    def ask(self, path: str | None) -> str:
+        """The answer to an uploaded photo as html; the empty place where there is none."""
+        return self._answer(Path(path)) if path else render("waiting")
+
+    def try_example(self, chosen: gr.SelectData) -> tuple[None, str]:
+        """An empty place for a photo, and the answer to one of the test photos as html."""
+        sample, _ = self.examples[int(chosen.index)]
+        return None, self._answer(sample.path, sample)
+
+    def _answer(self, path: Path, sample: Sample | None = None) -> str:
+        try:
+            seen = self.answerer.look(path)
+        except BookclsError as error:
+            return render("answer", seen=None, error=str(error))
+        if isinstance(seen, Prediction):
+            return render("answer", seen=None, error=f"This file is {seen.error}.")
+        return self._render(seen, sample)
+
+    def _render(self, seen: Seen, sample: Sample | None) -> str:
+        predictor, found = self.answerer.predictor, seen.found
+        accepted = [predictor.class_names[k] for k in sample.accepted] if sample else []
+        lit = None if seen.heat.empty else overlay(seen.photo, seen.heat)
+        return render(
+            "answer",
+            seen=seen,
+            found=found,
+            threshold=predictor.threshold,
+            bars=sorted(found.probs.items(), key=lambda item: -item[1]),
+            label=" or ".join(accepted),
+            right=found.answer in accepted,
+            photo=as_address(Image.fromarray(seen.photo)),
+            overlay=None if lit is None else as_address(Image.fromarray(lit)),
+            fit="cover" if predictor.fit == "letterbox" else "fill",
+            nearest=[
+                (predictor.class_names[n.sample.label], n.similarity, embedded(n.sample.path))
+                for n in seen.nearest
+            ],
+        )
+
+
+def render(part: str, /, **values: object) -> str:
+    """A part of the page, every value in it escaped; what is no UTF-8 with a question mark."""
+    html = template(HERE / f"{part}.html").render(**values)
+    return html.encode("utf-8", "replace").decode("utf-8")

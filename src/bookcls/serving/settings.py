@@ -1,0 +1,41 @@
+"""conf/serve.yaml as typed values. No torch, so that errors come early."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bookcls.predicting.settings import PredictConfig
+from bookcls.settings import EvaluateTrainer, between, positive
+
+
+@dataclass
+class ServeData:
+    """The photos to show beside answers; None is what the run was trained with."""
+
+    root: str | None = None
+
+
+@dataclass
+class ServeConfig:
+    """conf/serve.yaml as a whole."""
+
+    ckpt: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 7860
+    unsure: Any = 0.5
+    rotations: int = 1
+    max_mb: float = 30
+    max_waiting: int = 8
+    timeout: float = 30
+    data: ServeData = field(default_factory=ServeData)
+    trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
+
+    def __post_init__(self) -> None:
+        between("port", self.port, 0, 65535)
+        PredictConfig("", rotations=self.rotations)  # only for its check
+        for name in ("max_mb", "max_waiting", "timeout"):
+            positive(name, getattr(self, name))
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that a request may have."""
+        return int(self.max_mb * 1e6)
