@@ -6,8 +6,10 @@ import torch
 
 from bookcls.errors import BookclsError
 
-NO_MEMORY = re.compile("DefaultCPUAllocator|MPS backend out of memory")
-"""Where torch has no exception of its own for it."""
+NO_MEMORY = re.compile(
+    "DefaultCPUAllocator|MPS backend out of memory|could not create a (primitive|memory)"
+)
+"""Where torch has no exception of its own for it; the last is what oneDNN says on a CPU."""
 
 
 def device_of(accelerator: str) -> torch.device:

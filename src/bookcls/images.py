@@ -93,7 +93,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        if not (is_heic(path) and reads_heic()):
+        if not (is_heic(path) and reads_heic() and "HEIF" in Image.OPEN):
             raise
         return Image.open(path, formats=("HEIF",))
 
