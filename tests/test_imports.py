@@ -66,7 +66,7 @@ LEAVES = {
     "composing.segment": {"synthetic"},
     "composing.colours": {"synthetic"},
     "composing.cutout": {"composing", "explaining", "images", "samples", "synthetic"},
-    "composing.looks": {"synthetic"},
+    "composing.looks": {"composing", "synthetic"},
     "composing.compose": {"composing", "images", "samples", "synthetic"},
     "composing.gather": {"composing", "errors", "samples", "settings"},
     "composing.sheet": {"composing", "runs", "samples", "synthetic"},

@@ -140,7 +140,7 @@ def test_the_label_is_the_share_of_the_visible_area(monkeypatch):
         red = (scene.image[..., 0] > scene.image[..., 2] + 90.0).mean()
         blue = (scene.image[..., 2] > scene.image[..., 0] + 90.0).mean()
         assert scene.target[2] == 0
-        assert scene.target[0] == pytest.approx(red / (red + blue), abs=0.03)
+        assert scene.target[0] == pytest.approx(red / (red + blue), abs=0.06)
         orders.add(round(float(scene.target[0]), 2))
     orders.discard(1.0)  # two red ones
     assert len(orders) == 2, "either lies on the other"
@@ -172,8 +172,9 @@ def test_a_seed_decides_the_scene(things):
     first, again, other = (scenes.draw(sample, seed) for seed in (5, 5, 6))
     assert np.array_equal(first.image, again.image)
     assert not np.array_equal(first.image, other.image)
-    drawn = [module_of(things).scenes.draw(sample, seed) for seed in range(200)]
-    assert 70 < sum(scene is not None for scene in drawn) < 130
+    half = module_of(things).scenes
+    drawn = [half.draw(sample, seed) for seed in range(60)]
+    assert 15 < sum(scene is not None for scene in drawn) < 45
 
 
 def test_same_batches_whatever_the_number_of_workers(things):

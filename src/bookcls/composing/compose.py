@@ -17,7 +17,6 @@ from bookcls.images import fit_square
 from bookcls.samples import Sample
 from bookcls.synthetic import rooms, sampling, scenes
 from bookcls.synthetic.arrays import Bytes, Floats
-from bookcls.synthetic.covers import Skin
 from bookcls.synthetic.layout import Layout
 
 MIN_SHARE = 0.01
@@ -71,7 +70,7 @@ class Scenes:
         """
         self.num_classes, self.background = num_classes, background
         self.size, self.fit, self.share, self.unknown = size, fit, share, unknown
-        self.strangers = unknown_things(max(96, 3 * size // 2)) if unknown else ()
+        self.strangers = list(unknown_things(max(192, 3 * size // 2))) if unknown else []
         self.cutouts = list(cutouts)
         self.aspects = [c.aspect for c in cutouts]
         self.things: dict[int, list[Bytes]] = {}
@@ -106,22 +105,17 @@ class Scenes:
     def _compose(self, rng: np.random.Generator, sample: Sample, *, empty: bool) -> Composed | None:
         """A scene; None if what it must show cannot be seen."""
         labels = self._labels(rng, sample, empty=empty)
-        textures: list[Skin | Bytes] = []
+        textures: list[Bytes] = []
         sizes: list[sampling.Size] = []
         scale = float(np.exp(rng.uniform(np.log(0.45 if len(labels) < 3 else 0.7), np.log(1.15))))
         main = self.own.get(sample)
         for label in labels:
-            texture: Skin | Bytes
-            if label is None:
-                texture, size = self.strangers[int(rng.integers(len(self.strangers)))]
-            else:
-                own = self.things[label]
-                picture = own[int(rng.integers(len(own)))]
-                if label == sample.label and main is not None:
-                    picture, main = main, None
-                texture, size = lit(rng, picture), size_of(picture)
-            factor = scale * float(np.exp(rng.normal(0, 0.1)))
-            textures.append(texture)
+            own = self.strangers if label is None else self.things[label]
+            picture = own[int(rng.integers(len(own)))]
+            if label == sample.label and main is not None:
+                picture, main = main, None
+            size, factor = size_of(picture), scale * float(np.exp(rng.normal(0, 0.1)))
+            textures.append(lit(rng, picture))
             sizes.append((size[0] * factor, size[1] * factor, size[2] * factor))
         aspect = self.aspects[int(rng.integers(len(self.aspects)))]
         layout = sampling.anywhere(rng, sizes, range(len(sizes))) if sizes else rooms.empty(rng)
@@ -154,7 +148,7 @@ class Scenes:
         self,
         rng: np.random.Generator,
         layout: Layout,
-        textures: Sequence[Skin | Bytes],
+        textures: Sequence[Bytes],
         aspect: float,
     ) -> tuple[Bytes, npt.NDArray[np.int16]]:
         """Composes at the aspect of a photo, its long side as long as the network's square."""

@@ -5,9 +5,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from bookcls.composing.cutout import lifted
 from bookcls.synthetic import covers
 from bookcls.synthetic.arrays import Bytes
-from bookcls.synthetic.covers import Skin
 from bookcls.synthetic.designs import design
 from bookcls.synthetic.sampling import Size
 
@@ -18,10 +18,20 @@ _UNKNOWN_BASE = 3_000_000_000
 
 
 @lru_cache(maxsize=2)
-def unknown_things(height: int) -> tuple[tuple[Skin, Size], ...]:
-    """Invented books that no dataset holds, with their sizes in book heights."""
-    plans = [design(_UNKNOWN_BASE + number) for number in range(NUM_UNKNOWN)]
-    return tuple((covers.skin(p, height), (p.aspect, 1.0, p.thickness)) for p in plans)
+def unknown_things(height: int) -> tuple[Bytes, ...]:
+    """Fronts of invented books that no dataset holds, uint8 RGBA like cut-outs.
+
+    They have no sides: painted ones would tell them from cut-outs, whatever they show.
+    """
+    fronts = (covers.render(design(_UNKNOWN_BASE + k), height) for k in range(NUM_UNKNOWN))
+    return tuple(lifted(*_framed(front)) for front in fronts)
+
+
+def _framed(front: Bytes) -> tuple[Bytes, Bytes]:
+    """A picture with a margin, and the mask that leaves the margin out."""
+    mask = np.full(front.shape[:2], 255, np.uint8)
+    wider = cv2.copyMakeBorder(front, 4, 4, 4, 4, cv2.BORDER_REPLICATE)
+    return np.asarray(wider, np.uint8), np.pad(mask, 4)
 
 
 def size_of(picture: Bytes) -> Size:
