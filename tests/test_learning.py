@@ -123,7 +123,9 @@ def test_on_a_gpu_an_epoch_without_a_number_is_noticed_at_its_end(
 
 
 def test_learning_rates_of_the_stages(monkeypatch):
-    trainer = SimpleNamespace(max_epochs=4, estimated_stepping_batches=40, world_size=1)
+    trainer = SimpleNamespace(
+        max_epochs=4, estimated_stepping_batches=40, world_size=1, precision="32-true"
+    )
     monkeypatch.setattr(Classifier, "trainer", trainer)
     settings = {"lr": 1e-4, "probe_lr": 1e-3, "probe_epochs": 1, "layer_decay": 0.5}
     classifier = Classifier(["a", "b"], freeze_to="block4_conv1", warmup_steps=5, **settings)
