@@ -100,7 +100,7 @@ def answers(path: Path, images: np.ndarray) -> np.ndarray:
 
 def test_onnx_answers_as_the_checkpoint_for_any_batch(run, exported):
     photos, probs = original(run)
-    assert np.ptp(probs, axis=0).max() > 0.05  # else anything would pass
+    assert np.ptp(probs, axis=0).max() > 0.01  # a hundred times what may differ
     assert answers(exported, photos.images).dtype == np.float32
     np.testing.assert_allclose(answers(exported, photos.images), probs, atol=1e-5)
     np.testing.assert_allclose(answers(exported, photos.images[:1]), probs[:1], atol=1e-5)
