@@ -43,7 +43,7 @@ class Sweep(Callback):
         if "submitit_folder" in launcher:
             print(f"         their progress: {config.hydra.sweep.dir}/{cells.RECORD}", flush=True)
         # Last: Hydra makes a warning of an error above, and no cell may begin after one.
-        self.command = f"{datetime.now().isoformat(timespec='seconds')} {os.getpid()}"
+        self.command = f"{datetime.now().isoformat(timespec='microseconds')} {os.getpid()}"
 
     def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
         """In the process of the cell: makes it the current one."""

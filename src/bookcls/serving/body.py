@@ -44,12 +44,9 @@ class Bodies:
             RefusedError: If it is too large or too slow, or if too many come.
             ConnectionError: If the client is gone.
         """
-        size = headers.get("content-length", "")
-        if not size.isdecimal():
-            raise RefusedError(411, "say how many bytes come (Content-Length).")
-        too_large = int(size) > self.max_bytes
-        if too_large and "expect" in headers:
-            raise self._too_large(int(size))
+        refusal = self._refusal(headers.get("content-length", ""))
+        if refusal is not None and "expect" in headers:
+            raise refusal
         if self.arriving >= self.at_once or self._held() > HELD * self.max_bytes:
             raise RefusedError(503, "too many photos are on their way; try again in some seconds.")
         self.arriving += 1
@@ -62,7 +59,7 @@ class Bodies:
                     if message["type"] == "http.disconnect":
                         raise ConnectionError
                     more = message.get("more_body", False)
-                    if not too_large:
+                    if refusal is None:
                         parts.append(message.get("body", b""))
         except TimeoutError as error:
             raise RefusedError(
@@ -70,8 +67,8 @@ class Bodies:
             ) from error
         finally:
             self.arriving -= 1
-        if too_large:  # Only now: most programs read no answer before they have sent everything.
-            raise self._too_large(int(size))
+        if refusal is not None:  # Only now: most programs read no answer before they have sent all.
+            raise refusal
         body: Message | None = {"type": "http.request", "body": b"".join(parts)}
 
         async def again() -> Message:
@@ -91,8 +88,13 @@ class Bodies:
                 total += path.stat().st_size
         return total
 
-    def _too_large(self, size: int) -> RefusedError:
+    def _refusal(self, size: str) -> RefusedError | None:
+        """Why a body of this Content-Length is not wanted."""
+        if not size.isdecimal():
+            return RefusedError(411, "say how many bytes come (Content-Length).")
+        if int(size) <= self.max_bytes:
+            return None
         return RefusedError(
             413,
-            f"{size / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} (max_mb): send less.",
+            f"{int(size) / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} (max_mb): send less.",
         )
