@@ -93,6 +93,22 @@ def test_lam_is_drawn_from_beta():
         assert np.var(shares) == pytest.approx(variance, rel=0.15)
 
 
+def test_cutmix_labels_by_the_area_that_it_pastes():
+    items = [(torch.full((3, 12, 10), float(k)), k) for k in range(3)]
+    pasted = set()
+    for seed in range(60):
+        images, target = MixupCollate(3, cutmix_alpha=1.0)([(i, y, seed) for i, y in items])
+        assert torch.equal(images, images.round())  # nothing is blended
+        for own, (image, row) in enumerate(zip(images, target, strict=True)):
+            shares = torch.bincount(image[0].flatten().long(), minlength=3) / 120
+            assert torch.allclose(row, shares, atol=1e-6)
+            pasted.add(round(1 - float(shares[own]), 2))
+    assert len(pasted) > 10
+    both = [MixupCollate(3, 0.5, 0.5)([(i, y, seed) for i, y in items])[0] for seed in range(60)]
+    whole = sum(torch.equal(images, images.round()) for images in both)
+    assert 15 < whole < 45  # one or the other
+
+
 def test_transform_normalises_as_torch_does():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     expected = torch.from_numpy(image).permute(2, 0, 1).float() / 255

@@ -193,6 +193,41 @@ def test_one_batch_can_be_overfitted():
     assert losses[-1] < 0.05
 
 
+@pytest.mark.usefixtures("narrow")
+def test_sigmoids_name_each_thing_that_is_there(shared_photos, run_verb, tmp_path, capsys):
+    torch.manual_seed(0)
+    classifier = Classifier(["a", "b", "c"], image_size=32, activation="sigmoid")
+    logits, target = torch.tensor([[2.0, -1.0, 0.5]]), torch.tensor([[0.7, 0.25, 0.05]])
+    expected = -torch.tensor([[2.0, -1.0, -0.5]]).sigmoid().log().mean()
+    assert float(classifier._loss(logits, target)) == pytest.approx(float(expected))
+    images = torch.randn(4, 3, 32, 32)
+    classifier.eval()
+    with torch.no_grad():
+        raw = classifier.model.head[:-1](classifier.model.features(images))
+        apart = raw.sigmoid()
+        assert torch.allclose(classifier(images).exp(), apart, atol=1e-6)
+        shares = apart / apart.sum(dim=1, keepdim=True)
+        assert torch.allclose(classifier.probs(images), shares, atol=1e-6)
+
+    run = tmp_path / "run"
+    words = (f"data.root={shared_photos}", *TINY, "aug=all", f"hydra.run.dir={run}")
+    assert run_verb(train.main, *words, "model.activation=sigmoid", "trainer.precision=auto") == 0
+    assert load_classifier(run / "best.ckpt").hparams["activation"] == "sigmoid"
+    assert run_verb(train.main, *words, "model.activation=tanh") == 1
+    assert "model.activation=tanh" in capsys.readouterr().err
+
+
+def test_rotations_are_averaged():
+    torch.manual_seed(0)
+    classifier = Classifier(["a", "b"], image_size=32).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        turned = [classifier.probs(images.rot90(k, (2, 3))) for k in range(4)]
+        assert torch.allclose(classifier.probs(images, 4), torch.stack(turned).mean(0), atol=1e-6)
+        both = (turned[0] + turned[2]) / 2
+        assert torch.allclose(classifier.probs(images, 2), both, atol=1e-6)
+
+
 def test_schedule_rises_and_falls():
     from bookcls.schedule import warmup_cosine
 

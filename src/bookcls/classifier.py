@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.nn.utils import clip_grad_norm_
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -29,6 +29,10 @@ HEAD = 6
 """The head counts as the block after VGG's fifth when learning rates fall with depth."""
 FP16 = "16-mixed"
 """Its loss is scaled, and a fused optimizer would take the scale back only after the clipping."""
+
+
+PRESENT = 0.1
+"""A class with a larger share of a target is in the photo, for a head of sigmoids."""
 
 
 class DivergedError(BookclsError):
@@ -61,6 +65,7 @@ class Classifier(pl.LightningModule):
         label_smoothing: float = 0.0,
         seed: int = 0,
         weights: str = "none (from scratch)",
+        activation: str = "softmax",
     ) -> None:
         """Builds the network.
 
@@ -82,12 +87,18 @@ class Classifier(pl.LightningModule):
             label_smoothing: Share of the target spread over all classes.
             seed: Decides dropout.
             weights: Where the first weights came from, for the record.
+            activation: ``softmax`` or ``sigmoid``, see :class:`bookcls.vgg16.VGG16`.
         """
         super().__init__()
         self.save_hyperparameters()
         self.class_names = class_names
         self.model = VGG16(
-            len(class_names), image_size=image_size, head=head, dropout=dropout, freeze_to=freeze_to
+            len(class_names),
+            image_size=image_size,
+            head=head,
+            dropout=dropout,
+            freeze_to=freeze_to,
+            activation=activation,
         )
         channels_last(self.model)
         # "warn", the default, would leave numbers that are none out of the mean.
@@ -95,6 +106,7 @@ class Classifier(pl.LightningModule):
         self.val_acc = MulticlassAccuracy(len(class_names), average="micro")
         self.test_names: list[str] = []
         self.test_scores = torch.nn.ModuleList()
+        self.test_rotations = 1
         self.test_probs: dict[str, list[Tensor]] = {}
         self.test_metrics: dict[str, float] = {}
 
@@ -102,6 +114,18 @@ class Classifier(pl.LightningModule):
         """Logits, float32 (N, C), of normalised images, float32 (N, 3, H, W)."""
         logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
         return logits.float()
+
+    def probs(self, images: Tensor, rotations: int = 1) -> Tensor:
+        """Probabilities, float32 (N, C), mean over turns of the images.
+
+        Args:
+            images: float32 (N, 3, H, W), normalised.
+            rotations: 1; 2: also upside down; 4: also both quarter turns.
+        """
+        turns = [turn * 4 // rotations for turn in range(rotations)]
+        # A quarter turn of a square is exact: nothing is interpolated or padded.
+        views = (images.rot90(turn, (2, 3)) for turn in turns)
+        return torch.stack([self(view).softmax(dim=1) for view in views]).mean(dim=0)
 
     @torch.no_grad()
     def frozen(self, images: Tensor) -> Tensor:
@@ -138,13 +162,20 @@ class Classifier(pl.LightningModule):
         """
         inputs, target = batch
         logits = self.model.trained(inputs).float() if isinstance(batch, View) else self(inputs)
-        smoothing = self.hparams["label_smoothing"]
-        loss = cross_entropy(logits, target, label_smoothing=smoothing)
+        loss = self._loss(logits, target)
         if self.device.type == "cpu":
             self._check(loss.detach())
         self.train_loss.update(loss.detach(), len(target))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return loss
+
+    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        smoothing = self.hparams["label_smoothing"]
+        if self.hparams["activation"] == "softmax":
+            return cross_entropy(logits, target, label_smoothing=smoothing)
+        # A class is there or not, however small its share; a trace of mixup counts as not.
+        there = (target > PRESENT).float() * (1 - smoothing) + smoothing / target.shape[1]
+        return binary_cross_entropy_with_logits(logits, there)
 
     def _check(self, loss: Tensor) -> None:
         if not math.isfinite(float(loss)):
@@ -181,7 +212,7 @@ class Classifier(pl.LightningModule):
     ) -> None:
         """Scores a batch of one split and keeps its probabilities."""
         images, labels, accepted = batch
-        probs = self(images).softmax(dim=1)
+        probs = self.probs(images, self.test_rotations)
         scores = cast(SplitScores, self.test_scores[dataloader_idx])
         scores.update(probs, labels, accepted)
         self.test_probs[self.test_names[dataloader_idx]].append(probs.cpu())
@@ -265,6 +296,7 @@ def check_hparams(hparams: Mapping[str, Any]) -> None:
         "mean": len(hparams["mean"]) == 3 and all(math.isfinite(v) for v in hparams["mean"]),
         "std": len(hparams["std"]) == 3 and all(0 < v < math.inf for v in hparams["std"]),
         "weights": isinstance(hparams["weights"], str),
+        "activation": hparams.get("activation", "softmax") in ("softmax", "sigmoid"),
     }
     for name, is_right in right.items():
         if not is_right:

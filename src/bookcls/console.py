@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,6 +136,15 @@ def show(
     if warning:
         table.caption += f"\nwarning: {escape(warning)}"
     console.print(table)
+
+
+def say_how_to_use(run: Path) -> None:
+    """Prints what can be done with a finished run."""
+    quoted = shlex.quote(str(run))
+    print(f"run folder     {run}")
+    print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
+    print(f"use it         {python()} -m bookcls.predict ckpt={quoted} images=DIR")
+    print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
 
 
 def quiet_lightning() -> None:

@@ -169,11 +169,11 @@ class PhotoDataModule(pl.LightningDataModule):
         )
         photos = (self.train_samples, self.images, self.augmented)
         dataset = SceneDataset(*photos, self.scenes) if self.scenes else PhotoDataset(*photos)
-        alpha = self.aug.mixup_alpha if self.aug else 0.0
+        alphas = (self.aug.mixup_alpha, self.aug.cutmix_alpha) if self.aug else ()
         loader = self._loader(
             dataset,
             sampler=sampler,
-            collate_fn=MixupCollate(len(self.class_names), alpha),
+            collate_fn=MixupCollate(len(self.class_names), *alphas),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )

@@ -45,9 +45,8 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     from bookcls.advice import advise
     from bookcls.classifier import load_classifier
     from bookcls.console import quiet_lightning, show
-    from bookcls.datamodule import PhotoDataModule
     from bookcls.photos import decode_folder
-    from bookcls.testing import run_tests
+    from bookcls.testing import make_tests, run_tests
 
     quiet_lightning()
     classifier = load_classifier(ckpt)
@@ -58,18 +57,17 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         problems.append("no test photos: put them into test/<class>/ or test_<name>/<class>/")
     folder = PhotoFolder(root, classifier.class_names, [], tests, problems=problems)
     folder, images = decode_folder(folder, hparams["image_size"], hparams["fit"], "error")
-    datamodule = PhotoDataModule(
-        classifier.class_names,
-        images,
-        tests=folder.tests,
-        mean=tuple(hparams["mean"]),
-        std=tuple(hparams["std"]),
-        batch_size=batch_size,
-    )
-    result = run_tests(classifier, datamodule, accelerator=config.trainer.accelerator)
+    datamodule = make_tests(classifier, images, folder.tests, batch_size)
+    accelerator, rotations = config.trainer.accelerator, config.rotations
+    result = run_tests(classifier, datamodule, accelerator=accelerator, rotations=rotations)
     path = output / runs.PREDICTIONS
     runs.write_predictions(path, classifier.class_names, folder.tests, result.probs)
-    metrics = {**result.metrics, "ckpt": str(ckpt.resolve()), "data_root": str(root)}
+    metrics = {
+        **result.metrics,
+        "ckpt": str(ckpt.resolve()),
+        "data_root": str(root),
+        "rotations": rotations,
+    }
     runs.write_json(output / runs.METRICS, metrics)
     show(result.metrics, list(folder.tests), f"{ckpt} on {root}")
     for line in advise(classifier.class_names, folder.tests, result.probs, result.metrics):

@@ -18,7 +18,7 @@ from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
 from bookcls.classifier import load_classifier
 from bookcls.composing.gather import say_scenes
 from bookcls.composing.sheet import write_sheet, write_table
-from bookcls.console import python, quiet_lightning, say_what_comes, show
+from bookcls.console import python, quiet_lightning, say_how_to_use, say_what_comes, show
 from bookcls.devices import ran_out_of_memory
 from bookcls.environment import environment
 from bookcls.errors import BookclsError
@@ -42,6 +42,7 @@ def fit_and_test(
     ckpt: Path | None,
     started: float,
     origin: dict[str, Any],
+    part_of: Path | None = None,
 ) -> None:
     """Trains, tests the best checkpoint, prints the table and writes the run folder.
 
@@ -54,6 +55,7 @@ def fit_and_test(
         ckpt: A ``last.ckpt`` to go on from.
         started: ``time.monotonic()`` when the command began.
         origin: What else environment.json says: the words that led to the run, its cell.
+        part_of: Folder of the ensemble that this run is a member of.
 
     Raises:
         BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
@@ -95,7 +97,7 @@ def fit_and_test(
             write_table(table, datamodule.scenes.cutouts, folder.class_names)
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
             say_scenes(datamodule.scenes, folder.class_names, table, sheet)
-    again = f"{python()} -m bookcls.train resume={shlex.quote(str(run))}"
+    again = f"{python()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
     with explained_stops(config.data, again):
         with explained_damage(ckpt, progress, again):
             trainer.fit(
@@ -124,13 +126,11 @@ def fit_and_test(
     (run / runs.LAST).unlink(missing_ok=True)
     title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
     show(result.metrics, list(folder.tests), title, warning=provenance.warning)
+    if part_of is not None:
+        return
     for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
         print(f"- {line}")
-    quoted = shlex.quote(str(run))
-    print(f"run folder     {run}")
-    print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
-    print(f"use it         {python()} -m bookcls.predict ckpt={quoted} images=DIR")
-    print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
+    say_how_to_use(run)
 
 
 @contextmanager

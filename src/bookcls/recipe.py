@@ -85,7 +85,8 @@ def build(
     state, provenance = None, begun or SCRATCH
     if config.model.pretrained and begun is None:
         state, provenance = load_features(config.model.weights)
-    pl.seed_everything(config.seed, verbose=False)
+    init_seed = config.model.init_seed
+    pl.seed_everything(config.seed if init_seed is None else init_seed, verbose=False)
     config = suited(config, provenance)
     if config.data.cached_views and not first_trained(config.model.freeze_to):
         raise BookclsError(
@@ -111,6 +112,7 @@ def build(
         label_smoothing=optim.label_smoothing,
         seed=config.seed,
         weights=provenance.name,
+        activation=config.model.activation,
     )
     if state is not None:
         classifier.model.features.load_state_dict(state)

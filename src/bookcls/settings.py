@@ -74,9 +74,15 @@ class ModelConfig:
     freeze_to: str | int | None
     head: str
     dropout: float
+    # Runs of earlier versions do not say.
+    activation: str = field(default="softmax", kw_only=True)
+    init_seed: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         one_of("model.head", self.head, ("gap256", "flatten256"))
+        one_of("model.activation", self.activation, ("softmax", "sigmoid"))
+        if self.init_seed is not None:
+            between("model.init_seed", self.init_seed, 0, 2**32 - 1)
         between("model.dropout", self.dropout, 0, 0.95)
 
 
@@ -91,6 +97,7 @@ class AugConfig:
     erase: float
     mixup_alpha: float
     # Runs of earlier versions do not say.
+    cutmix_alpha: float = field(default=0.0, kw_only=True)
     scenes: float = field(default=0.0, kw_only=True)
     scene_unknown: float = field(default=0.0, kw_only=True)
 
@@ -99,7 +106,8 @@ class AugConfig:
             between(f"aug.{name}", getattr(self, name), 0, 1)
         between("aug.rotate", self.rotate, 0, 180)
         between("aug.zoom", self.zoom, 0, 0.9)
-        between("aug.mixup_alpha", self.mixup_alpha, 0, 100)
+        for name in ("mixup_alpha", "cutmix_alpha"):
+            between(f"aug.{name}", getattr(self, name), 0, 100)
 
 
 @dataclass
@@ -184,10 +192,12 @@ class TrainConfig:
     trainer: TrainerConfig
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     seed: int = 0
+    ensemble: int = 1
     resume: str | None = None
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
+        between("ensemble", self.ensemble, 1, 100)
 
 
 @dataclass
@@ -268,10 +278,22 @@ class EvaluateTrainer:
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
 
 
+def check_rotations(rotations: int) -> None:
+    """Refuses a number of turns that leaves a square askew."""
+    if rotations not in (1, 2, 4):
+        raise BookclsError(
+            f"rotations={rotations}: choose 1, 2 (also upside down) or 4 (quarter turns)."
+        )
+
+
 @dataclass
 class EvaluateConfig:
     """conf/evaluate.yaml as a whole."""
 
     ckpt: str
+    rotations: int = 1
     data: EvaluateData = field(default_factory=EvaluateData)
     trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
+
+    def __post_init__(self) -> None:
+        check_rotations(self.rotations)

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from bookcls import cells, command, workers
 from bookcls.config import BOOKS, full_path, project_path, read_config, typed
 from bookcls.dataset import read_folder
+from bookcls.ensemble import MEMBERS, combine, fit_members
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
 from bookcls.photos import decode_folder
@@ -152,7 +153,8 @@ def run_cell(
     """Trains a cell whose folder is held."""
     print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
     run = cell.run
-    resumed = (run / CONFIG).is_file() and (run / LAST).is_file()
+    begun = (run / LAST).is_file() or (run / MEMBERS).is_dir()
+    resumed = (run / CONFIG).is_file() and begun
     for left in run.iterdir():
         # What was stopped before its first checkpoint begins again; so does a half written file.
         if left.name != LOCK and (not resumed or left.name.startswith(".")):
@@ -174,8 +176,12 @@ def fit(
     started: float,
     *,
     resumed: bool = False,
+    part_of: Path | None = None,
 ) -> None:
-    """Decodes the photos, takes the run folder, trains and tests."""
+    """Decodes the photos, takes the run folder, trains and tests; or does so for each member."""
+    if config.ensemble > 1:
+        fit_ensemble(config, run, folder, origin, started, resumed=resumed)
+        return
     data = config.data
     folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
     split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
@@ -190,8 +196,36 @@ def fit(
 
     ckpt = run / LAST if resumed and (run / LAST).is_file() else None
     fit_and_test(
-        config, run, folder, images, split=split, ckpt=ckpt, started=started, origin=origin
+        config,
+        run,
+        folder,
+        images,
+        split=split,
+        ckpt=ckpt,
+        started=started,
+        origin=origin,
+        part_of=part_of,
     )
+
+
+def fit_ensemble(
+    config: TrainConfig,
+    run: Path,
+    folder: PhotoFolder,
+    origin: dict[str, Any],
+    started: float,
+    *,
+    resumed: bool,
+) -> None:
+    """Trains each member in a run folder of its own, then averages them."""
+
+    def fit_member(own: TrainConfig, member: Path, resumed: bool) -> None:
+        began = time.monotonic()
+        fit(own, member, folder, origin, began, resumed=resumed, part_of=run)
+
+    if not resumed:
+        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+    combine(config, run, fit_members(config, run, fit_member), folder, started)
 
 
 def main() -> None:

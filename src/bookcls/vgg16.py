@@ -25,6 +25,7 @@ class VGG16(nn.Module):
         head: str = "gap256",
         dropout: float = 0.0,
         freeze_to: str | int | None = None,
+        activation: str = "softmax",
     ) -> None:
         """Builds the network with random weights.
 
@@ -39,6 +40,7 @@ class VGG16(nn.Module):
                 study's: all positions, 256 ReLU units).
             dropout: Probability of dropout before each layer of the head.
             freeze_to: See :func:`bookcls.layers.first_trained`.
+            activation: ``softmax``, or ``sigmoid`` where each class answers for itself.
 
         Raises:
             BookclsError: If ``freeze_to`` is not a layer.
@@ -63,6 +65,7 @@ class VGG16(nn.Module):
                 relu=nn.ReLU(),
                 drop2=nn.Dropout(dropout),
                 fc2=nn.Linear(256, num_classes),
+                activation=Sigmoids() if activation == "sigmoid" else nn.Identity(),
             )
         )
         for module in (*self.features, self.head.fc1):
@@ -107,6 +110,18 @@ class VGG16(nn.Module):
         """
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+class Sigmoids(nn.Module):
+    """Ends a head whose classes are independent: logits in training, their log-sigmoids after it.
+
+    The softmax that everybody takes of a network's answer turns these into each class's sigmoid
+    over the sum of all.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Logits, float (N, C), as they are in training; else float32 log-sigmoids."""
+        return logits if self.training else nn.functional.logsigmoid(logits.float())
 
 
 def num_parameters(model: nn.Module, *, trained: bool = False) -> int:

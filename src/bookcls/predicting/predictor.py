@@ -141,10 +141,7 @@ class Predictor:
         Args:
             images: float32 (N, 3, H, W), normalised, on the model's device.
         """
-        turns = [quarter * 4 // self.rotations for quarter in range(self.rotations)]
-        # A quarter turn of a square is exact: nothing is interpolated or padded.
-        views = (images.rot90(turn, (2, 3)) for turn in turns)
-        return torch.stack([self.classifier(view).softmax(dim=1) for view in views]).mean(dim=0)
+        return self.classifier.probs(images, self.rotations)
 
 
 def _name(photo: object, index: int) -> str:

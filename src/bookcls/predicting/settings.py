@@ -3,10 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from bookcls.errors import BookclsError
-from bookcls.settings import EvaluateTrainer, positive
-
-ROTATIONS = (1, 2, 4)
+from bookcls.settings import EvaluateTrainer, check_rotations, positive
 
 
 @dataclass
@@ -23,8 +20,5 @@ class PredictConfig:
     trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
 
     def __post_init__(self) -> None:
-        if self.rotations not in ROTATIONS:
-            raise BookclsError(
-                f"rotations={self.rotations}: choose 1, 2 (also upside down) or 4 (quarter turns)."
-            )
+        check_rotations(self.rotations)
         positive("batch_size", self.batch_size)
