@@ -132,6 +132,12 @@ def test_the_frozen_layers_work_for_the_first_epochs_only(
     assert len(asked) == 2 * 3
 
 
+def test_views_of_as_many_epochs_as_there_are_warn(shared_photos, run_verb, narrow, capsys):
+    words = (f"data.root={shared_photos}", "data=folder", *TINY, FROZEN, "data.cached_views=2")
+    assert run_verb(train.main, *words) == 0
+    assert "warning: data.cached_views=2 keeps what 2 epochs bring" in capsys.readouterr().out
+
+
 def test_nothing_frozen_is_refused(shared_photos, run_verb, narrow, capsys, tmp_path: Path):
     words = (f"data.root={shared_photos}", "data=folder", *TINY, "data.cached_views=4")
     assert run_verb(train.main, *words) == 1
