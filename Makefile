@@ -87,7 +87,7 @@ cam: $(READY)  ## what the latest run looked at, shown and measured (ARGS=ckpt=R
 
 FIGURES := step job growth memory profile_run
 .PHONY: bench
-bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; 18 minutes of two cores with bfloat16
+bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; 16 minutes of two cores with bfloat16
 	@for figure in $(FIGURES); do $(PY) -m benchmarks.$$figure $(ARGS) || exit 1; done
 
 PEERS := .venv-peers/bin/python
@@ -100,7 +100,7 @@ PEERS := .venv-peers/bin/python
 	@touch $@
 
 .PHONY: bench-peers
-bench-peers: .venv-peers/.ready  ## against fastai, timm and a plain loop, in an environment of their own: 40 minutes
+bench-peers: .venv-peers/.ready  ## against fastai, timm and a plain loop, in an environment of their own: 15 minutes
 	$(PEERS) -m benchmarks.peers $(ARGS)
 
 .PHONY: bench-gpu

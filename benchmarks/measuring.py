@@ -26,7 +26,7 @@ class Ratio:
     high: float
 
     def verdict(self, bar: float, *, at_most: bool = False) -> str:
-        """``met``, ``missed``, or ``noise`` where the turns lie on either side of the bar."""
+        """``met`` or ``missed``; ``, within noise`` where turns lie on either side of the bar."""
         met = self.median <= bar if at_most else self.median >= bar
         if self.low <= bar <= self.high and self.low < self.high:
             return "met, within noise" if met else "missed, within noise"

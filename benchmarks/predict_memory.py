@@ -79,7 +79,7 @@ def watched(run: Path, photos: Path, table: Path, number: int) -> list[dict[str,
                 rows.append({"answered": answered, "s": seconds, "MB": held[0], "peak MB": held[1]})
     if process.returncode:
         raise SystemExit(f"predict failed with code {process.returncode}")
-    first = next(row["peak MB"] for row in rows if row["answered"] >= number / 10)
+    first = rows[SHARES.index(0.1)]["peak MB"]
     for row in rows:
         ratio = row["peak MB"] / first
         row |= {

@@ -101,7 +101,7 @@ def record(
     Args:
         given: What :func:`options` returned.
         title: What the rows say.
-        rows: Column -> value; all rows have the columns of the first.
+        rows: Column -> value; what a row lacks is shown as ``-``.
         started: ``time.monotonic()`` at the start.
         **more: What else the json holds: each turn's seconds, say.
     """

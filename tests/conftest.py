@@ -11,6 +11,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+# Where they are set, rich colours what tests read, or breaks its lines elsewhere.
+for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
+    os.environ.pop(variable, None)
+
 CLASSES = ("background", "blue", "red")
 COLOURS = {"background": (90, 90, 90), "blue": (40, 60, 220), "red": (220, 50, 40)}
 
@@ -95,6 +99,12 @@ def run_verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         return 0
 
     return run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hides GPUs from tests that are for a CPU: a GPU rounds otherwise than a test expects."""
+    if "not gpu" in config.option.markexpr:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session", autouse=True)

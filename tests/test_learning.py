@@ -23,6 +23,7 @@ from conftest import TINY
     [
         (torch.OutOfMemoryError("CUDA out of memory"), "ran out of memory: lower data.batch_size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "lower data.batch_size"),
+        (RuntimeError("std::bad_alloc"), "lower data.batch_size"),
     ],
 )
 def test_out_of_memory_says_what_to_lower(
@@ -146,6 +147,43 @@ def test_learning_rates_of_the_stages(monkeypatch):
     )
     trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     assert trained == num_parameters(classifier.model, trained=True)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_fused_optimizer_is_clipped(monkeypatch, precision):
+    trainer = SimpleNamespace(
+        max_epochs=1, estimated_stepping_batches=1, world_size=1, precision=precision
+    )
+    monkeypatch.setattr(Classifier, "trainer", trainer)
+    classifier = Classifier(["a", "b"], image_size=32, freeze_to="block4_conv1")
+    optimizer = classifier.configure_optimizers()["optimizer"]
+    assert optimizer.defaults["fused"]
+    classifier(torch.randn(2, 3, 32, 32)).sum().backward()
+    grads = [p.grad for p in classifier.parameters() if p.grad is not None]
+    expected = [0.5 * g / torch.stack([h.norm() for h in grads]).norm() for g in grads]
+    classifier.configure_gradient_clipping(optimizer, None)
+    assert torch.stack([g.norm() for g in grads]).norm() > 0.5
+    classifier.configure_gradient_clipping(optimizer, 0.5)
+    for grad, wanted in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, wanted, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_scaled_loss_has_an_optimizer_that_lets_lightning_clip(monkeypatch):
+    """Lightning scales back before it clips, unless the optimizer says that it does that itself."""
+    trainer = SimpleNamespace(
+        max_epochs=1, estimated_stepping_batches=1, world_size=1, precision="16-mixed"
+    )
+    monkeypatch.setattr(Classifier, "trainer", trainer)
+    classifier = Classifier(["a", "b"], image_size=32)
+    optimizer = classifier.configure_optimizers()["optimizer"]
+    assert not getattr(optimizer, "_step_supports_amp_scaling", False)
+    assert optimizer.defaults["foreach"] is optimizer.defaults["fused"] is None
+    asked = []
+    monkeypatch.setattr(classifier, "clip_gradients", lambda *given: asked.append(given))
+    classifier.configure_gradient_clipping(optimizer, 1.0, "norm")
+    assert asked == [(optimizer, 1.0, "norm")]
 
 
 @pytest.mark.usefixtures("narrow")

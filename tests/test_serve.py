@@ -89,7 +89,7 @@ class Served:
 
     def ask(self, method, path, body=None, **headers):
         """Status and text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -104,7 +104,7 @@ class Served:
 
     def stop(self):
         self.server.should_exit = True
-        self.thread.join(20)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 
@@ -112,7 +112,7 @@ def serve_with(trained, folder, **limits):
     """A server while the generator lives."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        patch.setattr(connections, "PATIENCE", 0.5)
+        patch.setattr(connections, "PATIENCE", 2)
         server = Served(ServeConfig(ckpt=str(trained), port=0, **limits), folder)
         yield server
         server.stop()
@@ -121,7 +121,7 @@ def serve_with(trained, folder, **limits):
 @pytest.fixture(scope="module")
 def served(trained, tmp_path_factory):
     """With narrow limits, so that tests need not wait."""
-    yield from serve_with(trained, tmp_path_factory.mktemp("uploads"), max_mb=1, timeout=2)
+    yield from serve_with(trained, tmp_path_factory.mktemp("uploads"), max_mb=1, timeout=5)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_size_is_limited(served):
 def test_slow_and_broken_clients_cost_the_others_nothing(served, photos):
     body = next((photos / "test").rglob("*.jpg")).read_bytes()
     silent, slow, gone, garbage = (
-        socket.create_connection(("127.0.0.1", served.port), timeout=20) for _ in range(4)
+        socket.create_connection(("127.0.0.1", served.port), timeout=60) for _ in range(4)
     )
     slow.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf")
     gone.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf")
@@ -190,7 +190,7 @@ def test_slow_and_broken_clients_cost_the_others_nothing(served, photos):
     assert silent.recv(100) == b""  # closed, since nothing was asked
     said = slow.recv(1000)
     assert said.startswith(b"HTTP/1.1 408")
-    assert b"the photo did not come within 2 seconds" in said + slow.recv(1000)
+    assert b"the photo did not come within 5 seconds" in said + slow.recv(1000)
     for client in (silent, slow, garbage):
         client.close()
     assert served.predict(body)[0] == 200
@@ -202,7 +202,7 @@ def test_too_many_are_sent_away(served, photos):
     with answerer._model:
         status, value = served.predict(body)
         assert status == 503
-        assert "no answer within 2 seconds" in value["error"]
+        assert "no answer within 5 seconds" in value["error"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(answerer, "_places", threading.BoundedSemaphore(1))
             with answerer._places, pytest.raises(TooBusyError, match="too many photos"):

@@ -177,7 +177,6 @@ def test_finished_cells_are_not_run_again_however_they_are_asked_for(
     assert "cell 1 of 2  aug=none: done before, difficult " in out
     assert "2 cells: 2 done before\n" in out
     assert f"-m bookcls.report runs={folder}" in out
-    assert all(line["seconds"] < 2 for line in last_command(folder))
 
 
 def test_the_place_of_a_job_is_not_the_place_of_its_cell(swept, run_verb, monkeypatch, capsys):
@@ -451,7 +450,6 @@ def test_a_sweep_that_was_killed_ends_like_one_that_was_not(serial, shared_photo
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
     done = [line for line in last_command(folder) if line["outcome"] == "done before"]
     assert len(done) == len(before)
-    assert all(line["seconds"] < 2 for line in done)
 
 
 @pytest.mark.slow

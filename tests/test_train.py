@@ -6,11 +6,12 @@ import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from bookcls import evaluate, fitting, train, weights
+from bookcls import callbacks, evaluate, fitting, train, weights
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
 from bookcls.settings import ModelConfig
@@ -176,6 +177,47 @@ def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, 
     assert "does not exist" in capsys.readouterr().err
     assert run_verb(train.main, f"resume={run}", f"data.root={tmp_path / 'moved'}") == 0
     assert (run / "metrics.json").is_file()
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_run_that_another_process_has_ended_is_not_trained_again(
+    shared_photos, run_verb, tmp_path, monkeypatch, capsys
+):
+    run = tmp_path / "run"
+    with power_cut(0), pytest.raises(PowerCutError):
+        run_verb(train.main, f"data.root={shared_photos}", *TINY, f"hydra.run.dir={run}")
+    read = train.read_folder
+
+    def meanwhile(*args, **kwargs):
+        (run / "metrics.json").write_text("{}")
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(train, "read_folder", meanwhile)
+    assert run_verb(train.main, f"resume={run}") == 1
+    assert "this run is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("takes", "saved"), [(0.1, [20, 50, 80, 100]), (0.5, [20, 80, 100])])
+def test_slow_disks_get_fewer_checkpoints(tmp_path, monkeypatch, takes, saved):
+    now, at = [0.0], []
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def save_checkpoint(path):
+        at.append(round(now[0]))
+        now[0] += takes
+        path.touch()
+
+    trainer = SimpleNamespace(
+        max_epochs=10,
+        is_global_zero=True,
+        save_checkpoint=save_checkpoint,
+        strategy=SimpleNamespace(broadcast=lambda due: due),
+    )
+    checkpoints = callbacks.KeepCheckpoints(tmp_path, has_val=True)
+    for trainer.current_epoch in range(10):
+        now[0] = 10.0 * (trainer.current_epoch + 1)
+        checkpoints.on_train_epoch_end(trainer, None)
+    assert at == saved, "every 20 s, or a hundred times what one takes; and the last"
 
 
 @pytest.mark.usefixtures("narrow")

@@ -8,6 +8,7 @@ from pytorch_lightning.callbacks import Callback
 
 from bookcls import train
 from bookcls.classifier import Classifier
+from bookcls.errors import BookclsError
 from bookcls.sampler import OverSampler
 from bookcls.views import CachedViews, View
 from conftest import TINY
@@ -89,8 +90,9 @@ def test_an_epoch_that_was_cut_short_is_drawn_again():
 def test_memory_is_asked_for_before_it_is_taken():
     views, _ = make_views(num_views=2, cache_mb=0.002)
     # 2 epochs x 8 draws x 3 channels x 4 x 4 float32 = 3,072 bytes
-    with pytest.raises(Exception, match=r"needs 0 MB.*data\.cached_views=1 or lower"):
+    with pytest.raises(BookclsError, match=r"needs 1 MB.*data\.cached_views=1 or lower") as refused:
         epoch_of(views, 0)
+    assert str(refused.value).endswith("or data.cache_mb=1."), "as much as it needs, rounded up"
 
 
 class _Losses(Callback):
@@ -116,6 +118,24 @@ def test_the_first_epochs_train_as_without(photos, run_verb, narrow, monkeypatch
     assert [loss for _, loss in kept[2][:half]] == [loss for _, loss in kept[0][:half]]
     assert all(cached for cached, _ in kept[2])
     assert kept[2][half:] != kept[2][:half]
+
+
+def test_the_frozen_layers_work_for_the_first_epochs_only(
+    shared_photos, run_verb, narrow, monkeypatch
+):
+    asked = []
+    frozen = Classifier.frozen
+    monkeypatch.setattr(Classifier, "frozen", lambda *a: asked.append(1) or frozen(*a))
+    words = (f"data.root={shared_photos}", "data=folder", *TINY, FROZEN)
+    assert run_verb(train.main, *words, "data.cached_views=2", "optim.epochs=4") == 0
+    # Six photos of background are left for training: 18 draws in three batches.
+    assert len(asked) == 2 * 3
+
+
+def test_views_of_as_many_epochs_as_there_are_warn(shared_photos, run_verb, narrow, capsys):
+    words = (f"data.root={shared_photos}", "data=folder", *TINY, FROZEN, "data.cached_views=2")
+    assert run_verb(train.main, *words) == 0
+    assert "warning: data.cached_views=2 keeps what 2 epochs bring" in capsys.readouterr().out
 
 
 def test_nothing_frozen_is_refused(shared_photos, run_verb, narrow, capsys, tmp_path: Path):

@@ -230,7 +230,7 @@ class Classifier(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the norm of all gradients; Lightning's own refuses every fused optimizer."""
+        """Clips the norm of all gradients; in mixed precision Lightning's refuses fused ones."""
         if self.trainer.precision == FP16:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
@@ -249,9 +249,9 @@ class Classifier(pl.LightningModule):
             for block, params in sorted(blocks.items())
         ]
         groups.append({"params": list(self.model.head.parameters()), "lr": hp["lr"]})
-        optimizer = torch.optim.AdamW(
-            groups, weight_decay=hp["weight_decay"], fused=self.trainer.precision != FP16
-        )
+        # None leaves torch its loop over all tensors at once on a GPU; False would not.
+        fused = None if self.trainer.precision == FP16 else True
+        optimizer = torch.optim.AdamW(groups, weight_decay=hp["weight_decay"], fused=fused)
         max_epochs = self.trainer.max_epochs or 1
         total = int(self.trainer.estimated_stepping_batches)
         probe = min(total, hp["probe_epochs"] * max(1, total // max_epochs))

@@ -7,9 +7,9 @@ import torch
 from bookcls.errors import BookclsError
 
 NO_MEMORY = re.compile(
-    "DefaultCPUAllocator|MPS backend out of memory|could not create a (primitive|memory)"
+    "DefaultCPUAllocator|MPS backend out of memory|bad_alloc|could not create a (primitive|memory)"
 )
-"""Where torch has no exception of its own for it; the last is what oneDNN says on a CPU."""
+"""Where torch has no exception of its own for it; the last two are C++ and oneDNN on a CPU."""
 
 
 def device_of(accelerator: str) -> torch.device:

@@ -79,6 +79,8 @@ def train(config: TrainConfig, run: Path) -> None:
         saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
         origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
     with held(run):
+        if resumed and is_finished(run):  # by another process, a moment ago
+            raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
         fit(config, run, folder, origin, started, resumed=resumed)
 
 

@@ -4,6 +4,7 @@ Frozen layers give the same answer to the same input, so a run that draws from a
 augmented views of each photo needs them for these views alone. What is lost is variety.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -96,8 +97,10 @@ class CachedViews:
             self._activations[rows] = view.activations.permute(0, 2, 3, 1)
             self._target[rows] = target
             row = rows.stop
+            if row == (epoch + 1) * len(self.sampler):
+                # Before the last batch is handed out: Lightning does not ask for another.
+                self._missing.discard(epoch)
             yield view
-        self._missing.discard(epoch)
 
     def _room(self, view: View) -> tuple[Tensor, Tensor]:
         num_kept = self.num_views * len(self.sampler)
@@ -107,9 +110,9 @@ class CachedViews:
             fits = int(self.cache_mb / needed * self.num_views)
             fewer = f"data.cached_views={fits} or lower" if fits else "data.cached_views=0"
             raise BookclsError(
-                f"data.cached_views={self.num_views} needs {needed:.0f} MB of memory, "
+                f"data.cached_views={self.num_views} needs {math.ceil(needed)} MB of memory, "
                 f"data.cache_mb={self.cache_mb:g} allows less: give {fewer}, a later "
-                f"model.freeze_to, or data.cache_mb={needed:.0f}."
+                f"model.freeze_to, or data.cache_mb={math.ceil(needed)}."
             )
         channels, height, width = one.shape
         return (

@@ -50,12 +50,17 @@ def test_signals(shared_photos, expected, tmp_path, numbers, codes, tries):
     for number in range(tries):
         run = tmp_path / f"run{number}"
         words = (*WORDS, f"data.root={shared_photos}", f"hydra.run.dir={run}")
-        at = tmp_path / f"at{number}"
+        at, sent = tmp_path / f"at{number}", tmp_path / f"sent{number}"
 
-        def before(at=at, number=number):
+        def before(at=at, sent=sent, number=number):
+            def wait():
+                at.touch()
+                while number % 2 == 0 and not sent.exists():
+                    time.sleep(0.002)
+
             save_always()
             # Of two victims one waits for the signal, and one goes on.
-            at_epoch(number % 3, lambda: (at.touch(), time.sleep((number + 1) % 2)))
+            at_epoch(number % 3, wait)
 
         victim = Victim(verb(train.main, *words, cwd=tmp_path, before=before), tmp_path / "log")
         while not at.exists():
@@ -63,6 +68,7 @@ def test_signals(shared_photos, expected, tmp_path, numbers, codes, tries):
         for signal_number in numbers:
             victim.kill(signal_number)
             time.sleep(0.01)
+        sent.touch()
         code = victim.wait()
         if code == 0:  # It was quicker than the signal.
             assert outcome(run) == expected
