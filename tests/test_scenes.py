@@ -1,6 +1,7 @@
 """Scenes composed of cut-outs: what is cut, what a scene's label says, who never gets in."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from bookcls import train, tune
 from bookcls.composing import compose
 from bookcls.composing.compose import Scenes
+from bookcls.composing.corners import read_corners
 from bookcls.composing.cutout import Cutout, cut_all
 from bookcls.composing.segment import NoObjectError, find_object
 from bookcls.composing.sheet import write_sheet
@@ -115,6 +117,38 @@ def test_masks_come_first(things):
     cut_all.cache_clear()
     with pytest.raises(BookclsError, match=r"blue_0\.png holds the value 9"):
         module_of(things)
+
+
+def test_corners_cut_what_they_surround(things):
+    def corners(*rows):
+        lines = ["file,corners", *(f"train/blue/blue_{i}.png,{points}" for i, points in rows)]
+        (things / "corners.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+        read_corners.cache_clear()
+        cut_all.cache_clear()
+
+    # One photo lies on its side in the file: corners are where a person sees them.
+    path = things / "train" / "blue" / "blue_1.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).rotate(90, expand=True).save(path, exif=exif)
+    corners(*((i, '"10 10, 50 10, 50 40, 10 40"') for i in range(2)))
+    found = {c.sample.name: c for c in module_of(things).scenes.cutouts if c.sample.label == 1}
+    names = ["blue/blue_0.png", "blue/blue_1.png"]
+    for name in names:
+        assert found[name].how == "corners"
+        height, width = found[name].picture.shape[:2]
+        assert width / height == pytest.approx(40 / 30, abs=0.1)
+    assert {c.how for name, c in found.items() if name not in names} == {"automatic"}
+    for rows, message in [
+        ([(0, "10 10 50 10 50")], "line 2: corners are x y of at least three points"),
+        ([(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")], "line 3: train/blue/blue_0.png stands in an"),
+        ([(99, "1 1 9 1 9 9")], "there is no training photo train/blue/blue_99.png"),
+        ([(0, "10 10 500 10 50 40")], "lie outside the photo, which has 96x72 pixels"),
+        ([(0, "10 10 nan 10 50 40")], "at least three points"),
+    ]:
+        corners(*((i, f'"{points}"') for i, points in rows))
+        with pytest.raises(BookclsError, match=re.escape(message)):
+            module_of(things)
 
 
 def lone(colour, label: int) -> Cutout:

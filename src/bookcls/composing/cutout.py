@@ -1,4 +1,4 @@
-"""Things cut out of training photos, by the user's masks or else automatically."""
+"""Things cut out of training photos, by the user's masks or corners or else automatically."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bookcls.composing.colours import rare_colours
+from bookcls.composing.corners import corner_mask
 from bookcls.composing.segment import SIDE, NoObjectError, find_object
 from bookcls.explaining.masks import find_mask, load_mask
 from bookcls.images import ImageError, load_image
@@ -27,7 +28,7 @@ MOST = 200
 MIN_PIXELS = 100
 """A thing that is smaller in its photo teaches nothing."""
 
-MASK, AUTOMATIC, WHOLE = "mask", "automatic", "whole"
+MASK, BY_CORNERS, AUTOMATIC, WHOLE = "mask", "corners", "automatic", "whole"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Cutout:
         aspect: Its width over its height.
         picture: uint8 RGBA (h, w, 4) around the thing; RGB of the whole photo if it shows no
             thing; None where none could be cut out.
-        how: ``mask``, ``automatic`` or ``whole``; where none could be cut out, the reason.
+        how: ``mask``, ``corners``, ``automatic`` or ``whole``; where none could be cut out, the
+            reason.
     """
 
     sample: Sample
@@ -56,7 +58,7 @@ def cut_all(
 
     Args:
         samples: The photos; of each class at most ``MOST``, spread over the class, are used.
-        root: Folder of the dataset, which may hold masks.
+        root: Folder of the dataset, which may hold masks or corners.csv.
         num_classes: Number of classes, which the masks' values go up to.
         background: Label of the class that shows no thing, or None.
         size: Side of the square that the network sees, in pixels.
@@ -122,25 +124,30 @@ def cut(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes: int
     Args:
         photo: The whole photo.
         rare: See :func:`bookcls.composing.segment.find_object`.
-        root: Folder of the dataset, which may hold masks.
+        root: Folder of the dataset, which may hold masks or corners.csv.
         num_classes: Number of classes.
 
     Raises:
-        BookclsError: If its mask does not fit.
+        BookclsError: If its mask or its corners do not fit.
     """
     sample = photo.sample
     assert photo.picture is not None
     path = find_mask(root, sample)
+    drawn = corner_mask(root, sample, *photo.picture.shape[:2]) if path is None else None
+    how = AUTOMATIC
     try:
-        if path is None:
-            mask = find_object(_small(photo), rare) * np.uint8(255)
-        else:
+        if path is not None:
             values = np.asarray(load_mask(path, sample.path, num_classes))
             mask = (values == sample.label + 1).astype(np.uint8) * np.uint8(255)
+            how = MASK
+        elif drawn is not None:
+            mask, how = drawn, BY_CORNERS
+        else:
+            mask = find_object(_small(photo), rare) * np.uint8(255)
         picture = lifted(photo.picture, mask)
     except NoObjectError as error:
         return replace(photo, picture=None, how=str(error))
-    return replace(photo, picture=picture, how=AUTOMATIC if path is None else MASK)
+    return replace(photo, picture=picture, how=how)
 
 
 def lifted(image: Bytes, mask: Bytes) -> Bytes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.composing.compose import Scenes
-from bookcls.composing.cutout import MASK, cut_all
+from bookcls.composing.cutout import BY_CORNERS, MASK, cut_all
 from bookcls.errors import BookclsError
 from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import AugConfig, DataConfig
@@ -59,8 +59,8 @@ def say_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: P
     """
     tried = [c for c in scenes.cutouts if c.sample.label != scenes.background]
     cut = [c for c in tried if c.picture is not None]
-    masked = sum(c.how == MASK for c in cut)
-    by_mask = f", {masked} by your masks" if masked else ""
+    masked = sum(c.how in (MASK, BY_CORNERS) for c in cut)
+    by_mask = f", {masked} by your masks or corners" if masked else ""
     out = (
         f", {len(tried) - len(cut)} photos left out ({table.name})" if len(cut) < len(tried) else ""
     )
