@@ -3,6 +3,7 @@
 import csv
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def run_verb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             return int(stop.code or 0)
         finally:
             os.environ.pop("HYDRA_FULL_ERROR", None)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by a stopped verb
             gc.collect()  # a trainer and its model refer to each other
         return 0
 

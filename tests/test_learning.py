@@ -24,6 +24,7 @@ from conftest import TINY
         (torch.OutOfMemoryError("CUDA out of memory"), "ran out of memory: lower data.batch_size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "lower data.batch_size"),
         (RuntimeError("std::bad_alloc"), "lower data.batch_size"),
+        (ImportError("x.so: failed to map segment from shared object"), "lower data.batch_size"),
     ],
 )
 def test_out_of_memory_says_what_to_lower(

@@ -11,6 +11,9 @@ NO_MEMORY = re.compile(
 )
 """Where torch has no exception of its own for it; the last two are C++ and oneDNN on a CPU."""
 
+NO_ROOM = re.compile("failed to map segment|[Cc]annot allocate memory")
+"""What the loader says of a library that it has no memory for."""
+
 
 def device_of(accelerator: str) -> torch.device:
     """The device that a setting means.
@@ -29,7 +32,9 @@ def device_of(accelerator: str) -> torch.device:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch says that a device, the CPU among them, has no memory left."""
+    """Whether an error says that a device, the CPU among them, has no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, ImportError):
+        return NO_ROOM.search(str(error)) is not None
     return isinstance(error, RuntimeError) and NO_MEMORY.search(str(error)) is not None

@@ -1,10 +1,11 @@
 """One run, once its input is known to be good: fit, test the best weights, store."""
 
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,10 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns the first Ctrl+C into SystemExit.
+        # Lightning turns the first Ctrl+C into SystemExit. The program ends now, and one more must
+        # not cut off what it has to say.
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"stopped; go on with  {again}", flush=True)
         if isinstance(stop, KeyboardInterrupt):
             raise SystemExit(130) from stop
@@ -155,7 +159,7 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
     except OSError as error:
         # A full disk, one that is gone, or one that may only be read.
         raise BookclsError(f"{error}. Mend that, then go on with  {again}") from error
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ImportError) as error:
         if not ran_out_of_memory(error):
             raise
         raise BookclsError(

@@ -31,6 +31,8 @@ def sizes(name: str, part: int, full: int) -> pytest.MarkDecorator:
 
 def warm() -> None:
     """Imports what the verbs import late, so that no victim has to."""
+    import imblearn.over_sampling  # noqa: F401
+
     import bookcls.advice
     import bookcls.explaining.explain
     import bookcls.fitting

@@ -16,7 +16,7 @@ Photo = tuple[str, str, str, tuple[str, ...]]
 """Split, file, dominant class, accepted classes: photos with other answers are other photos."""
 
 SOURCES = ("scratch", "rendered", "imagenet", "file")
-AUGS = ("none", "mixup", "usual", "all")
+AUGS = ("none", "mixup", "usual", "all", "turn", "scenes")
 FOLDED = ("model.pretrained", "model.weights", "model.freeze_to")
 """Settings that the labels show as weights and freeze_to."""
 
@@ -86,11 +86,13 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
 def facets_of(runs: Sequence[Run]) -> dict[str, str]:
     """Everything that may tell a cell from others, the most telling first."""
     settings = runs[0].settings
-    experiments = {w for run in runs for w in run.overrides if w.startswith("experiment=")}
+    words = [word.partition("=") for run in runs for word in run.overrides]
+    experiments = {value for name, _, value in words if name == "experiment"}
+    augs = {value for name, _, value in words if name == "aug"} & set(AUGS)
     first = {
-        "experiment": experiments.pop().partition("=")[2] if len(experiments) == 1 else "",
+        "experiment": experiments.pop() if len(experiments) == 1 else "",
         "weights": runs[0].source if runs[0].source != "file" else runs[0].weights.split(" ")[0],
-        "aug": aug_name(settings),
+        "aug": augs.pop() if len(augs) == 1 else aug_name(settings),
         "freeze_to": str(settings["model.freeze_to"]),
     }
     rest = {k: "null" if v is None else str(v) for k, v in settings.items() if k not in FOLDED}
