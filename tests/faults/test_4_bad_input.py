@@ -365,13 +365,14 @@ KEYS = ["data.root", "data.image_size", "model.freeze_to", "optim.lr", "seed", "
         "logger.kind", "hydra.run.dir", "data.val_fraction", "model", "nothing.at.all"]  # fmt: skip
 VALUES = ["", "null", "1", "-1", "1e400", "nan", "inf", "0.5", "true", "all", "[1,2]", "{a:1}", "~",
           "${seed}", "${nope}", "${oc.env:NOPE}", "${data.root}", "${", "'", '"', "a=b", "a,b",
-          "写真 é", "\\", "range(3)", "[" * 300, "@", "a\nb", "\x00", "1" * 5000]  # fmt: skip
+          "写真 é", "\\", "range(3)", "[" * 300, "@", "a\nb", "1" * 5000]  # fmt: skip
 WORD = st.builds(
     lambda sign, key, equals, value: f"{sign}{key}{equals}{value}",
     st.sampled_from(["", "", "", "", "+", "++", "~"]),
     st.sampled_from(KEYS) | st.text(string.ascii_letters + "./@_- é", max_size=8),
     st.sampled_from(["=", "=", "=", "=", "", ":", "=="]),
-    st.sampled_from(VALUES) | st.text(max_size=8),
+    # No system has a command line with a NUL in it.
+    st.sampled_from(VALUES) | st.text(st.characters(exclude_characters="\0"), max_size=8),
 )
 
 

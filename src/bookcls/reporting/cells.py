@@ -16,7 +16,9 @@ Photo = tuple[str, str, str, tuple[str, ...]]
 """Split, file, dominant class, accepted classes: photos with other answers are other photos."""
 
 SOURCES = ("scratch", "rendered", "imagenet", "file")
-AUGS = ("none", "mixup", "usual", "all", "turn", "scenes")
+AUGS = ("none", "mixup", "usual", "all")
+"""The study's names."""
+NAMED_AUGS = (*AUGS, "turn", "scenes")
 FOLDED = ("model.pretrained", "model.weights", "model.freeze_to")
 """Settings that the labels show as weights and freeze_to."""
 
@@ -88,7 +90,7 @@ def facets_of(runs: Sequence[Run]) -> dict[str, str]:
     settings = runs[0].settings
     words = [word.partition("=") for run in runs for word in run.overrides]
     experiments = {value for name, _, value in words if name == "experiment"}
-    augs = {value for name, _, value in words if name == "aug"} & set(AUGS)
+    augs = {value for name, _, value in words if name == "aug"} & set(NAMED_AUGS)
     first = {
         "experiment": experiments.pop() if len(experiments) == 1 else "",
         "weights": runs[0].source if runs[0].source != "file" else runs[0].weights.split(" ")[0],
@@ -132,7 +134,7 @@ def add_labels(cells: list[Cell]) -> None:
 
 def rank(key: str, value: str) -> tuple[float, str]:
     """Where a value stands among those of its setting."""
-    orders: dict[str, Sequence[str]] = {"weights": SOURCES, "aug": AUGS, "freeze_to": NAMES}
+    orders: dict[str, Sequence[str]] = {"weights": SOURCES, "aug": NAMED_AUGS, "freeze_to": NAMES}
     if value in orders.get(key, ()):
         return orders[key].index(value), ""
     try:
