@@ -41,6 +41,29 @@ test: $(READY)  ## the tests: CPU only, no network, some minutes
 test-all: $(READY)  ## also the slow ones and, where there is one, those for a GPU
 	$(TWO) $(PY) -m pytest $(SPREAD) -m "not network and not faults" $(ARGS)
 
+# $(1): lowest or newest, $(2): uv's word for it. Resolved anew each time, over all extras.
+define test_with
+	test -x .venv-$(1)/bin/python || $(PYTHON) -m venv --without-pip .venv-$(1)
+	.venv/bin/uv pip compile --python .venv-$(1)/bin/python --resolution $(2) --upgrade --quiet \
+	  --no-header --all-extras --group dev --output-file .venv-$(1)/pins.txt pyproject.toml
+	.venv/bin/uv pip sync --python .venv-$(1)/bin/python .venv-$(1)/pins.txt
+	.venv/bin/uv pip install --python .venv-$(1)/bin/python --no-deps --editable .
+	$(TWO) .venv-$(1)/bin/python -m pytest $(SPREAD) $(ARGS)
+endef
+
+.PHONY: test-lowest
+test-lowest: $(READY)  ## the tests with the lowest versions that pyproject.toml allows (6 GB more)
+	$(call test_with,lowest,lowest-direct)
+
+.PHONY: test-newest
+test-newest: $(READY)  ## the tests with the newest versions that pyproject.toml allows (6 GB more)
+	$(call test_with,newest,highest)
+
+# --strict: where the records cannot be had, that is a failure and not a clean bill.
+.PHONY: audit
+audit: $(READY)  ## known holes in what requirements.txt pins (needs the network)
+	.venv/bin/uv tool run 'pip-audit>=2.10,<3' --strict --no-deps --disable-pip -r requirements.txt
+
 .PHONY: faults
 faults: $(READY)  ## attack what docs/reliability.md promises, at full size: up to 40 minutes
 	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults -m "not network and not gpu" $(ARGS)
@@ -113,6 +136,6 @@ lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	  --group dev --output-file requirements.txt pyproject.toml
 
 .PHONY: clean
-clean:  ## remove the environment and caches; runs and photos stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+clean:  ## remove the environments and caches; runs and photos stay
+	rm -rf .venv .venv-lowest .venv-newest .venv-peers .mypy_cache .ruff_cache .pytest_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
