@@ -65,8 +65,12 @@ audit: $(READY)  ## known holes in what requirements.txt pins (needs the network
 	.venv/bin/uv tool run 'pip-audit>=2.10,<3' --strict --no-deps --disable-pip -r requirements.txt
 
 .PHONY: faults
-faults: $(READY)  ## attack what docs/reliability.md promises, at full size: up to 40 minutes
+faults: $(READY)  ## attack what docs/reliability.md promises, at full size: some ten minutes
 	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults -m "not network and not gpu" $(ARGS)
+
+.PHONY: faults-part
+faults-part: $(READY)  ## the attacks that no clock decides, at full size: bad input, strangers, seeds, names
+	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults/test_[4-8]*.py -m "not network and not gpu" $(ARGS)
 
 .PHONY: check
 check: $(READY)  ## format, lint, types, who imports whom
