@@ -40,7 +40,10 @@ def composed(*overrides: str, verb: str = "train"):
 def test_every_option_composes_and_instantiates(group, option):
     config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
     classifier, _ = build(config, ["a", "b"], probe_epochs=0)
-    assert classifier.model.first_trained == 0
+    freeze_to = config.model.freeze_to
+    assert classifier.model.first_trained == (
+        0 if freeze_to == "auto" else first_trained(freeze_to)
+    )
     PhotoDataModule(["a", "b"], {}, aug=config.aug)
     if config.trainer.accelerator == "gpu" and not torch.cuda.is_available():
         with pytest.raises(BookclsError, match=r"trainer\.accelerator=gpu.*do not fit"):

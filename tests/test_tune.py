@@ -77,7 +77,7 @@ def test_a_changed_test_photo_changes_nothing(photos, run_verb, tmp_path, capsys
 
     names = {p.name for p in first.iterdir()}
     assert names == {".hydra", "config.yaml", "environment.json", "study.db", "trials.csv",
-                     "trials.png", "best.yaml", "held_out.csv"}  # fmt: skip
+                     "trials.png", "tuned.yaml", "held_out.csv"}  # fmt: skip
     rows = rows_of(first)
     assert rows[0]["state"] == "complete"
     assert (rows[0]["optim.lr"], rows[0]["aug.rotate"]) == ("0.0002", "40")
@@ -134,11 +134,11 @@ def settings(photos, run, *more):
 
 
 def best_is_an_experiment(run, out: str) -> None:
-    """Asserts that best.yaml gives train the settings of the printed command."""
+    """Asserts that tuned.yaml gives train the settings of the printed command."""
     group = run.parent / "searched" / "experiment"
     group.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "best.yaml", group)
-    words = (f"hydra.searchpath=[file://{group.parent}]", "experiment=best", "data=folder",
+    shutil.copy(run / "tuned.yaml", group)
+    words = (f"hydra.searchpath=[file://{group.parent}]", "experiment=tuned", "data=folder",
              "data.root=x")  # fmt: skip
     assert experiment(typed(composed(*words), TrainConfig)) == experiment(command_of(out))
 

@@ -17,7 +17,7 @@ from bookcls.tuning.space import plain
 from bookcls.tuning.trials import Trial, told_apart
 
 PLOT = "trials.png"
-BEST = "best.yaml"
+BEST = "tuned.yaml"
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
@@ -100,7 +100,7 @@ def conclude(
     settings: Mapping[str, Any],
     num_folds: int,
 ) -> None:
-    """Writes table, plot and ``best.yaml``, and prints the best recipe as a command for train.
+    """Writes table, plot and ``tuned.yaml``, and prints the best recipe as a command for train.
 
     Args:
         run: The run folder.
