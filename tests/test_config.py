@@ -1,4 +1,5 @@
 import itertools
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,11 @@ OPTIONS = sorted(
 )
 
 
-def composed(*overrides: str, verb: str = "train"):
+def composed(*overrides: str, verb: str = "train", hydra: bool = False):
     GlobalHydra.instance().clear()
     register_resolvers()
     with initialize_config_dir(str(conf_dir(verb)), version_base="1.3"):
-        return compose(verb, overrides=list(overrides))
+        return compose(verb, overrides=list(overrides), return_hydra_config=hydra)
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
@@ -185,6 +186,13 @@ def test_a_damaged_config_of_a_run_is_refused_by_name(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(BookclsError, match=r"config\.yaml is damaged|not set"):
         typed(read_config(tmp_path / "config.yaml"), TrainConfig)
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "pretrain", "tune"])
+def test_two_commands_of_one_second_have_two_folders(verb):
+    first, second = (composed(verb=verb, hydra=True).hydra.run.dir for _ in range(2))
+    assert first != second
+    assert re.fullmatch(r"\w+/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}", first)
 
 
 @pytest.mark.parametrize("word", ["photos", "runs/2026-01-31/12-00-00", "help"])
