@@ -24,6 +24,7 @@ from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
+from bookcls.reporting.study import published
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import safe, to_csv
 from bookcls.reporting.thumbnails import thumbnail
@@ -171,6 +172,13 @@ def test_the_verb_writes_what_it_promises(sweep, run_verb, capsys):
     for name in ("ablation", "confusion_easy"):
         with Image.open(output / f"{name}.png") as image:
             assert min(image.size) > 200
+
+
+def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_photos):
+    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
+    cells = {cell.facets["aug"]: i for i, cell in enumerate(cells_of(sweep))}
+    assert set(cells) == {"none", "all", "turn"}
+    assert published("difficult", cells_of(sweep)) == {cells["none"]: 0.10, cells["all"]: 0.65}
 
 
 def test_a_report_does_not_report_on_itself(sweep, run_verb, no_plots):

@@ -81,5 +81,5 @@ def published(split: str, cells: Sequence[Cell]) -> dict[int, float]:
     """Index of a cell -> the study's accuracy at its position, where its table applies."""
     if not applies(cells):
         return {}
-    values = {i: TABLE[position(cell)].get(split) for i, cell in enumerate(cells)}
+    values = {i: TABLE.get(position(cell), {}).get(split) for i, cell in enumerate(cells)}
     return {i: value for i, value in values.items() if value is not None}
