@@ -77,7 +77,7 @@ check: $(READY)  ## format, lint, types, who imports whom
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest -q tests/test_imports.py
+	.venv/bin/lint-imports --no-cache
 
 .PHONY: format
 format: $(READY)  ## let ruff format and mend

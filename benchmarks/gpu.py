@@ -24,9 +24,10 @@ from benchmarks.record import options, record, row
 from benchmarks.setting import narrow, photos, settings
 from benchmarks.step import BareStep
 from bookcls import runs
-from bookcls.cells import recorded
 from bookcls.environment import git_commit
-from bookcls.recipe import build
+from bookcls.files import read_json, write_json
+from bookcls.sweeping.cells import recorded
+from bookcls.training.recipe import build
 
 PARTS = ("throughput", "step", "article", "ablation", "freeze")
 SEEDS = "seed=0,1,2,3,4"
@@ -145,7 +146,7 @@ def step(given: Namespace, deadline: float) -> list[dict[str, Any]]:
     output = given.output.with_name("step_gpu.json")
     toy = ["--toy"] if given.toy else []
     within(deadline, "-m", "benchmarks.step", "--output", str(output), *toy)
-    found = runs.read_json(output)["rows"]
+    found = read_json(output)["rows"]
     return [
         {
             "what": f"our loop / bare step, {line['freeze_to']}, cached views {line['cached']}",
@@ -167,7 +168,7 @@ def article(given: Namespace, deadline: float) -> list[dict[str, Any]]:
                 run.rename(run.with_name(f"article_stopped_{int(time.time())}"))
             more = words(given, "aug=all", "model.pretrained=true", f"hydra.run.dir={run}")
             within(deadline, "-m", "bookcls.train", *more)
-    metrics = runs.read_json(run / runs.METRICS)
+    metrics = read_json(run / runs.METRICS)
     shown = {k: v for k, v in metrics.items() if k.endswith("_acc") or k == "seconds"}
     return [{"what": f"article run, {key}", "value": value} for key, value in shown.items()]
 
@@ -199,7 +200,7 @@ def read_parts(path: Path, origin: dict[str, Any]) -> dict[str, list[dict[str, A
         path: Where they are kept, each with its origin.
         origin: Commit, device and arguments of this call.
     """
-    kept = runs.read_json(path) if path.is_file() else {}
+    kept = read_json(path) if path.is_file() else {}
     same = {name: part["rows"] for name, part in kept.items() if part.get("origin") == origin}
     for name in kept.keys() - same.keys():
         print(f"{name} is of another commit, device or arguments: done again")
@@ -249,7 +250,7 @@ def main() -> None:
             print(f"{name} is not done; the same command goes on with it")
             break
         kept = {name: {"origin": origin, "rows": rows} for name, rows in done.items()}
-        runs.write_json(parts, json.loads(json.dumps(kept)))
+        write_json(parts, json.loads(json.dumps(kept)))
     left = [name for name in given.parts if name not in done]
     rows = [{"part": name} | line for name, lines in done.items() for line in lines]
     record(given, "on a GPU", rows, started, left=left)

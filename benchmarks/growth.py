@@ -12,12 +12,12 @@ from benchmarks.children import measured, peak_mb
 from benchmarks.measuring import alternate, ratio
 from benchmarks.record import options, record, row
 from benchmarks.setting import make_folder, settings
-from bookcls.dataset import read_folder
-from bookcls.photos import Decoded, decode_folder
-from bookcls.recipe import make_datamodule
-from bookcls.sampler import OverSampler
-from bookcls.samples import PhotoFolder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import Decoded, decode_folder
+from bookcls.data.sampler import OverSampler
+from bookcls.data.samples import PhotoFolder
 from bookcls.settings import TrainConfig
+from bookcls.training.recipe import make_datamodule
 
 NUMBERS = (70, 700, 7000)
 FLAT = 1.10

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 
 from benchmarks.record import options, record
-from bookcls.classifier import load_classifier
 from bookcls.composing.compose import Composed, Scenes
 from bookcls.composing.cutout import cut_all
 from bookcls.composing.gather import BACKGROUND
 from bookcls.config import read_config
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.samples import Sample, split_train_val
+from bookcls.data.transforms import Transform
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.runs import BEST, CONFIG
-from bookcls.samples import Sample, split_train_val
-from bookcls.scores import SplitScores
-from bookcls.transforms import Transform
+from bookcls.scoring.scores import SplitScores
+from bookcls.training.classifier import load_classifier
 
 UNKNOWN = 0.2
 """Share of a scene's things that are rendered ones of no class."""

@@ -13,8 +13,8 @@ from benchmarks.children import measured, peak_mb, reset_peak
 from benchmarks.record import options, record
 from benchmarks.setting import narrow, settings
 from benchmarks.step import BareStep
-from bookcls.precision import automatic
-from bookcls.recipe import build
+from bookcls.training.precision import automatic
+from bookcls.training.recipe import build
 
 POINTS = ("null", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1", "head")
 

@@ -19,7 +19,7 @@ from benchmarks.children import environ
 from benchmarks.measuring import alternate, ratio
 from benchmarks.record import options, record, row
 from benchmarks.setting import make_folder, photos
-from bookcls.samples import visible
+from bookcls.data.samples import visible
 
 SIDES = ("ours", "plain", "timm_loop", "fastai_learner")
 EACH = 11

@@ -17,7 +17,7 @@ from benchmarks.children import environ, memory_mb
 from benchmarks.record import options, record
 from benchmarks.setting import make_folder
 from bookcls import runs
-from bookcls.images import SUFFIXES
+from bookcls.data.images import SUFFIXES
 
 CUT = 50
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)

@@ -18,12 +18,12 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.record import options, record
 from benchmarks.setting import narrow, photos, settings
-from bookcls.callbacks import KeepCheckpoints, LineProgress
-from bookcls.console import quiet_lightning
-from bookcls.dataset import read_folder
-from bookcls.photos import decode_folder
-from bookcls.recipe import build, make_datamodule, make_trainer
-from bookcls.trackers import make_loggers
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.training.callbacks import KeepCheckpoints, LineProgress
+from bookcls.training.console import quiet_lightning
+from bookcls.training.recipe import build, make_datamodule, make_trainer
+from bookcls.training.trackers import make_loggers
 
 TOP = 10
 FORWARD = "forward and loss, in Python"

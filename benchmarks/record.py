@@ -16,8 +16,8 @@ from rich.table import Table
 
 from benchmarks.measuring import Ratio
 from bookcls.environment import environment
-from bookcls.precision import automatic
-from bookcls.runs import write_json
+from bookcls.files import write_json
+from bookcls.training.precision import automatic
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from bookcls.config import BOOKS, conf_dir, project_path, register_resolvers, typed
-from bookcls.images import load_image
-from bookcls.samples import list_photos, visible
+from bookcls.data.images import load_image
+from bookcls.data.samples import list_photos, visible
 from bookcls.settings import TrainConfig
 
 NARROW: list[int | str] = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]

@@ -21,14 +21,14 @@ from torch.nn.functional import cross_entropy
 from benchmarks.measuring import now, ratio
 from benchmarks.record import options, record, row
 from benchmarks.setting import narrow, photos, settings
-from bookcls.callbacks import KeepCheckpoints, LineProgress
-from bookcls.classifier import Classifier
-from bookcls.console import quiet_lightning
-from bookcls.dataset import read_folder
-from bookcls.photos import decode_folder
-from bookcls.recipe import build, make_datamodule, make_trainer
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
 from bookcls.settings import TrainConfig
-from bookcls.trackers import make_loggers
+from bookcls.training.callbacks import KeepCheckpoints, LineProgress
+from bookcls.training.classifier import Classifier
+from bookcls.training.console import quiet_lightning
+from bookcls.training.recipe import build, make_datamodule, make_trainer
+from bookcls.training.trackers import make_loggers
 
 IMAGES = 320
 """A side sees at least so many in the turns that count."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bookcls.advice import advise
-from bookcls.samples import Sample, floor_correct
-from bookcls.scores import interval
+from bookcls.data.samples import Sample, floor_correct
+from bookcls.scoring.advice import advise
+from bookcls.scoring.scores import interval
 
 NAMES = ["ant", "bee", "cat"]
 

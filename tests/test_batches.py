@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from bookcls.datamodule import PhotoDataModule
-from bookcls.dataset import read_folder
-from bookcls.mixup import MixupCollate
-from bookcls.photos import decode_folder
-from bookcls.sampler import OverSampler
-from bookcls.samples import split_train_val
+from bookcls.data.dataset import read_folder
+from bookcls.data.mixup import MixupCollate
+from bookcls.data.photos import decode_folder
+from bookcls.data.sampler import OverSampler
+from bookcls.data.samples import split_train_val
+from bookcls.data.transforms import Transform
+from bookcls.models.weights import MEAN, STD
 from bookcls.settings import AugConfig
-from bookcls.transforms import Transform
-from bookcls.weights import MEAN, STD
+from bookcls.training.datamodule import PhotoDataModule
 
 ALL = AugConfig(hflip=0.5, vflip=0.5, rotate=40.0, zoom=0.3, erase=0.5, mixup_alpha=1.0)
 

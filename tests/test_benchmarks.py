@@ -14,10 +14,10 @@ from benchmarks.job import stages
 from benchmarks.measuring import Ratio, alternate, ratio
 from benchmarks.memory import saved_mb
 from benchmarks.step import BareStep, measure
-from bookcls import images
-from bookcls.dataset import read_folder
-from bookcls.recipe import build
-from bookcls.runs import write_json
+from bookcls.data import images
+from bookcls.data.dataset import read_folder
+from bookcls.files import write_json
+from bookcls.training.recipe import build
 
 
 def test_sides_warm_up_and_take_turns():

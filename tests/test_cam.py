@@ -14,24 +14,25 @@ import torch
 from PIL import Image
 
 from bookcls import cam
-from bookcls.classifier import Classifier, load_classifier
+from bookcls.data.images import fit_square, load_image
+from bookcls.data.masks import find_mask, fit_mask, load_mask
+from bookcls.data.samples import Sample
+from bookcls.data.sources import list_images
+from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.chosen import choose, earlier, list_images
+from bookcls.explaining.chosen import choose, earlier
 from bookcls.explaining.explain import keep_photos, photos_of
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat
-from bookcls.explaining.masks import find_mask, fit_mask, load_mask
 from bookcls.explaining.numbers import WRONG_REASON
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import METHODS, CamConfig, CamData
-from bookcls.images import fit_square, load_image
-from bookcls.layers import first_trained
-from bookcls.samples import Sample
-from bookcls.transforms import Transform
-from bookcls.vgg16 import VGG16
-from bookcls.weights import MEAN, STD
+from bookcls.models.layers import first_trained
+from bookcls.models.vgg16 import VGG16
+from bookcls.models.weights import MEAN, STD
+from bookcls.training.classifier import Classifier, load_classifier
 from test_report import HOSTILE, hostile_photos
 
 SIDE = 32

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from bookcls import check, images
+from bookcls import check
 from bookcls.checking import look
 from bookcls.checking.alike import similar
 from bookcls.config import CHECKOUT, read_config
-from bookcls.dataset import read_folder
-from bookcls.samples import Sample, split_train_val
+from bookcls.data import images
+from bookcls.data.dataset import read_folder
+from bookcls.data.samples import Sample, split_train_val
 from signs import make_signs
 
 

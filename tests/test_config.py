@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 from bookcls import command, train
 from bookcls.command import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
-from bookcls.datamodule import PhotoDataModule
 from bookcls.errors import BookclsError
-from bookcls.layers import first_trained
-from bookcls.recipe import build, make_trainer, num_epochs
+from bookcls.models.layers import first_trained
+from bookcls.models.weights import TUNING
 from bookcls.settings import EvaluateConfig, TrainConfig
-from bookcls.weights import TUNING
+from bookcls.training.datamodule import PhotoDataModule
+from bookcls.training.recipe import build, make_trainer, num_epochs
 
 CONF = conf_dir("train")
 OPTIONS = sorted(

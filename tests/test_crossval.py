@@ -8,13 +8,13 @@ import pytest
 import scipy.stats
 
 from bookcls.config import typed
-from bookcls.console import quiet_lightning
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import Sample, refuse_few
 from bookcls.errors import BookclsError
-from bookcls.photos import decode_folder
-from bookcls.recipe import build
-from bookcls.samples import Sample, refuse_few
 from bookcls.settings import TuneConfig
+from bookcls.training.console import quiet_lightning
+from bookcls.training.recipe import build
 from bookcls.tuning.crossval import judge, judge_fold, make_folds
 from bookcls.tuning.trials import Trial, by_photo, sign_flip, told_apart
 from test_config import composed

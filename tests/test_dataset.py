@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bookcls import images, runs
-from bookcls.dataset import read_folder
+from bookcls import runs
+from bookcls.data import images
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import PhotoFolder, Sample, floor_correct, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.photos import decode_folder
-from bookcls.samples import PhotoFolder, Sample, floor_correct, split_train_val
+from bookcls.files import read_json, write_json
 from conftest import CLASSES, draw, write_labels
 
 
@@ -196,8 +198,8 @@ def test_a_name_that_is_no_utf8_has_a_fingerprint_and_a_row(photos, tmp_path):
     table = tmp_path / "predictions.csv"
     runs.write_predictions(table, CLASSES, {"train": [sample]}, {"train": [[0.1, 0.1, 0.8]]})
     assert r"red/\udcff.png" in table.read_text(encoding="utf-8")
-    runs.write_json(tmp_path / "a.json", {"skipped": str(strange)})
-    assert runs.read_json(tmp_path / "a.json") == {"skipped": str(strange)}
+    write_json(tmp_path / "a.json", {"skipped": str(strange)})
+    assert read_json(tmp_path / "a.json") == {"skipped": str(strange)}
 
 
 def test_the_fingerprint_of_ordinary_names_stays():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bookcls import evaluate, train
-from bookcls.classifier import Classifier, load_classifier
+from bookcls.training.classifier import Classifier, load_classifier
 from conftest import TINY
 
 pytestmark = pytest.mark.usefixtures("narrow")

@@ -19,14 +19,14 @@ import torchvision
 from PIL import Image
 
 from bookcls import export
-from bookcls.classifier import Classifier, load_classifier
 from bookcls.config import CHECKOUT
+from bookcls.data.images import PAD_RGB
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.exporting import chosen, network
 from bookcls.exporting.check import Row, changes, refuse_different
 from bookcls.exporting.photos import Photos, photos_to_check, prepare
-from bookcls.images import PAD_RGB
-from bookcls.samples import Sample
+from bookcls.training.classifier import Classifier, load_classifier
 from conftest import NARROW, make_photos
 from test_cam import save_run
 

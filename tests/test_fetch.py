@@ -17,7 +17,7 @@ import bookcls.fetching
 from bookcls import fetch
 from bookcls.books import manifest, source
 from bookcls.books.manifest import blob_sha1
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig
 from conftest import draw

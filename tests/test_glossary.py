@@ -6,10 +6,10 @@ import pytest
 
 from bookcls import runs
 from bookcls.config import CHECKOUT
-from bookcls.console import show
 from bookcls.explaining.numbers import FLAGS
 from bookcls.explaining.words import say
 from bookcls.predicting.table import growing
+from bookcls.training.console import show
 
 DOCS = CHECKOUT / "docs"
 ENTRY = re.compile(r"^- \*\*(.+?)\*\*: .+ \(\[.+?\]\((.+?)\)\)$", re.MULTILINE)

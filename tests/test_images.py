@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bookcls import images
-from bookcls.images import ImageError, fit_square, load_image
+from bookcls.data import images
+from bookcls.data.images import ImageError, fit_square, load_image
 from conftest import draw
 
 

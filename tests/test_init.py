@@ -11,8 +11,8 @@ from PIL import Image
 
 from bookcls import init
 from bookcls.config import project_path
-from bookcls.dataset import read_folder
-from bookcls.photos import decode_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
 from conftest import draw
 from signs import SIGNS, make_signs
 from test_check import stamp

@@ -3,8 +3,15 @@ import torch
 from torchvision.models import vgg16
 
 from bookcls.errors import BookclsError
-from bookcls.layers import CONV_INDEX, NAMES, NUM_FEATURES, POOL_INDEX, block_of, first_trained
-from bookcls.vgg16 import VGG16, num_parameters
+from bookcls.models.layers import (
+    CONV_INDEX,
+    NAMES,
+    NUM_FEATURES,
+    POOL_INDEX,
+    block_of,
+    first_trained,
+)
+from bookcls.models.vgg16 import VGG16, num_parameters
 
 STUDY_POINTS = [name for name in NAMES if name not in ("head", "block5_pool")]
 

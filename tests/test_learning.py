@@ -11,9 +11,10 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from bookcls import recipe, train
-from bookcls.classifier import Classifier, load_classifier
-from bookcls.vgg16 import num_parameters
+from bookcls import train
+from bookcls.models.vgg16 import num_parameters
+from bookcls.training import recipe
+from bookcls.training.classifier import Classifier, load_classifier
 from conftest import TINY
 
 
@@ -268,7 +269,7 @@ def test_rotations_are_averaged():
 
 
 def test_schedule_rises_and_falls():
-    from bookcls.schedule import warmup_cosine
+    from bookcls.training.schedule import warmup_cosine
 
     factors = [warmup_cosine(step, 100, 10) for step in range(100)]
     assert np.argmax(factors) == 10

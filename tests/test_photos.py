@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from bookcls.datamodule import PhotoDataModule
-from bookcls.dataset import read_folder
-from bookcls.images import ImageError
-from bookcls.photos import decode, decode_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.images import ImageError
+from bookcls.data.photos import decode, decode_folder
 from bookcls.settings import AugConfig
+from bookcls.training.datamodule import PhotoDataModule
 from conftest import draw
 
 ALL = AugConfig(hflip=0.5, vflip=0.5, rotate=40.0, zoom=0.3, erase=0.5, mixup_alpha=1.0)

@@ -13,17 +13,18 @@ import torch
 from PIL import Image
 
 import bookcls
-from bookcls import evaluate, images, predict, runs
-from bookcls.classifier import Classifier, load_classifier
+from bookcls import evaluate, predict, runs
+from bookcls.data import images
+from bookcls.data.held_out import HELD_OUT, TABLE, write_held_out
+from bookcls.data.samples import Sample
+from bookcls.data.sources import find_source, list_photos
 from bookcls.errors import BookclsError
 from bookcls.explaining import panels
 from bookcls.predicting.decoding import decode_ahead
-from bookcls.predicting.files import find_source, list_photos
 from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.table import growing
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
-from bookcls.samples import Sample
-from bookcls.tuning.held_out import HELD_OUT, TABLE, write_held_out
+from bookcls.training.classifier import Classifier, load_classifier
 from conftest import CLASSES, NARROW, draw
 
 RED = (220, 50, 40)

@@ -18,6 +18,7 @@ from torchvision.models import vgg16, vgg16_bn
 from bookcls import pretrain
 from bookcls.config import CHECKOUT, typed
 from bookcls.errors import BookclsError
+from bookcls.models.weights import load_features
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit, probe
 from bookcls.pretraining.atlas import atlas, look_at
@@ -32,7 +33,6 @@ from bookcls.pretraining.rendered import scene_at
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.pretraining.targets import is_hit, soft_targets, visible_areas
 from bookcls.synthetic.books import BOOKS, UNKNOWN
-from bookcls.weights import load_features
 from test_config import composed
 
 PRESETS = ("cpu", "gpu", "toy")
@@ -392,7 +392,7 @@ def test_the_weights_load_and_the_card_tells_of_them(whole):
     assert {"recipe", "machine", "seconds", "images_per_second", "val_acc", "versions", "licence",
             "good_for", "bad_for", "natural_images"} <= set(card)  # fmt: skip
     with safe_open(path, "pt") as file:
-        assert file.metadata()["format"] == "bookcls.vgg16-features.2"
+        assert file.metadata()["format"] == "bookcls.models.vgg16-features.2"
         raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         assert file.metadata()["tensors_sha256"] == tensors_hash(raw)
     assert raw["28.weight"].dtype == torch.int8

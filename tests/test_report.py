@@ -17,9 +17,11 @@ import yaml
 from PIL import Image
 
 from bookcls import environment, report, runs
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
 from bookcls.explaining import records
 from bookcls.explaining.numbers import FLAGS
+from bookcls.files import read_json, write_json
+from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
@@ -27,7 +29,6 @@ from bookcls.reporting.settings import ReportConfig
 from bookcls.reporting.study import published
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import safe, to_csv
-from bookcls.reporting.thumbnails import thumbnail
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)
@@ -91,7 +92,7 @@ def write_run(
     }
     if overrides is not None:
         environment["overrides"] = overrides
-    runs.write_json(run / runs.ENVIRONMENT, environment)
+    write_json(run / runs.ENVIRONMENT, environment)
     if not finished:
         return run
     rng = np.random.default_rng(seed)
@@ -109,7 +110,7 @@ def write_run(
         metrics |= {f"test/{split}_n": len(samples), f"test/{split}_correct": correct}
         metrics[f"test/{split}_nll"] = 1 - skill
     runs.write_predictions(run / runs.PREDICTIONS, folder.class_names, folder.tests, probs)
-    runs.write_json(run / runs.METRICS, metrics)
+    write_json(run / runs.METRICS, metrics)
     return run
 
 
@@ -250,9 +251,9 @@ def test_old_runs_have_their_words_from_hydra(tmp_path, shared_photos):
     run = write_run(tmp_path / "run", shared_photos)
     (run / ".hydra").mkdir()
     (run / ".hydra" / "overrides.yaml").write_text("- aug=none\n- seed=0\n")
-    metrics = runs.read_json(run / runs.METRICS)
+    metrics = read_json(run / runs.METRICS)
     del metrics["weights_source"]
-    runs.write_json(run / runs.METRICS, metrics)
+    write_json(run / runs.METRICS, metrics)
     (found,) = find_runs(tmp_path).runs
     assert found.overrides == ["aug=none", "seed=0"]
     assert found.source == "scratch"
@@ -337,9 +338,9 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
 )
 def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, message):
     if name.startswith(".hydra"):  # read where environment.json does not hold the words
-        environment = runs.read_json(sweep / "01" / runs.ENVIRONMENT)
+        environment = read_json(sweep / "01" / runs.ENVIRONMENT)
         del environment["overrides"]
-        runs.write_json(sweep / "01" / runs.ENVIRONMENT, environment)
+        write_json(sweep / "01" / runs.ENVIRONMENT, environment)
         (sweep / "01" / ".hydra").mkdir()
     (sweep / "01" / name).write_text(text)
     assert run_verb(report.main, f"runs={sweep}") == 1

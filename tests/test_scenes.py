@@ -19,14 +19,14 @@ from bookcls.composing.cutout import Cutout, cut_all
 from bookcls.composing.segment import NoObjectError, find_object
 from bookcls.composing.sheet import write_sheet
 from bookcls.config import typed
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import Sample, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.photos import decode_folder
-from bookcls.recipe import make_datamodule
-from bookcls.samples import Sample, split_train_val
 from bookcls.settings import TrainConfig
 from bookcls.synthetic.layout import Item, Layout, Light
 from bookcls.synthetic.placing import sheet
+from bookcls.training.recipe import make_datamodule
 from conftest import COLOURS, TINY, draw
 from test_config import composed
 

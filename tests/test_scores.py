@@ -6,8 +6,8 @@ import torch
 from scipy.stats import beta
 from sklearn.metrics import accuracy_score, log_loss
 
-from bookcls.console import show, unused_folders
-from bookcls.scores import SplitScores, interval
+from bookcls.scoring.scores import SplitScores, interval
+from bookcls.training.console import show, unused_folders
 
 
 def scored(probs, labels, accepted, batches=1):

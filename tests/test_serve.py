@@ -22,8 +22,8 @@ from PIL import Image
 
 import bookcls
 from bookcls import runs, serve
-from bookcls.classifier import Classifier
 from bookcls.errors import BookclsError
+from bookcls.training.classifier import Classifier
 from conftest import NARROW, draw
 
 pytest.importorskip("gradio")

@@ -7,12 +7,12 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from bookcls.reporting import statistics
 from bookcls.reporting.cells import Cell
 from bookcls.reporting.files import Answer
 from bookcls.reporting.found import Run
-from bookcls.reporting.statistics import Interval
 from bookcls.reporting.summary import Row, compare
+from bookcls.scoring import statistics
+from bookcls.scoring.statistics import Interval
 
 NOWHERE = Interval(0, 1, "exact")
 

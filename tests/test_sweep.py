@@ -21,14 +21,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from bookcls import cells, trackers, train, workers
-from bookcls.classifier import Classifier
+from bookcls import train
 from bookcls.command import explained
 from bookcls.config import conf_dir, register_resolvers, typed
 from bookcls.errors import BookclsError
-from bookcls.layers import CONV_INDEX, NAMES
+from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.settings import LoggerConfig, TrainConfig
-from bookcls.sweep import Sweep, cells_of
+from bookcls.sweeping import cells, workers
+from bookcls.sweeping.sweep import Sweep, cells_of
+from bookcls.training import trackers
+from bookcls.training.classifier import Classifier
 from conftest import NARROW, TINY
 
 FOUR = ("aug=none,mixup", "seed=0,1")
@@ -224,7 +226,7 @@ def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeyp
     def damaged(*args):
         raise KeyError("outcome")
 
-    for module, name in ((cells, "summary"), (sys.modules["bookcls.sweep"], "cells_of")):
+    for module, name in ((cells, "summary"), (sys.modules["bookcls.sweeping.sweep"], "cells_of")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, damaged)
             patch.setattr(train, "train", lambda *args: None)
@@ -243,7 +245,7 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
 ):
     whole, words = swept
     words = (*words, f"hydra.sweep.dir={tmp_path / 'cut'}")
-    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     start = Classifier.on_train_epoch_start
 
     def stop(self):
@@ -411,7 +413,7 @@ def test_a_tracker_that_does_not_answer_is_an_error_before_training(tmp_path, mo
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 OFTEN = (
-    "import bookcls.callbacks as c; c.SAVE_EVERY_SECONDS = 0\n"
+    "import bookcls.training.callbacks as c; c.SAVE_EVERY_SECONDS = 0\n"
     "from bookcls import train; train.main()"
 )
 """Trains with a checkpoint after each epoch."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bookcls import trackers
 from bookcls.errors import BookclsError
 from bookcls.settings import LoggerConfig
-from bookcls.trackers import make_loggers
+from bookcls.training import trackers
+from bookcls.training.trackers import make_loggers
 
 
 def record(config: LoggerConfig, run: Path) -> None:

@@ -11,10 +11,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bookcls import callbacks, evaluate, fitting, train, weights
-from bookcls.classifier import Classifier, load_classifier
+from bookcls import evaluate, train
 from bookcls.errors import BookclsError
+from bookcls.models import weights
 from bookcls.settings import ModelConfig
+from bookcls.training import callbacks, fitting
+from bookcls.training.classifier import Classifier, load_classifier
 from conftest import TINY, draw
 
 
@@ -150,7 +152,7 @@ def test_resumed_equals_uninterrupted(shared_photos, run_verb, tmp_path, monkeyp
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert run_verb(train.main, *settings, f"hydra.run.dir={whole}") == 0
 
-    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     with power_cut(2), pytest.raises(PowerCutError):
         run_verb(train.main, *settings, f"hydra.run.dir={cut}")
     assert (cut / "last.ckpt").is_file()
@@ -222,7 +224,7 @@ def test_slow_disks_get_fewer_checkpoints(tmp_path, monkeypatch, takes, saved):
 
 @pytest.mark.usefixtures("narrow")
 def test_a_damaged_last_checkpoint_is_named(photos, run_verb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     run = tmp_path / "run"
     with power_cut(1), pytest.raises(PowerCutError):
         run_verb(train.main, f"data.root={photos}", *TINY, f"hydra.run.dir={run}")
@@ -254,7 +256,7 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
     run = tmp_path / "run"
-    monkeypatch.setattr("bookcls.callbacks.SAVE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     tiny = (*TINY, "optim.epochs=1", "optim.probe_epochs=1", f"hydra.run.dir={run}")
     with power_cut(1), pytest.raises(PowerCutError):
         run_verb(train.main, f"data.root={shared_photos}", "model.pretrained=true", *tiny)
@@ -264,7 +266,7 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     def no_loading(name):
         raise AssertionError("the checkpoint brings them")
 
-    monkeypatch.setattr("bookcls.recipe.load_features", no_loading)
+    monkeypatch.setattr("bookcls.training.recipe.load_features", no_loading)
     assert run_verb(train.main, f"resume={run}") == 0
     top, _, table = capsys.readouterr().out.partition("epoch 2")
     for part in (top, table):

@@ -16,14 +16,14 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from bookcls import tune
-from bookcls.classifier import DivergedError
 from bookcls.command import quote_overrides
 from bookcls.config import typed
+from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.training.classifier import DivergedError
 from bookcls.tuning import search, trials
 from bookcls.tuning.crossval import Judged
-from bookcls.tuning.held_out import HELD_OUT, read_held_out
 from bookcls.tuning.space import Dimension, applied, experiment, read_dimension
 from bookcls.tuning.study import Study, rounded
 from test_config import composed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bookcls.config import CHECKOUT
-from bookcls.runs import python
+from bookcls.environment import python
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(sh|text|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -7,10 +7,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from bookcls import train
-from bookcls.classifier import Classifier
+from bookcls.data.sampler import OverSampler
 from bookcls.errors import BookclsError
-from bookcls.sampler import OverSampler
-from bookcls.views import CachedViews, View
+from bookcls.training.classifier import Classifier
+from bookcls.training.views import CachedViews, View
 from conftest import TINY
 
 FROZEN = "model.freeze_to=block4_conv1"
@@ -110,7 +110,7 @@ def test_the_first_epochs_train_as_without(photos, run_verb, narrow, monkeypatch
     for cached in (0, 2):
         losses = _Losses()
         with monkeypatch.context() as patch:
-            patch.setattr("bookcls.fitting.LineProgress", lambda losses=losses: losses)
+            patch.setattr("bookcls.training.fitting.LineProgress", lambda losses=losses: losses)
             words = ("aug=all", FROZEN, f"data.cached_views={cached}", "optim.epochs=4")
             assert run_verb(train.main, f"data.root={photos}", "data=folder", *TINY, *words) == 0
         kept[cached] = losses.losses

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18, vgg16
 
-from bookcls import weights
-from bookcls.classifier import load_classifier
 from bookcls.errors import BookclsError
-from bookcls.layers import NAMES
-from bookcls.state_dict import dequantised, quantised
-from bookcls.weights import load_features
+from bookcls.models import weights
+from bookcls.models.layers import NAMES
+from bookcls.models.state_dict import dequantised, quantised
+from bookcls.models.weights import load_features
+from bookcls.training.classifier import load_classifier
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torchvision.models import vgg16
 from torchvision.transforms import v2
 
 from benchmarks.peer_sides.setting import Setting, freeze, small_head
-from bookcls.weights import MEAN, STD
+from bookcls.models.weights import MEAN, STD
 
 
 def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], setting: Setting,

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from bookcls.layers import first_trained
+from bookcls.models.layers import first_trained
 
 
 class Setting:

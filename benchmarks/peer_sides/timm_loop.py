@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.peer_sides.plain import train
 from benchmarks.peer_sides.setting import Setting, freeze, small_head
 from benchmarks.setting import NARROW
-from bookcls.weights import MEAN, STD
+from bookcls.models.weights import MEAN, STD
 
 
 def prepare(setting: Setting) -> Callable[[], int]:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from bookcls import command
 from bookcls.checking.settings import CheckConfig
 from bookcls.config import full_path, refuse_inside
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
 from bookcls.errors import BookclsError
 
 

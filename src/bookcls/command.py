@@ -24,10 +24,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bookcls import cells
 from bookcls.config import conf_dir, full_path, register_resolvers, typed
+from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.runs import CONFIG, is_first_process
+from bookcls.runs import CONFIG
 from bookcls.usage import usage
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ LAUNCHERS = (PLUGINS, "joblib", "submitit")
 """Packages that start the processes of a sweep."""
 DEATHS = ("TerminatedWorkerError", "UncompletedJobError")
 """Their exceptions that say that such a process is gone."""
+error_prefix = ""
+"""What the errors of this process begin with; a sweep names its cell here."""
 IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process.*^[\w.]+Error: ", re.S | re.M)
 """What torch puts before the message of an error of a loading process."""
 
@@ -71,10 +73,8 @@ def verb(
         register_resolvers()  # once more, since a launcher may have started another process
         hydra_config = HydraConfig.get()
         output = Path(hydra_config.runtime.output_dir)
-        multirun, place = hydra_config.mode == RunMode.MULTIRUN, ""
-        if cells.current:
-            place = f"{cells.current}: "
-        elif multirun:
+        multirun = hydra_config.mode == RunMode.MULTIRUN
+        if multirun and not error_prefix:
             overrides = " ".join(hydra_config.overrides.task)
             print(f"\njob {hydra_config.job.num}: {overrides}", flush=True)
         try:
@@ -94,7 +94,7 @@ def verb(
             return None
         finally:
             remove_empty(output, began)
-        complain(place + failed[-1])
+        complain(error_prefix + failed[-1])
         return failed[-1]
 
     try:

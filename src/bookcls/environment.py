@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -69,3 +70,18 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if status else "") if commit else None
+
+
+def is_first_process() -> bool:
+    """True but for the helpers of a run with several processes, which the launcher numbers."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+def python() -> str:
+    """The interpreter that runs, as a person here would type it."""
+    try:
+        executable = Path(sys.executable).relative_to(Path.cwd())
+    except ValueError:
+        executable = Path(sys.executable)
+    return shlex.quote(str(executable))

@@ -6,9 +6,10 @@ from omegaconf import OmegaConf
 
 from bookcls import command, runs
 from bookcls.config import full_path, read_config
-from bookcls.dataset import read_tests
+from bookcls.data.dataset import read_tests
+from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.samples import PhotoFolder
+from bookcls.files import write_json
 from bookcls.settings import EvaluateConfig, EvaluateData
 
 
@@ -42,11 +43,11 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     root, batch_size = complete(config.data, ckpt)
 
     command.say_loading()
-    from bookcls.advice import advise
-    from bookcls.classifier import load_classifier
-    from bookcls.console import quiet_lightning, show
-    from bookcls.photos import decode_folder
-    from bookcls.testing import make_tests, run_tests
+    from bookcls.data.photos import decode_folder
+    from bookcls.scoring.advice import advise
+    from bookcls.training.classifier import load_classifier
+    from bookcls.training.console import quiet_lightning, show
+    from bookcls.training.testing import make_tests, run_tests
 
     quiet_lightning()
     classifier = load_classifier(ckpt)
@@ -68,7 +69,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         "data_root": str(root),
         "rotations": rotations,
     }
-    runs.write_json(output / runs.METRICS, metrics)
+    write_json(output / runs.METRICS, metrics)
     show(result.metrics, list(folder.tests), f"{ckpt} on {root}")
     for line in advise(classifier.class_names, folder.tests, result.probs, result.metrics):
         print(f"- {line}")

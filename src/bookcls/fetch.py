@@ -18,7 +18,7 @@ from bookcls.books.manifest import (
 from bookcls.config import BOOKS, project_path
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig, Record, fetch_files
-from bookcls.runs import TEMPORARY, held, write_text
+from bookcls.files import TEMPORARY, held, write_text
 
 
 def fetch(config: FetchConfig, _: Path) -> None:

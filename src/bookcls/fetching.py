@@ -15,9 +15,9 @@ from rich.progress import Progress
 
 from bookcls.books.manifest import Entry, blob_sha1, listed
 from bookcls.books.source import UnreachableError, open_source, verified
+from bookcls.data.images import ImageError, load_image
 from bookcls.errors import BookclsError
-from bookcls.images import ImageError, load_image
-from bookcls.runs import read_json, replacing, write_json
+from bookcls.files import read_json, replacing, write_json
 from bookcls.settings import between
 
 SHOWN = 10

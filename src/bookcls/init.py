@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from bookcls import command
-from bookcls.adopting.adopt import adopt
-from bookcls.adopting.settings import InitConfig
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
+from bookcls.layouts.adopt import adopt
+from bookcls.layouts.settings import InitConfig
 
 
 def init(config: InitConfig, _: Path) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from bookcls import command, runs
 from bookcls.config import full_path
+from bookcls.data.sources import Source, count_photos, find_source
 from bookcls.errors import BookclsError
-from bookcls.predicting.files import Source, count_photos, find_source, refuse_others
 from bookcls.predicting.settings import PredictConfig
+from bookcls.predicting.table import refuse_others
 from bookcls.predicting.threshold import find_threshold
 
 

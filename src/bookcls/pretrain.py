@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import full_path, read_config, typed
+from bookcls.files import held, read_json
 from bookcls.pretraining.settings import CARD, PretrainConfig
-from bookcls.runs import CONFIG, LAST, claim, held, read_json
+from bookcls.runs import CONFIG, LAST, claim
 
 
 def prepare(argv: list[str]) -> list[str]:

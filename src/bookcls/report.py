@@ -5,9 +5,9 @@ from pathlib import Path
 from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
+from bookcls.files import write_text
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
-from bookcls.runs import write_text
 
 
 def report(config: ReportConfig, _: Path) -> None:

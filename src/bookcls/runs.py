@@ -1,21 +1,13 @@
 """The only owner of the run folder's format. No heavy imports."""
 
 import csv
-import json
-import os
-import re
-import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
+from bookcls.data.samples import PhotoFolder, Sample
+from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.formulas import safe_row
-from bookcls.samples import PhotoFolder, Sample
+from bookcls.files import read_json, replacing, safe_row, write_text
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -30,96 +22,13 @@ SCENES = "scenes.png"
 CAM_JSON = "cam.json"
 LOCK = ".lock"
 """While a process writes into the folder."""
-TEMPORARY = re.compile(r"\..+\.\d+")
-"""What :func:`replacing` calls a file until it is whole."""
 LOOK_IN = "runs"
 """Where the latest run is looked for."""
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside ``path`` that takes its place if the block succeeds.
-
-    A reader sees the old file or the whole new one, never a half.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        with temporary.open("r+b") as file:  # Windows syncs only what is open for writing.
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; names that are not UTF-8 as escapes."""
-    with replacing(path) as temporary:
-        # In JSON the escape of a name that is no UTF-8 reads back as that name.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes json whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a json object.
-
-    Raises:
-        BookclsError: If it is missing or damaged.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BookclsError(f"{path} cannot be read ({error}).") from error
-    if not isinstance(value, dict):
-        raise BookclsError(f"{path} holds no json object.")
-    return value
 
 
 def is_finished(run: Path) -> bool:
     """True for a run that ended: metrics.json is written last."""
     return (run / METRICS).is_file()
-
-
-class BusyError(BookclsError):
-    """Another process writes into a run folder."""
-
-
-@contextmanager
-def held(run: Path, beside: Path | None = None) -> Iterator[None]:
-    """Keeps other processes out of a run folder; the lock dies with the process.
-
-    Args:
-        run: The folder.
-        beside: The lock's file, for a folder that is yet to come; None for one in it.
-
-    Raises:
-        BusyError: If another process has it.
-    """
-    if not is_first_process():
-        yield
-        return
-    path = run / LOCK if beside is None else beside
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BusyError(
-            f"{run}: another process is writing into it; wait for its end, or stop it."
-        ) from error
-    try:
-        for left in run.glob(".*"):
-            if TEMPORARY.fullmatch(left.name):  # of a process that was killed
-                left.unlink()
-        yield
-    finally:
-        with suppress(OSError):  # Windows keeps an open file.
-            path.unlink()
-        lock.release()
 
 
 def claim(run: Path, config: str) -> None:
@@ -152,21 +61,6 @@ def same_photos(run: Path, folder: PhotoFolder) -> None:
             f"resume={run}: photos or labels in {folder.root} have changed since this run began. "
             "Put them back, or start a new run."
         )
-
-
-def is_first_process() -> bool:
-    """True but for the helpers of a run with several processes, which the launcher numbers."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
-
-
-def python() -> str:
-    """The interpreter that runs, as a person here would type it."""
-    try:
-        executable = Path(sys.executable).relative_to(Path.cwd())
-    except ValueError:
-        executable = Path(sys.executable)
-    return shlex.quote(str(executable))
 
 
 def find_checkpoint(run_or_file: str) -> Path:

@@ -10,27 +10,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from bookcls import cells, command, workers
+from bookcls import command
 from bookcls.config import BOOKS, full_path, project_path, read_config, typed
-from bookcls.dataset import read_folder
-from bookcls.ensemble import MEMBERS, combine, fit_members
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import PhotoFolder, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.layers import first_trained
-from bookcls.photos import decode_folder
-from bookcls.runs import (
-    CONFIG,
-    ENVIRONMENT,
-    LAST,
-    LOCK,
-    BusyError,
-    claim,
-    held,
-    is_finished,
-    read_json,
-    same_photos,
-)
-from bookcls.samples import PhotoFolder, split_train_val
+from bookcls.files import BusyError, held, read_json
+from bookcls.models.layers import first_trained
+from bookcls.runs import CONFIG, ENVIRONMENT, LAST, LOCK, claim, is_finished, same_photos
 from bookcls.settings import ModelConfig, TrainConfig
+from bookcls.sweeping import cells, workers
+from bookcls.training.ensemble import MEMBERS, combine, fit_members
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -194,7 +185,7 @@ def fit(
 
     # Only now, when the input is known to be good: these imports take seconds.
     command.say_loading()
-    from bookcls.fitting import fit_and_test
+    from bookcls.training.fitting import fit_and_test
 
     ckpt = run / LAST if resumed and (run / LAST).is_file() else None
     fit_and_test(

@@ -11,12 +11,13 @@ from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import full_path, read_config, typed
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import refuse_few
 from bookcls.errors import BookclsError
-from bookcls.layers import first_trained
-from bookcls.photos import decode_folder
-from bookcls.runs import CONFIG, ENVIRONMENT, claim, held, read_json, same_photos
-from bookcls.samples import refuse_few
+from bookcls.files import held, read_json
+from bookcls.models.layers import first_trained
+from bookcls.runs import CONFIG, ENVIRONMENT, claim, same_photos
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning.space import Dimension, current, plain, read_space
 

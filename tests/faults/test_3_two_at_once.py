@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bookcls import fetch, train, weights
+from bookcls import fetch, train
+from bookcls.models import weights
 from conftest import TINY
 from test_fetch import check_dataset, upstream  # noqa: F401 - a fixture
 from victims import Victim, at_epoch, die, needs_fork, outcome, save_always, sizes, verb, warm

@@ -26,16 +26,16 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from bookcls.classifier import Classifier, check_hparams, load_classifier
 from bookcls.config import conf_dir, read_config, register_resolvers, typed
-from bookcls.dataset import read_tests
+from bookcls.data.dataset import read_tests
+from bookcls.data.groups import read_groups
+from bookcls.data.images import ImageError, fit_square, load_image
+from bookcls.data.samples import Sample, make_sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import external
-from bookcls.groups import read_groups
-from bookcls.images import ImageError, fit_square, load_image
-from bookcls.samples import Sample, make_sample
+from bookcls.models.weights import load_features
 from bookcls.settings import TrainConfig
-from bookcls.weights import load_features
+from bookcls.training.classifier import Classifier, check_hparams, load_classifier
 from conftest import draw
 from victims import Victim, needs_fork, sizes
 

@@ -16,14 +16,14 @@ import torch
 from PIL import Image
 
 from bookcls import evaluate, runs, train
-from bookcls.classifier import load_classifier
+from bookcls.data.groups import read_groups, write_groups
+from bookcls.data.images import FORMATS, ImageError, load_image
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.formulas import meant, safe
-from bookcls.groups import read_groups, write_groups
-from bookcls.images import FORMATS, ImageError, load_image
+from bookcls.files import meant, safe
+from bookcls.models.weights import load_features
 from bookcls.reporting.files import read_answers
-from bookcls.samples import Sample
-from bookcls.weights import load_features
+from bookcls.training.classifier import load_classifier
 from conftest import TINY
 from victims import Victim, at_epoch, die, needs_fork, save_always, verb
 

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from bookcls import check, predict, report, train
-from bookcls.formulas import meant
+from bookcls.files import meant
 from bookcls.reporting.files import read_answers
 from conftest import TINY, draw
 from victims import Victim, needs_fork, verb, warm

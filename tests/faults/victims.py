@@ -33,12 +33,6 @@ def warm() -> None:
     """Imports what the verbs import late, so that no victim has to."""
     import imblearn.over_sampling  # noqa: F401
 
-    import bookcls.advice
-    import bookcls.explaining.explain
-    import bookcls.fitting
-    import bookcls.predicting.run
-    import bookcls.reporting.page  # noqa: F401
-
 
 class Victim:
     """A forked process at work; its output is in a file.
@@ -111,7 +105,7 @@ def _work(work: Callable[[], object], log: Path) -> None:
 
 def at_epoch(number: int, act: Callable[[], None]) -> None:
     """Does something, from within this process, when the epoch of this number, from 0, begins."""
-    from bookcls.classifier import Classifier
+    from bookcls.training.classifier import Classifier
 
     start = Classifier.on_train_epoch_start
 
@@ -130,7 +124,7 @@ def die() -> None:
 
 def save_always() -> None:
     """Lets training write a checkpoint after each epoch, however short."""
-    from bookcls import callbacks
+    from bookcls.training import callbacks
 
     callbacks.SAVE_EVERY_SECONDS = 0
 

@@ -6,7 +6,7 @@ from itertools import count
 from bookcls.checking.finding import Finding
 from bookcls.checking.look import Look
 from bookcls.checking.similar import Pair, burst_pairs, joined, near_pairs
-from bookcls.groups import GROUPS
+from bookcls.data.groups import GROUPS
 
 KEEP_TOGETHER = (
     f"copy {GROUPS}, which lies beside this page, into the folder, and every split keeps them on "

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bookcls.checking.finding import Finding
+from bookcls.data.samples import PhotoFolder, count_units, split_train_val
+from bookcls.environment import python
 from bookcls.errors import BookclsError
-from bookcls.runs import python
-from bookcls.samples import PhotoFolder, count_units, split_train_val
 from bookcls.settings import DataConfig
 
 UNEVEN = 5

@@ -16,11 +16,12 @@ from bookcls.checking.finding import Finding
 from bookcls.checking.look import look_at
 from bookcls.checking.page import render
 from bookcls.checking.settings import CheckConfig
+from bookcls.data.groups import GROUPS, write_groups
+from bookcls.data.photos import usable
+from bookcls.data.samples import PhotoFolder
+from bookcls.environment import python
 from bookcls.errors import BookclsError
-from bookcls.groups import GROUPS, write_groups
-from bookcls.photos import usable
-from bookcls.runs import python, write_json, write_text
-from bookcls.samples import PhotoFolder
+from bookcls.files import write_json, write_text
 
 CASES = 8
 """So many cases of a finding are printed."""

@@ -7,9 +7,9 @@ from PIL import Image
 
 from bookcls.checking.finding import Finding
 from bookcls.checking.look import Look
-from bookcls.dataset import copies, copy_line
-from bookcls.photos import usable
-from bookcls.samples import PhotoFolder
+from bookcls.data.dataset import copies, copy_line
+from bookcls.data.photos import usable
+from bookcls.data.samples import PhotoFolder
 
 DARK = 0.32
 """Below it the brightest hundredth of a photo is still dark; the value is cleanvision's."""

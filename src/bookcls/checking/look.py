@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy.ndimage import laplace
 
-from bookcls.images import DECODER_ERRORS, ImageError, load_image, open_image, reason
-from bookcls.samples import PhotoFolder, Sample
+from bookcls.data.images import DECODER_ERRORS, ImageError, load_image, open_image, reason
+from bookcls.data.samples import PhotoFolder, Sample
 
 SIDE = 256
 """Long side in pixels at which a photo is judged."""

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from bookcls import __version__
 from bookcls.checking.balance import Row
 from bookcls.checking.finding import Finding
-from bookcls.reporting.templates import style, template
-from bookcls.reporting.thumbnails import embedded
-from bookcls.samples import PhotoFolder
+from bookcls.data.samples import PhotoFolder
+from bookcls.pages.templates import style, template
+from bookcls.pages.thumbnails import embedded
 
 HERE = Path(__file__).parent
 GROUPS_SHOWN, PHOTOS_SHOWN = 40, 12

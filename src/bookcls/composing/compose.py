@@ -13,8 +13,8 @@ from PIL import Image
 
 from bookcls.composing.cutout import Cutout
 from bookcls.composing.looks import lit, part_of, size_of, unknown_things
-from bookcls.images import fit_square
-from bookcls.samples import Sample
+from bookcls.data.images import fit_square
+from bookcls.data.samples import Sample
 from bookcls.synthetic import rooms, sampling, scenes
 from bookcls.synthetic.arrays import Bytes, Floats
 from bookcls.synthetic.layout import Layout
@@ -64,7 +64,7 @@ class Scenes:
             background: Label of the class that shows no thing; its photos are what things are
                 laid on. None has floors rendered.
             size: Side of the picture in pixels.
-            fit: See :func:`bookcls.images.fit_square`.
+            fit: See :func:`bookcls.data.images.fit_square`.
             share: Share of the draws that become scenes.
             unknown: Share of a scene's things that no class knows.
         """

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bookcls.data.images import DECODER_ERRORS, open_image, turn_of
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.formulas import meant
-from bookcls.images import DECODER_ERRORS, open_image, turn_of
-from bookcls.samples import Sample
+from bookcls.files import meant
 from bookcls.synthetic.arrays import Bytes
 
 CORNERS = "corners.csv"

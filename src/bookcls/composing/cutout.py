@@ -17,9 +17,9 @@ from rich.progress import track
 from bookcls.composing.colours import rare_colours
 from bookcls.composing.corners import corner_mask
 from bookcls.composing.segment import SIDE, NoObjectError, find_object
-from bookcls.explaining.masks import find_mask, load_mask
-from bookcls.images import ImageError, load_image
-from bookcls.samples import Sample
+from bookcls.data.images import ImageError, load_image
+from bookcls.data.masks import find_mask, load_mask
+from bookcls.data.samples import Sample
 from bookcls.synthetic.arrays import Bytes, resize
 
 MOST = 200
@@ -72,7 +72,7 @@ def cut_all(
     cutouts: list[Cutout] = []
     console = Console(stderr=True)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # as in bookcls.photos.decode
+        warnings.simplefilter("ignore")  # as in bookcls.data.photos.decode
         for label in track(
             range(num_classes),
             description="Cutting out",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import BY_CORNERS, MASK, cut_all
+from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
-from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import AugConfig, DataConfig
 
 BACKGROUND = "background"

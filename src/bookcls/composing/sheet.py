@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import Cutout
-from bookcls.runs import replacing, write_text
-from bookcls.samples import Sample
+from bookcls.data.samples import Sample
+from bookcls.files import replacing, write_text
 from bookcls.synthetic.arrays import Bytes, Floats
 
 CELL, GAP, LINE, HEAD, COLUMNS = 128, 6, 12, 26, 10

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bookcls import runs
 from bookcls.config import full_path, read_config
+from bookcls.data.samples import Sample
+from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
 from bookcls.explaining.settings import CamConfig
-from bookcls.images import ImageError
-from bookcls.predicting.files import count_photos, find_source, list_photos
-from bookcls.samples import Sample
+from bookcls.files import read_json
 
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
@@ -104,7 +104,7 @@ def earlier(output: Path) -> set[Path]:
     """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours."""
     files: dict[str, list[str]] = {}
     try:
-        for row in runs.read_json(output / runs.CAM_JSON)["runs"][0]["photos"]:
+        for row in read_json(output / runs.CAM_JSON)["runs"][0]["photos"]:
             if SPLITS.fullmatch(row["split"]):
                 files.setdefault(row["split"], []).append(str(row["file"]))
     except (BookclsError, LookupError, TypeError):
@@ -113,22 +113,6 @@ def earlier(output: Path) -> set[Path]:
     for split, names in files.items():
         found |= {output / split / f"{name}.png" for name in safe_names(names).values()}
     return found
-
-
-def list_images(images: str) -> list[Sample]:
-    """A photo, every photo of a folder and of the folders in it, or a glob; without labels.
-
-    Raises:
-        BookclsError: If there is none, or a folder that cannot be listed.
-    """
-    source = find_source(images)
-    count_photos(source)  # refuses if there is none
-    samples = []
-    for name, path in list_photos(source):
-        if isinstance(path, ImageError):
-            raise BookclsError(f"{source.base / name}: {path}.")
-        samples.append(Sample(path, name, -1, (), ""))
-    return samples
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.progress import track
 
 from bookcls import runs
-from bookcls.classifier import load_classifier
-from bookcls.dataset import read_folder, read_tests
+from bookcls.data.dataset import read_folder, read_tests
+from bookcls.data.images import ImageError, load_image
+from bookcls.data.samples import Sample, problems_error
 from bookcls.errors import BookclsError
 from bookcls.explaining import external, failures, panels, records, versus
 from bookcls.explaining.chosen import Chosen, earlier, safe_names
@@ -19,8 +20,7 @@ from bookcls.explaining.records import Record
 from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.explaining.words import say
-from bookcls.images import ImageError, load_image
-from bookcls.samples import Sample, problems_error
+from bookcls.training.classifier import load_classifier
 
 
 def photos_of(chosen: Chosen, split: str, class_names: list[str]) -> dict[str, list[Sample]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bookcls.data.samples import Sample
 from bookcls.explaining.audit import Audit
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import Numbers
-from bookcls.samples import Sample
 
 
 @dataclass(frozen=True)

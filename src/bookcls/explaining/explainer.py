@@ -9,20 +9,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bookcls.classifier import Classifier
-from bookcls.devices import device_of, ran_out_of_memory
+from bookcls.data.images import ImageError, fit_square, load_image
+from bookcls.data.masks import Mask, find_mask, fit_mask, load_mask
+from bookcls.data.samples import Sample
+from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
 from bookcls.explaining.explained import Explained, seed_of
 from bookcls.explaining.maps import Heat, heats
-from bookcls.explaining.masks import Mask, find_mask, fit_mask, load_mask
 from bookcls.explaining.numbers import Numbers, flag, measure, random_map
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import SLOW, TARGETS, CamConfig
-from bookcls.images import ImageError, fit_square, load_image
-from bookcls.samples import Sample
-from bookcls.transforms import Transform
+from bookcls.training.classifier import Classifier
+from bookcls.training.devices import device_of, ran_out_of_memory
 
 READABLE = 128
 """A model trained on smaller photos gets its maps at this size: 8x8 cells, not 4x4 or 2x2."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.samples import Sample
 
 COLUMNS = ("file", "label", "score")
 

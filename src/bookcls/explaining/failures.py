@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from bookcls.data.samples import Sample
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.numbers import WRONG
 from bookcls.explaining.panels import bare, save, title
-from bookcls.reporting.plots import literal
-from bookcls.samples import Sample
+from bookcls.pages.figures import literal
 
 MOST = 24
 PER_PAGE = 6

@@ -17,8 +17,8 @@ from pytorch_grad_cam.utils.model_targets import (
 )
 from torch import Tensor, nn
 
-from bookcls.layers import CONV_INDEX, POOL_INDEX
-from bookcls.vgg16 import VGG16
+from bookcls.models.layers import CONV_INDEX, POOL_INDEX
+from bookcls.models.vgg16 import VGG16
 
 Map = npt.NDArray[np.float32]
 NOTHING = 1e-6

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import RIGHT, UNSURE, WRONG, WRONG_REASON
-from bookcls.reporting.plots import literal, plain
-from bookcls.runs import replacing
+from bookcls.files import replacing
+from bookcls.pages.figures import literal, plain
 
 Picture = npt.NDArray[np.uint8]
 COLOURS = "inferno"

@@ -14,7 +14,7 @@ from bookcls import runs
 from bookcls.explaining.audit import SURE
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.numbers import FLAGS, Numbers
-from bookcls.formulas import safe_row
+from bookcls.files import replacing, safe_row, write_text
 
 Record = dict[str, Any]
 SUSPECT = 2
@@ -119,7 +119,7 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     """
     several = len(records) > 1
     with (
-        runs.replacing(output / "cam.csv") as temporary,
+        replacing(output / "cam.csv") as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
@@ -143,4 +143,4 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     text = json.dumps({**head, "runs": parts}, indent=2, ensure_ascii=False) + "\n"
     # Of a file name that is no UTF-8 this makes json's own escapes.
     text = text.encode("utf-8", "backslashreplace").decode()
-    runs.write_text(output / runs.CAM_JSON, text)
+    write_text(output / runs.CAM_JSON, text)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bookcls.explaining.audit import ranked
 from bookcls.explaining.maps import Map
-from bookcls.vgg16 import VGG16
+from bookcls.models.vgg16 import VGG16
 
 PERCENTILES = (20, 40, 60, 80)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bookcls.errors import BookclsError, one_of
-from bookcls.layers import CONV_INDEX, POOL_INDEX
+from bookcls.models.layers import CONV_INDEX, POOL_INDEX
 from bookcls.settings import EvaluateData, EvaluateTrainer, between
 
 METHODS = (

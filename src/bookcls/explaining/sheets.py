@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bookcls.explaining.panels import Picture, bare, save
-from bookcls.reporting.plots import literal
+from bookcls.pages.figures import literal
 
 THUMB = 170
 COLUMNS = 4

@@ -7,12 +7,11 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from bookcls import runs
+from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import Answer
 from bookcls.explaining.sheets import Sheet, joined
-from bookcls.formulas import safe_row
-from bookcls.samples import Sample
+from bookcls.files import replacing, safe_row, write_json
 
 DIFFER = "#b35900"
 YES = ("no", "yes")
@@ -92,7 +91,7 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
     """Writes external.csv and external.json, and says what the paired test says."""
     path = output / "external.csv"
     with (
-        runs.replacing(path) as temporary,
+        replacing(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.DictWriter(file, list(rows[0]))
@@ -119,5 +118,5 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
                     f"one alone right {test['only_ours']} : {test['only_other']}, "
                     f"McNemar p = {test['p']:.2g}"
                 )
-    runs.write_json(output / "external.json", {"notes": doubts, "splits": parts})
+    write_json(output / "external.json", {"notes": doubts, "splits": parts})
     return lines

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from bookcls import __version__, runs
-from bookcls.classifier import Classifier, load_classifier
+from bookcls import __version__
+from bookcls.data.images import PAD_RGB
 from bookcls.environment import git_commit
 from bookcls.exporting import check, network
 from bookcls.exporting.check import Row
@@ -16,14 +16,15 @@ from bookcls.exporting.chosen import Chosen
 from bookcls.exporting.integers import write_int8
 from bookcls.exporting.photos import photos_to_check, prepare, training_photos
 from bookcls.exporting.settings import ExportConfig
-from bookcls.images import PAD_RGB
+from bookcls.files import replacing
+from bookcls.training.classifier import Classifier, load_classifier
 
 PREPROCESSING = (
     "Pillow: JPEG draft of twice image_size; EXIF orientation; RGB, transparency on white; resize "
     "BILINEAR with reducing_gap=3 (letterbox: longest side to image_size, centred on pad_rgb; "
     "squash: both sides); / 255; - mean; / std; float32 (N, 3, H, W)"
 )
-"""What bookcls.images and bookcls.transforms do, for those who write it in another language."""
+"""What ``data.images`` and ``data.transforms`` do, for those who write it in another language."""
 
 
 def export(config: ExportConfig, chosen: Chosen) -> None:
@@ -44,7 +45,7 @@ def export(config: ExportConfig, chosen: Chosen) -> None:
     size = chosen.ckpt.stat().st_size
     rows = [Row("PyTorch", size, network.run_original(classifier, photos.images))]
     metadata = describe(classifier, chosen.ckpt, config.precision)
-    with runs.replacing(chosen.output) as path, TemporaryDirectory() as folder:
+    with replacing(chosen.output) as path, TemporaryDirectory() as folder:
         if config.format == "torch":
             network.write_torch(classifier.model, path, image_size, metadata)
             probs = network.run_torch(path, photos.images)

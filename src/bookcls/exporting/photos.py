@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bookcls.classifier import Classifier
 from bookcls.config import project_path
-from bookcls.dataset import read_folder, read_tests
+from bookcls.data.dataset import read_folder, read_tests
+from bookcls.data.photos import decode
+from bookcls.data.samples import Sample, problems_error
+from bookcls.data.sources import list_images
+from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
-from bookcls.explaining.chosen import list_images
-from bookcls.photos import decode
-from bookcls.samples import Sample, problems_error
-from bookcls.transforms import Transform
+from bookcls.training.classifier import Classifier
 
 Array = npt.NDArray[np.float32]
 SAMPLE = "dataset/sample"

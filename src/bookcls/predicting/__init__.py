@@ -6,3 +6,5 @@
 - ``table``: predictions.csv. ``pictures``: what the model looked at. ``words``: what it came to.
   ``run``: all of it, for the verb.
 """
+
+__all__ = ["decoding", "prediction", "predictor", "run", "settings", "table", "threshold"]

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bookcls.data.images import ImageError, convert_image, fit_square, load_image
 from bookcls.errors import BookclsError
-from bookcls.images import ImageError, convert_image, fit_square, load_image
 
 Photo = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A file, or an image in memory; an array is uint8 (H, W, 3), RGB, or (H, W), grey."""
@@ -29,7 +29,7 @@ def decode_ahead(
     Args:
         photos: Name and photo, or why there is none.
         size: Side of the square in pixels.
-        fit: See :func:`bookcls.images.fit_square`.
+        fit: See :func:`bookcls.data.images.fit_square`.
         ahead: Squares that may wait.
 
     Yields:

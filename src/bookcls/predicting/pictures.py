@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import panels
 from bookcls.explaining.explain import how
@@ -11,7 +12,6 @@ from bookcls.explaining.numbers import UNSURE
 from bookcls.explaining.settings import CamConfig
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor
-from bookcls.samples import Sample
 from bookcls.settings import EvaluateTrainer
 
 

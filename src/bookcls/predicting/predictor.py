@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bookcls.classifier import Classifier, load_classifier
-from bookcls.devices import device_of, ran_out_of_memory
+from bookcls.data.images import ImageError
+from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
-from bookcls.images import ImageError
 from bookcls.predicting.decoding import Photo, Square, decode_ahead
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.threshold import Threshold
-from bookcls.transforms import Transform
+from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.devices import device_of, ran_out_of_memory
 
 
 class Predictor:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import track
 
+from bookcls.data.sources import Source, list_photos, some
 from bookcls.errors import BookclsError
-from bookcls.predicting.files import Source, list_photos, some
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
 from bookcls.predicting.table import growing

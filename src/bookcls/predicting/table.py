@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bookcls.formulas import safe
+from bookcls.errors import BookclsError
+from bookcls.files import safe
 from bookcls.predicting.prediction import COLUMNS, Prediction
 
 
@@ -54,3 +55,22 @@ def row_of(found: Prediction, class_names: Sequence[str]) -> list[str]:
     probs = [f"{found.probs[name]:.6f}" for name in class_names]
     probability = f"{found.probability:.6f}"
     return [safe(found.file), safe(found.answer), probability, str(int(found.unsure)), "", *probs]
+
+
+def refuse_others(path: Path) -> None:
+    """Refuses to write over anything but an earlier table of this kind.
+
+    Raises:
+        BookclsError: If there is something else.
+    """
+    if path.is_dir():
+        raise BookclsError(f"output={path} is a folder: give a file, such as predictions.csv.")
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        begins = file.read(200)
+    if not begins.startswith(",".join(COLUMNS).encode()):
+        raise BookclsError(
+            f"output={path} holds something else, such as the answers to a run's own test photos: "
+            "give another file."
+        )

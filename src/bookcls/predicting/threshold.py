@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bookcls.config import full_path
+from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
 from bookcls.settings import between
-from bookcls.tuning.held_out import HELD_OUT, read_held_out
 
 SHARE = 0.95
 """So many of the answers that are kept shall be right."""

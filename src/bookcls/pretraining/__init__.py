@@ -14,3 +14,5 @@ NeurIPS 2021), and pasted objects teach what they look like anywhere (Dwibedi et
   and card.
 - ``sheet``: a picture of some scenes.
 """
+
+__all__ = ["fit", "settings"]

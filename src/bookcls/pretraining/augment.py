@@ -7,7 +7,7 @@ print never occurs.
 import torch
 from torch import Tensor
 
-from bookcls.weights import MEAN, STD
+from bookcls.models.weights import MEAN, STD
 
 _GREY = (0.299, 0.587, 0.114)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from bookcls import synthetic
 from bookcls.errors import BookclsError
+from bookcls.files import replacing
 from bookcls.pretraining.identities import BASE, TWIN_EVERY, UNKNOWN_BASE, drawn, size
-from bookcls.runs import replacing
 from bookcls.synthetic import covers
 from bookcls.synthetic.arrays import Bytes, Floats, resize
 from bookcls.synthetic.covers import Skin

@@ -13,11 +13,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import vgg16
 
 from bookcls.errors import BookclsError
+from bookcls.files import replacing, write_json
+from bookcls.models.state_dict import quantised
 from bookcls.pretraining.settings import WEIGHTS
-from bookcls.runs import replacing, write_json
-from bookcls.state_dict import quantised
 
-FORMAT = "bookcls.vgg16-features.2"
+FORMAT = "bookcls.models.vgg16-features.2"
 GOOD_FOR = (
     "Starting VGG16 on few photos of books and other flat, printed things where ImageNet's weights "
     "cannot be had or their licence is unwelcome; fine-tune most layers."
@@ -74,7 +74,7 @@ def tensors_hash(state: Mapping[str, Tensor]) -> str:
 def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str]) -> str:
     """Writes the folded weights as int8 with a scale per output channel, whole or not at all.
 
-    ``load_file(path)`` gives them back: weight = int8 * scale; see :mod:`bookcls.state_dict`.
+    ``load_file(path)`` gives them back: weight = int8 * scale; see ``models.state_dict``.
 
     Args:
         path: A ``.safetensors`` file.

@@ -19,11 +19,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bookcls import runs
 from bookcls.config import full_path
-from bookcls.console import quiet_lightning
-from bookcls.devices import ran_out_of_memory
-from bookcls.environment import environment
+from bookcls.environment import environment, python
 from bookcls.errors import BookclsError
-from bookcls.precision import automatic
+from bookcls.models.state_dict import UNREADABLE
 from bookcls.pretraining.bank import Bank, open_bank
 from bookcls.pretraining.data import SceneData, default_cache
 from bookcls.pretraining.export import write_card, write_weights
@@ -32,7 +30,9 @@ from bookcls.pretraining.module import Pretrainer
 from bookcls.pretraining.rounds import Rounds
 from bookcls.pretraining.settings import CARD, WEIGHTS, PretrainConfig
 from bookcls.pretraining.sheet import write_sheet
-from bookcls.state_dict import UNREADABLE
+from bookcls.training.console import quiet_lightning
+from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.precision import automatic
 
 
 def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: float) -> None:
@@ -49,7 +49,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
             or training diverges.
     """
     quiet_lightning()
-    again = f"{runs.python()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
+    again = f"{python()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
     if ckpt is not None:
         read_checkpoint(ckpt, again)
     rounds = Rounds(run, config, started)

@@ -13,7 +13,7 @@ from torchvision.models import vgg16_bn
 from bookcls.errors import BookclsError
 from bookcls.pretraining.data import Batch
 from bookcls.pretraining.targets import is_hit, soft_targets
-from bookcls.schedule import warmup_cosine
+from bookcls.training.schedule import warmup_cosine
 
 
 class Pretrainer(pl.LightningModule):

@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from bookcls.config import project_path
-from bookcls.dataset import read_folder
+from bookcls.data.dataset import read_folder
+from bookcls.data.photos import decode_folder
+from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
-from bookcls.layers import POOL_INDEX
-from bookcls.photos import decode_folder
-from bookcls.transforms import Transform
-from bookcls.vgg16 import VGG16
-from bookcls.weights import MEAN, STD, load_features
+from bookcls.models.layers import POOL_INDEX
+from bookcls.models.vgg16 import VGG16
+from bookcls.models.weights import MEAN, STD, load_features
 
 FOLDS, REPEATS, VIEWS = 5, 4, 8
 STRONG = Transform(MEAN, STD, rotate=180.0, zoom=0.5)

@@ -7,8 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from bookcls.files import replacing
 from bookcls.pretraining.settings import PretrainConfig
-from bookcls.runs import LAST, replacing
+from bookcls.runs import LAST
 
 
 class Rounds(Checkpoint):

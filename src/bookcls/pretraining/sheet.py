@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from bookcls.errors import BookclsError
+from bookcls.files import replacing
 from bookcls.pretraining.bank import Bank
 from bookcls.pretraining.composer import Composer
 from bookcls.pretraining.rendered import scene_at
 from bookcls.pretraining.settings import PretrainConfig
-from bookcls.runs import replacing
 
 COLUMNS, ROWS, GAP = 10, 6, 2
 

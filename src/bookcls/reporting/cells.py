@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bookcls.layers import NAMES
+from bookcls.models.layers import NAMES
 from bookcls.reporting.files import Answer
 from bookcls.reporting.found import Run
 

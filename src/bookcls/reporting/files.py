@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from bookcls.errors import BookclsError
-from bookcls.formulas import meant
+from bookcls.files import meant
 
 PROB = "prob_"
 

@@ -8,10 +8,11 @@ from typing import Any
 import yaml
 
 from bookcls.errors import BookclsError
-from bookcls.layers import CONV_INDEX, first_trained
+from bookcls.files import read_json
+from bookcls.models.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
 from bookcls.reporting.looked import Looked, read_looked
-from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished, read_json
+from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished
 
 NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip

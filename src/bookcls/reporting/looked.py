@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bookcls.errors import BookclsError
+from bookcls.files import read_json
 from bookcls.reporting.files import Answer
-from bookcls.runs import CAM, CAM_JSON, read_json
+from bookcls.runs import CAM, CAM_JSON
 
 FLAGS = ("right", "right for the wrong reason", "unsure", "wrong")
 MEANS = (

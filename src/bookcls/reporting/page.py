@@ -9,13 +9,13 @@ from typing import Any
 from markupsafe import Markup
 
 from bookcls import __version__
+from bookcls.pages.templates import style, template
+from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import sights, tables
 from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
 from bookcls.reporting.found import Found, Run
 from bookcls.reporting.study import published
 from bookcls.reporting.summary import Row
-from bookcls.reporting.templates import style, template
-from bookcls.reporting.thumbnails import thumbnail
 
 HERE = Path(__file__).parent
 FIGURES = {

@@ -2,7 +2,6 @@
 
 import io
 import re
-import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,13 +13,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bookcls.layers import CONV_INDEX, NAMES
+from bookcls.files import replacing
+from bookcls.models.layers import CONV_INDEX, NAMES
+from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
 from bookcls.reporting.confusion import confusion
 from bookcls.reporting.found import freeze_name
 from bookcls.reporting.study import FREEZE, published
 from bookcls.reporting.summary import Row
-from bookcls.runs import replacing
 
 INK = "#757575"
 """Text and axes: legible on white and on black. The page replaces it by its own colour of text."""
@@ -100,17 +100,6 @@ def as_svg(figure: Figure, name: str) -> str:
     svg = re.sub(r'(<svg [^>]*?)width="[\d.]+pt" height="[\d.]+pt"', r"\1", svg, count=1)
     svg = svg.replace('id="', f'id="{name}-').replace('"#', f'"#{name}-')
     return svg.replace("url(#", f"url(#{name}-").replace(INK, "currentColor")
-
-
-def literal(text: str) -> str:
-    """Text that matplotlib neither takes for mathematics nor stumbles over."""
-    # A file name that is no UTF-8 reaches Python with surrogates in it.
-    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
-
-
-def plain(text: str, width: int = 34) -> str:
-    """The same in lines of a limited width."""
-    return literal("\n".join(textwrap.wrap(text, width)))
 
 
 def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bookcls.reporting import statistics
 from bookcls.reporting.cells import Cell, Photo
 from bookcls.reporting.files import Answer
-from bookcls.reporting.statistics import Interval
+from bookcls.scoring import statistics
+from bookcls.scoring.statistics import Interval
 
 SMALLEST = 5e-7
 """Stands for a probability that predictions.csv, with its six digits, shows as zero."""

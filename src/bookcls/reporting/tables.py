@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.formulas import safe
+from bookcls.files import safe
 from bookcls.reporting.cells import Cell, count, short
 from bookcls.reporting.found import Found
 from bookcls.reporting.study import TABLE, beside

@@ -6,3 +6,5 @@
   it, for the verb.
 - ``gate``, ``body``, ``connections``: who is let in, how much and how slowly.
 """
+
+__all__ = ["chosen", "run", "settings"]

@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from bookcls.data.images import fit_square, load_image
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat, heats
 from bookcls.explaining.settings import CamConfig
-from bookcls.images import fit_square, load_image
 from bookcls.predicting.decoding import Square
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor
-from bookcls.samples import Sample
 from bookcls.serving.neighbours import Neighbour, Neighbours
 from bookcls.settings import EvaluateTrainer
 

@@ -9,9 +9,9 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from bookcls.data.photos import decode
+from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
-from bookcls.photos import decode
-from bookcls.samples import Sample
 
 NEAREST = 4
 BATCH = 16

@@ -5,12 +5,12 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.panels import overlay
+from bookcls.pages.templates import template
+from bookcls.pages.thumbnails import as_address, embedded, small
 from bookcls.predicting.prediction import Prediction
-from bookcls.reporting.templates import template
-from bookcls.reporting.thumbnails import as_address, embedded, small
-from bookcls.samples import Sample
 from bookcls.serving.answerer import Answerer, Seen
 from bookcls.serving.photos import RunPhotos
 from bookcls.serving.upload import photo_upload

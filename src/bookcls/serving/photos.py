@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from bookcls.dataset import read_folder, read_tests
+from bookcls.data.dataset import read_folder, read_tests
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.samples import Sample
 
 T = TypeVar("T")
 EXAMPLES = 12

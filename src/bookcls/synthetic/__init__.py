@@ -7,3 +7,5 @@ A leaf of the package: numpy, OpenCV and Pillow, nothing of bookcls outside this
 - ``scenes``: a layout and its textures become a photo and its truth.
 - ``books``, ``plan``, ``sample``: the fixed sample in ``dataset/sample``.
 """
+
+__all__ = ["arrays", "covers", "designs", "layout", "rooms", "sampling", "scenes"]

@@ -5,3 +5,5 @@
 - ``search``: which recipe is tried next, and when one is given up. ``trials``: what a trial scored,
   and whether two can be told apart. ``results``: table, plot and the last lines.
 """
+
+__all__ = ["search", "space"]

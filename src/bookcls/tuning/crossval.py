@@ -10,14 +10,14 @@ import torch
 from sklearn.model_selection import RepeatedStratifiedKFold
 from torch.nn.functional import cross_entropy
 
-from bookcls.classifier import Classifier, DivergedError
-from bookcls.datamodule import PhotoDataset
-from bookcls.photos import Decoded
-from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
-from bookcls.samples import PhotoFolder, Sample
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import PhotoFolder, Sample
+from bookcls.data.transforms import Transform
+from bookcls.models.weights import MEAN, STD
 from bookcls.settings import TrainConfig
-from bookcls.transforms import Transform
-from bookcls.weights import MEAN, STD
+from bookcls.training.classifier import Classifier, DivergedError
+from bookcls.training.datamodule import PhotoDataset
+from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 
 VIEWS = Transform(MEAN, STD, rotate=40.0, zoom=0.3, erase=0.5)
 """The study's usual set without its mirror images, which no photo of print ever shows."""

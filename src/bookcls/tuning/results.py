@@ -10,9 +10,10 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bookcls.reporting.statistics import exact_interval
-from bookcls.runs import python, replacing, write_text
-from bookcls.tuning.held_out import TABLE
+from bookcls.data.held_out import TABLE
+from bookcls.environment import python
+from bookcls.files import replacing, write_text
+from bookcls.scoring.statistics import exact_interval
 from bookcls.tuning.space import plain
 from bookcls.tuning.trials import Trial, told_apart
 

@@ -10,22 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from bookcls import runs
-from bookcls.classifier import DivergedError
-from bookcls.console import python, quiet_lightning
-from bookcls.devices import ran_out_of_memory
+from bookcls.data.held_out import TABLE, write_held_out
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.fitting import describe, explained_stops
-from bookcls.photos import Decoded
-from bookcls.recipe import make_trainer, suited
-from bookcls.samples import PhotoFolder
+from bookcls.files import write_json
+from bookcls.models.weights import SCRATCH, Provenance, load_features
 from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.training.classifier import DivergedError
+from bookcls.training.console import python, quiet_lightning
+from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.fitting import describe, explained_stops
+from bookcls.training.recipe import make_trainer, suited
 from bookcls.tuning.crossval import Fold, Judged, judge_fold, make_folds
-from bookcls.tuning.held_out import TABLE, write_held_out
 from bookcls.tuning.results import best_of, conclude, say_trial, write_table
 from bookcls.tuning.space import Dimension, applied, current, experiment
 from bookcls.tuning.study import STUDY, DamagedError, Study
 from bookcls.tuning.trials import Photos, Trial, by_photo, sign_flip
-from bookcls.weights import SCRATCH, Provenance, load_features
 
 WORSE = 0.1
 """A trial is given up when its photos so far are worse than the best one's with a p below this."""
@@ -74,7 +75,7 @@ def search(
     environment = describe(
         start, folder, (folder.train, []), make_trainer(start, epochs=1), provenance
     )
-    runs.write_json(run / runs.ENVIRONMENT, environment)
+    write_json(run / runs.ENVIRONMENT, environment)
     say_what_comes(config, folder, dimensions, provenance)
     again = f"{python()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()

@@ -1,1 +1,0 @@
-"""From photos as they lie to the layout that training reads."""

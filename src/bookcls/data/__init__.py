@@ -1,0 +1,19 @@
+"""From photos on disk to augmented batches of tensors.
+
+Reading a folder (``dataset``, ``sources``) and decoding (``images``, ``photos``) need Pillow and
+numpy alone, so that bad input is refused before torch is imported.
+"""
+
+__all__ = [
+    "dataset",
+    "groups",
+    "held_out",
+    "images",
+    "masks",
+    "mixup",
+    "photos",
+    "sampler",
+    "samples",
+    "sources",
+    "transforms",
+]

@@ -1,0 +1,210 @@
+"""Folders and labels.csv -> samples. No heavy imports."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+from bookcls.data.groups import read_groups
+from bookcls.data.images import SUFFIXES
+from bookcls.data.samples import (
+    NOTHING,
+    PhotoFolder,
+    Sample,
+    list_photos,
+    make_sample,
+    visible,
+    wrong_names,
+)
+from bookcls.errors import BookclsError
+
+LABEL_COLUMNS = ["file", "dominant", "accepted"]
+
+
+def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -> PhotoFolder:
+    """Reads the structure of a dataset and hashes its files; decodes nothing.
+
+    Args:
+        root: Folder with ``train/<class>/*`` and, optionally, ``test_<name>/`` or ``test/``: flat
+            with a ``labels.csv`` (file, dominant, accepted; several accepted classes separated by
+            ``;``) or with class subfolders.
+        on_bad: ``skip`` leaves files that are no images out of training; ``error`` refuses.
+        with_tests: False opens nothing outside ``train/``.
+
+    Returns:
+        The dataset; its ``problems`` are raised when it is decoded, all at once.
+
+    Raises:
+        BookclsError: If there is no such folder, or nothing in it to tell apart.
+    """
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise BookclsError(f"data.root={root} {what}. Give the folder that holds train/<class>/.")
+    folders = visible(root / "train") if (root / "train").is_dir() else []
+    class_dirs = [p for p in folders if p.is_dir()]
+    problems = [
+        f"{p.relative_to(root)}: a file beside the class folders" for p in folders if p.is_file()
+    ]
+    if not class_dirs:
+        raise BookclsError(
+            f"{root} holds no class folders: put the training photos into "
+            f"{root / 'train'}/<class>/, one folder per class, or let "
+            f"python -m bookcls.init data.root={root} look at what there is."
+        )
+    class_names = [p.name for p in class_dirs]
+    if len(class_names) == 1:
+        raise BookclsError(
+            f"{root / 'train'} holds one class, {class_names[0]}: a classifier needs two or more. "
+            "With one thing to recognise, add a folder 'background' with photos without it."
+        )
+    folder = PhotoFolder(root, class_names, [], {}, problems=problems)
+    problems += [f"train: {line}" for line in wrong_names(class_names)]
+    for label, class_dir in enumerate(class_dirs):
+        photos, rest = list_photos(class_dir)
+        if on_bad == "skip":
+            folder.skipped += rest
+        else:
+            problems += [f"{path.relative_to(root)}: {why}" for path, why in rest]
+        if not photos:
+            problems.append(f"train/{class_dir.name}: an empty class; add photos or remove it")
+        folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
+    if with_tests:
+        folder.tests = read_tests(root, class_names, problems)
+    folder.train = read_groups(root, folder.train, problems)
+    problems += [copy_line(root, *pair) for pair in copies(folder)]
+    return folder
+
+
+def copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
+    """Each photo that stands in two classes or, byte for byte, in train and test.
+
+    Returns:
+        The photo, and the training photo that it is the same as.
+    """
+    first: dict[str, Sample] = {}
+    pairs = []
+    for sample in folder.train:
+        other = first.setdefault(sample.sha256, sample)
+        if other.label != sample.label and sample.sha256 != NOTHING:
+            pairs.append((sample, other))
+    for samples in folder.tests.values():
+        for sample in samples:
+            if sample.sha256 in first and sample.sha256 != NOTHING:
+                pairs.append((sample, first[sample.sha256]))
+    return pairs
+
+
+def copy_line(root: Path, sample: Sample, other: Sample) -> str:
+    """Says that two photos are the same."""
+    paths = (s.path.relative_to(root).as_posix() for s in (sample, other))
+    return "{}: the same photo as {}".format(*paths)
+
+
+def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
+    """Test splits of a dataset, by name.
+
+    Args:
+        root: Folder that holds ``test_<name>/`` folders or ``test/``.
+        class_names: The classes that a model knows.
+        problems: Collects a line for each problem.
+
+    Returns:
+        Split name -> photos. A plain ``test/`` is called "test".
+    """
+    tests = {}
+    for folder in visible(root):
+        if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
+            continue
+        split = folder.name.removeprefix("test_")
+        if not split or split in tests:
+            problems.append(f"{folder.name}: give it a name of its own, test_<name>")
+            continue
+        if (folder / "labels.csv").is_file():
+            tests[split] = read_flat_test(folder, root, class_names, problems)
+        else:
+            tests[split] = read_class_test(folder, root, class_names, problems)
+        if not tests[split]:
+            problems.append(f"{folder.name}: no photos with labels; add some or remove the folder")
+    return tests
+
+
+def read_class_test(
+    folder: Path, root: Path, class_names: list[str], problems: list[str]
+) -> list[Sample]:
+    """Photos of a test split with a subfolder per class."""
+    samples = []
+    for entry in visible(folder):
+        if not entry.is_dir():
+            problems.append(
+                f"{entry.relative_to(root)}: a file beside class folders; a flat test folder "
+                "needs a labels.csv (file,dominant,accepted)"
+            )
+        elif entry.name not in class_names:
+            problems.append(
+                f"{entry.relative_to(root)}: training knows no class {entry.name}; it knows "
+                f"{', '.join(class_names)}"
+            )
+        else:
+            label = class_names.index(entry.name)
+            photos, rest = list_photos(entry)
+            problems += [f"{path.relative_to(root)}: {why}" for path, why in rest]
+            samples += [make_sample(p, folder, label, (label,)) for p in photos]
+    return samples
+
+
+def read_flat_test(
+    folder: Path, root: Path, class_names: list[str], problems: list[str]
+) -> list[Sample]:
+    """Photos of a flat test split with its ``labels.csv``."""
+    here = f"{folder.name}/labels.csv"
+    try:
+        with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [c.strip() for c in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{here}: not a UTF-8 csv file ({error})")
+        return []
+    if sorted(columns) != sorted(LABEL_COLUMNS):
+        problems.append(
+            f"{here}: its columns are {','.join(columns) or 'none'}; needed are "
+            f"{','.join(LABEL_COLUMNS)}"
+        )
+        return []
+    entries = [p for p in visible(folder) if p.name != "labels.csv"]
+    on_disk = {p.name: p for p in entries}
+    samples, seen = [], Counter[str]()
+    for number, row in rows:
+        values = {key: (row[key] or "").strip() for key in LABEL_COLUMNS}
+        name = values["file"]
+        if None in row or not name:
+            problems.append(f"{here} line {number}: needs three columns, file,dominant,accepted")
+            continue
+        seen[name] += 1
+        accepted = [a.strip() for a in values["accepted"].split(";") if a.strip()]
+        unknown = [c for c in [values["dominant"], *accepted] if c and c not in class_names]
+        if unknown:
+            problems.append(
+                f"{here} line {number}: training knows no class {' or '.join(sorted(set(unknown)))}"
+                f"; it knows {', '.join(class_names)}"
+            )
+        elif not accepted:
+            problems.append(f"{here} line {number}: no accepted class for {name}")
+        elif values["dominant"] and values["dominant"] not in accepted:
+            problems.append(
+                f"{here} line {number}: {name}'s dominant class {values['dominant']} is not among "
+                "its accepted ones"
+            )
+        elif name not in on_disk:
+            problems.append(f"{here} line {number}: there is no file {folder.name}/{name}")
+        elif seen[name] == 1:
+            label = class_names.index(values["dominant"]) if values["dominant"] else -1
+            indices = {class_names.index(a) for a in accepted}
+            samples.append(make_sample(on_disk[name], folder, label, indices))
+    problems += [f"{here}: {name} stands in {n} rows" for name, n in seen.items() if n > 1]
+    for name, path in on_disk.items():
+        if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+            problems.append(f"{path.relative_to(root)}: not an image")
+        elif name not in seen:
+            problems.append(f"{path.relative_to(root)}: has no row in {here}")
+    return samples

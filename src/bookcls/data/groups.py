@@ -1,0 +1,79 @@
+"""groups.csv: which training photos a split keeps together, such as those of a burst."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bookcls.data.samples import NOTHING, Sample
+from bookcls.files import meant, replacing, safe_row
+
+GROUPS = "groups.csv"
+COLUMNS = ["file", "group"]
+
+
+def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> list[Sample]:
+    """Training photos with their groups.
+
+    Args:
+        root: The dataset; without a ``groups.csv`` in it no photo has a group.
+        train: Training photos.
+        problems: Collects a line for each problem.
+
+    Returns:
+        The photos in the same order. A copy of a grouped photo belongs to its group too.
+    """
+    if not (root / GROUPS).is_file():
+        return list(train)
+    try:
+        with (root / GROUPS).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = [c.strip() for c in reader.fieldnames or []]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{GROUPS}: not a UTF-8 csv file ({error})")
+        return list(train)
+    if sorted(columns) != sorted(COLUMNS):
+        problems.append(
+            f"{GROUPS}: its columns are {','.join(columns) or 'none'}; needed are file,group"
+        )
+        return list(train)
+    photos = {f"train/{s.name}": s for s in train}
+    groups: dict[tuple[int, str], str] = {}
+    for number, row in rows:
+        file_name, group = (meant((row[key] or "").strip()) for key in COLUMNS)
+        photo = photos.get(file_name)
+        if None in row or not file_name or not group:
+            problems.append(f"{GROUPS} line {number}: needs two columns, file,group")
+        elif photo is None:
+            problems.append(
+                f"{GROUPS} line {number}: there is no training photo {file_name}; delete the row "
+                "or mend the path (train/<class>/<file>)"
+            )
+        elif groups.setdefault(copies_of(photo), group) != group:
+            problems.append(
+                f"{GROUPS} line {number}: {file_name} stands in group {group}, and it or a copy of "
+                f"it in {groups[copies_of(photo)]}"
+            )
+    return [replace(s, group=groups.get(copies_of(s), "")) for s in train]
+
+
+def copies_of(sample: Sample) -> tuple[int, str]:
+    """What a photo and its copies in its class share; files that cannot be read are no copies."""
+    return sample.label, sample.name if sample.sha256 == NOTHING else sample.sha256
+
+
+def write_groups(path: Path, groups: Mapping[str, str]) -> None:
+    """Writes such a file.
+
+    Args:
+        path: The csv file.
+        groups: Photo, as ``train/<class>/<file>``, -> name of its group.
+    """
+    with (
+        replacing(path) as temporary,
+        # A name that is not UTF-8 is written with escapes; reading it back names the row.
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        csv.writer(file).writerows([COLUMNS, *map(safe_row, groups.items())])

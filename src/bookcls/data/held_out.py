@@ -1,0 +1,106 @@
+"""held_out.csv: what the folds' models said of photos that they had not seen. No torch."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bookcls.data.samples import Sample
+from bookcls.errors import BookclsError
+from bookcls.files import meant, replacing, safe_row
+
+HELD_OUT = "held_out.csv"
+TABLE = "trials.csv"
+"""A row per trial, as soon as there is one."""
+PROB = "prob_"
+COLUMNS = ["trial", "fold", "file", "view", "label"]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Answers to held-out photos, each as it is (view 0) and in views.
+
+    Attributes:
+        trial: The recipe that was judged, by its number.
+        class_names: Sorted names.
+        probs: float64 (N, C).
+        labels: int64 (N,), the classes of the photos.
+        views: int64 (N,), 0 for a photo as it is.
+        photos: int64 (N,), equal for answers to the same photo.
+    """
+
+    trial: int
+    class_names: list[str]
+    probs: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    views: npt.NDArray[np.int64]
+    photos: npt.NDArray[np.int64]
+
+
+def write_held_out(
+    run: Path,
+    trial: int,
+    class_names: Sequence[str],
+    folds: Sequence[tuple[Sequence[Sample], npt.NDArray[np.float64]]],
+) -> None:
+    """Writes a row per fold, view and held-out photo, with every digit of the probabilities.
+
+    Args:
+        run: Folder of the search.
+        trial: Number of the recipe.
+        class_names: Sorted names.
+        folds: The held-out photos of each, and their probabilities (views, photos, C).
+    """
+    with (
+        replacing(run / HELD_OUT) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *(f"{PROB}{name}" for name in class_names)])
+        for number, (samples, probs) in enumerate(folds):
+            for view, rows in enumerate(probs):
+                for sample, row in zip(samples, rows, strict=True):
+                    about = [trial, number, sample.name, view, class_names[sample.label]]
+                    writer.writerow([*safe_row(about), *(repr(float(p)) for p in row)])
+
+
+def read_held_out(run: Path) -> HeldOut:
+    """Reads what a search left.
+
+    Raises:
+        BookclsError: If it is missing or damaged.
+    """
+    path = run / HELD_OUT
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file, strict=True)
+        class_names = [column.removeprefix(PROB) for column in header[len(COLUMNS) :]]
+        if header != [*COLUMNS, *(f"{PROB}{name}" for name in class_names)] or not rows:
+            raise ValueError("other columns, or no rows")
+        if any(len(row) != len(header) for row in rows):
+            raise ValueError("a row is cut off")
+        probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
+        if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
+            raise ValueError("a probability outside 0 to 1")
+        labels = np.array([class_names.index(meant(row[4])) for row in rows])
+        views = np.array([int(row[3]) for row in rows])
+        trial = int(rows[0][0])
+    except FileNotFoundError as error:
+        if (run / TABLE).is_file():
+            raise BookclsError(
+                f"{run} holds no {HELD_OUT}: this search was begun by an earlier version; run tune "
+                "anew."
+            ) from error
+        raise BookclsError(
+            f"{run} holds no {HELD_OUT}: give a folder that tune wrote (tuning/DATE/TIME)."
+        ) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise BookclsError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:120]}): run tune again."
+        ) from error
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(row[2] for row in rows))}
+    photos = np.array([numbers[row[2]] for row in rows])
+    return HeldOut(trial, class_names, probs, labels, views, photos)

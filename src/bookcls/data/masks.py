@@ -1,0 +1,92 @@
+"""Masks of where the objects are, brought to the network's square exactly as photos are."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bookcls.data.images import DECODER_ERRORS, FORMATS, open_image, turn_of
+from bookcls.data.samples import Sample
+from bookcls.errors import BookclsError
+
+UNKNOWN = 255
+Mask = npt.NDArray[np.uint8]
+
+
+def find_mask(root: Path, sample: Sample) -> Path | None:
+    """Where a photo's mask is: ``masks/<split>/`` and the photo's name as a PNG, or None.
+
+    Args:
+        root: Folder of the dataset.
+        sample: A photo of one of its splits; one in a class folder may have its mask in
+            ``masks/<split>/`` itself.
+    """
+    name = Path(sample.name).with_suffix(".png")
+    split = sample.path.parents[len(name.parts) - 1]
+    if split.parent.resolve() != root.resolve():
+        return None
+    for path in (root / "masks" / split.name / name, root / "masks" / split.name / name.name):
+        if path.is_file():
+            return path
+    return None
+
+
+def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
+    """Reads a mask, which has the pixels of the file as stored, and turns it as its photo is.
+
+    Args:
+        path: 8-bit PNG: 0 nothing, k the class at place k - 1, 255 an object of no class.
+        photo: Its photo; the EXIF orientation is there.
+        num_classes: Number of classes.
+
+    Returns:
+        A grey image as a person sees the photo.
+
+    Raises:
+        BookclsError: If it cannot be read, or does not fit its photo or the classes.
+    """
+    try:
+        with open_image(photo) as image:
+            stored, turn = image.size, turn_of(image)
+        with Image.open(path, formats=FORMATS) as image:
+            if image.mode not in ("L", "P"):
+                raise BookclsError(
+                    f"{path}: a mask is an 8-bit grey PNG, this one is {image.mode}."
+                )
+            mask = Image.fromarray(np.asarray(image))
+    except DECODER_ERRORS as error:
+        raise BookclsError(f"{path}: this mask cannot be read ({error}).") from error
+    if mask.size != stored:
+        raise BookclsError(
+            f"{path} has {mask.size[0]}x{mask.size[1]} pixels, its photo as stored "
+            f"{stored[0]}x{stored[1]}: a mask has its photo's size, before EXIF orientation."
+        )
+    values = set(np.unique(np.asarray(mask)).tolist()) - set(range(num_classes + 1)) - {UNKNOWN}
+    if values:
+        raise BookclsError(
+            f"{path} holds the value {min(values)}: allowed are 0 (nothing), 1 to {num_classes} "
+            f"(the classes in sorted order) and {UNKNOWN} (an object of no class)."
+        )
+    return mask if turn is None else mask.transpose(turn)
+
+
+def fit_mask(mask: Image.Image, size: int, fit: str) -> Mask:
+    """Brings a mask to the network's square as :func:`bookcls.data.images.fit_square` does a photo.
+
+    Args:
+        mask: A grey image.
+        size: Side of the square in pixels.
+        fit: ``letterbox`` or ``squash``.
+
+    Returns:
+        uint8 (size, size), values as in the file; padding is 0, nothing.
+    """
+    if fit == "squash":
+        return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST))
+    scale = size / max(mask.size)
+    width, height = (max(1, round(side * scale)) for side in mask.size)
+    square = Image.new("L", (size, size), 0)
+    small = mask.resize((width, height), Image.Resampling.NEAREST)
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return np.asarray(square)

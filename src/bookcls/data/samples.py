@@ -1,0 +1,226 @@
+"""What the rest knows of a photo: its file, its answers, its hash; the validation split."""
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bookcls.data.images import SUFFIXES
+from bookcls.errors import BookclsError
+
+NOTHING = hashlib.sha256(b"").hexdigest()
+"""The hash of a file that is empty or cannot be read."""
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo and its answers.
+
+    Attributes:
+        path: The photo.
+        name: Its path below the split's folder, with forward slashes.
+        label: Index of its class; for a test photo that of the dominant class, or -1 where no
+            single class leads.
+        accepted: Indices of every class that is a fair answer.
+        sha256: Hash of the file's bytes.
+        group: Its row in groups.csv: photos of a class that a split keeps together; "" for none.
+    """
+
+    path: Path
+    name: str
+    label: int
+    accepted: tuple[int, ...]
+    sha256: str
+    group: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What a split may not take apart: a group of a class, or the copies of a photo."""
+        return f"{self.label} {self.group}" if self.group else self.sha256
+
+
+@dataclass
+class PhotoFolder:
+    """A dataset on disk: ``train/<class>/*`` and any number of test splits.
+
+    Attributes:
+        root: Its folder.
+        class_names: Sorted; a label is an index into it.
+        train: Training photos.
+        tests: Split name ("easy") -> its photos.
+        skipped: Photos left out under ``on_bad=skip``, each with the reason.
+        problems: A line for each thing that keeps the dataset from being used.
+    """
+
+    root: Path
+    class_names: list[str]
+    train: list[Sample]
+    tests: dict[str, list[Sample]]
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every photo's split, name, answers, bytes and group."""
+
+        def encoded(text: str) -> bytes:
+            return text.encode("utf-8", "backslashreplace")  # A file name may be no UTF-8.
+
+        digest = hashlib.sha256(encoded("\n".join(self.class_names)))
+        for split, samples in [("train", self.train), *sorted(self.tests.items())]:
+            for s in sorted(samples, key=lambda s: s.name):
+                group = f"|{s.group}" if s.group else ""
+                line = f"\n{split}|{s.name}|{s.label}|{s.accepted}|{s.sha256}{group}"
+                digest.update(encoded(line))
+        return digest.hexdigest()
+
+
+def wrong_names(names: Sequence[str]) -> list[str]:
+    """A line for each name that no class can have on every file system."""
+    problems = []
+    first: dict[str, str] = {}
+    for name in names:
+        # As file systems compare that ignore case and how an accent is stored.
+        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name or names.count(name) > 1:
+            problems.append(f"{other} and {name}: two classes whose names differ only by case")
+        if not name or set(name) & set(";/\\") or name.startswith(".") or name != name.strip():
+            problems.append(
+                f"{name!r}: a class name holds no ; / \\, no dot before it, and no space before or "
+                "after it"
+            )
+    return list(dict.fromkeys(problems))
+
+
+def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
+    """One error that names every offender."""
+    lines = "".join(f"\n  - {p}" for p in problems)
+    return BookclsError(f"{root} cannot be used as it is:{lines}")
+
+
+def is_hidden(path: Path) -> bool:
+    """True for what operating systems leave behind: dot files, Thumbs.db and the like."""
+    return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder in a fixed order, without hidden and system files."""
+    return sorted((p for p in folder.iterdir() if not is_hidden(p)), key=lambda p: p.name)
+
+
+def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Photos of one folder, and for each visible entry that is none the reason."""
+    photos, rest = [], []
+    for path in visible(folder):
+        if path.is_dir():
+            rest.append((path, "a folder inside a class folder"))
+        elif path.suffix.lower() in SUFFIXES:
+            photos.append(path)
+        else:
+            rest.append((path, f"not an image (read are {' '.join(SUFFIXES)})"))
+    return photos, rest
+
+
+def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:
+    """A sample with the hash of its bytes (that of nothing where it cannot be read)."""
+    try:
+        # Reading a pipe would wait for ever.
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:  # Decoding names the reason.
+        content = b""
+    name = path.relative_to(base).as_posix()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Sample(path, name, label, tuple(sorted(accepted)), sha256)
+
+
+def split_train_val(
+    samples: Sequence[Sample], class_names: Sequence[str], val_fraction: float, seed: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Holds out a share of each class for validation, before any oversampling.
+
+    Every class keeps at least one photo on either side; copies of a photo and photos of a group
+    stay together, and count as so many.
+
+    Args:
+        samples: Training photos.
+        class_names: Names by label, for the message.
+        val_fraction: Share to hold out; 0 holds out nothing.
+        seed: Decides which photos.
+
+    Returns:
+        Training part and validation part.
+
+    Raises:
+        BookclsError: If a class has fewer than two different photos or groups.
+    """
+    if val_fraction == 0:
+        return list(samples), []
+    distinct: dict[int, Counter[str]] = {}  # label -> unit -> its photos
+    for s in samples:
+        distinct.setdefault(s.label, Counter())[s.unit] += 1
+    few = [class_names[label] for label, units in sorted(distinct.items()) if len(units) < 2]
+    if few:
+        grouped = " or a single group" if any(s.group for s in samples) else ""
+        raise BookclsError(
+            f"class {', '.join(few)} has a single photo{grouped}, so none can be held out for "
+            "validation: add photos, or set data.val_fraction=0 to train on all of them."
+        )
+    rng = np.random.default_rng([seed, 1])
+    held = set[str]()
+    for _, sizes in sorted(distinct.items()):
+        units = list(sizes)
+        shuffled = [units[i] for i in rng.permutation(len(units))]
+        held.update(nearest(shuffled, sizes, val_fraction * sizes.total()))
+    train = [s for s in samples if s.unit not in held]
+    return train, [s for s in samples if s.unit in held]
+
+
+def count_units(samples: Iterable[Sample]) -> Counter[int]:
+    """Different photos, or groups, of each label."""
+    return Counter(label for label, _ in {(s.label, s.unit) for s in samples})
+
+
+def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
+    """Takes units in their order, each that brings the number of photos nearer to a target.
+
+    Args:
+        units: Two or more.
+        sizes: Unit -> number of its photos.
+        target: Photos to take.
+
+    Returns:
+        At least one unit, and not all.
+    """
+    taken, total = [], 0
+    for unit in units:
+        if abs(total + sizes[unit] - target) <= abs(total - target):
+            taken.append(unit)
+            total += sizes[unit]
+    taken = taken or [min(units, key=sizes.__getitem__)]
+    return taken if len(taken) < len(units) else taken[:-1]
+
+
+def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
+    """Refuses folds of which some would hold no photo of a class.
+
+    Raises:
+        BookclsError: Naming each class with fewer different photos, or groups, than folds.
+    """
+    distinct = count_units(samples)
+    few = [f"{class_names[k]} ({n})" for k, n in sorted(distinct.items()) if n < cv]
+    if few:
+        least = min(distinct.values())
+        advice = f"set data.cv={least} or less, or add photos" if least > 1 else "add photos"
+        raise BookclsError(
+            f"data.cv={cv} folds need {cv} different photos of each class, and there are fewer of "
+            f"{', '.join(few)}: {advice}."
+        )
+
+
+def floor_correct(samples: Sequence[Sample]) -> int:
+    """How many photos the best constant answer gets right."""
+    return max(Counter(a for s in samples for a in s.accepted).values(), default=0)

@@ -1,0 +1,188 @@
+"""Which photos a setting means, one after another: one folder's names are in memory at a time."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bookcls.config import full_path
+from bookcls.data.images import SUFFIXES, ImageError
+from bookcls.data.samples import Sample, is_hidden
+from bookcls.errors import BookclsError
+
+Pattern = tuple[str, ...]
+"""Parts of a glob; ``**`` stands for any number of folders."""
+ANYTHING: Pattern = ("**", "*")
+MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What ``images=`` names.
+
+    Attributes:
+        base: The folder that names are relative to.
+        file: The one photo that was named, or None.
+        pattern: Which files below ``base`` else.
+    """
+
+    base: Path
+    file: str | None = None
+    pattern: Pattern = ANYTHING
+
+    @property
+    def photos_only(self) -> bool:
+        """Whether files that do not end like a photo are left alone: unless an end is asked for."""
+        return self.file is None and self.suffix == ""
+
+    @property
+    def suffix(self) -> str:
+        """How the pattern says that a file must end (``.jpg``), or "" where it does not say."""
+        suffix = Path(self.pattern[-1]).suffix.lower()
+        return "" if MAGIC & set(suffix) else suffix
+
+    def finds_in(self, folder: Path, suffix: str) -> bool:
+        """Whether files with this suffix in a folder, or in folders in it, may be among these."""
+        if self.file is not None or not folder.is_relative_to(self.base):
+            return False
+        patterns = _opened({self.pattern})
+        for part in folder.relative_to(self.base).parts:
+            patterns = set() if is_hidden(Path(part)) else _inside(patterns, part)
+        return bool(patterns) and self.suffix in ("", suffix)
+
+
+def find_source(images: str) -> Source:
+    """A photo, a folder with all folders in it, or a glob.
+
+    Raises:
+        BookclsError: If there is no such place.
+    """
+    path = full_path("images", images)
+    if path.is_dir():
+        return Source(path)
+    if path.exists():
+        return Source(path.parent, file=path.name)
+    parts = Path(images).expanduser().parts
+    fixed = next((i for i, part in enumerate(parts) if MAGIC & set(part)), len(parts))
+    if fixed == len(parts):
+        raise BookclsError(f"images={images}: there is no such photo or folder.")
+    base = full_path("images", str(Path(*parts[:fixed])))
+    if not base.is_dir():
+        raise BookclsError(f"images={images}: there is no folder {base}.")
+    return Source(base, pattern=(*parts[fixed:], "*") if parts[-1] == "**" else parts[fixed:])
+
+
+def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
+    """Name and path of each photo, by name; for a folder that cannot be listed the reason."""
+    for path, error in _files(source):
+        name = path.relative_to(source.base).as_posix()
+        if error is not None:
+            yield name, error
+        elif not source.photos_only or path.suffix.lower() in SUFFIXES:
+            yield name, path
+
+
+def count_photos(source: Source) -> tuple[int, Counter[str]]:
+    """How many there are, and the suffixes of the files that are left alone.
+
+    Raises:
+        BookclsError: If there is none.
+    """
+    num = sum(1 for _ in list_photos(source))
+    files = _files(source) if source.photos_only else ()
+    suffixes = (path.suffix.lower() for path, error in files if error is None)
+    others = Counter(suffix or "no suffix" for suffix in suffixes if suffix not in SUFFIXES)
+    if not num:
+        folder = source.pattern == ANYTHING
+        where = source.base.joinpath(*(() if folder else source.pattern))
+        what = "no photo in it" if folder else "no photo matches"
+        hint = f" {'It holds' if folder else 'What matches is'} {some(others)}." if others else ""
+        raise BookclsError(f"images={where}: {what} (read are {' '.join(SUFFIXES)}).{hint}")
+    return num, others
+
+
+def some(suffixes: Counter[str]) -> str:
+    """Suffixes with their counts, the most frequent first.
+
+    Example:
+        >>> some(Counter({".txt": 2, ".mov": 5}))
+        '5 x .mov, 2 x .txt'
+    """
+    parts = [f"{n} x {suffix}" for suffix, n in suffixes.most_common(5)]
+    return ", ".join([*parts, "..."] if len(suffixes) > len(parts) else parts)
+
+
+def list_images(images: str) -> list[Sample]:
+    """A photo, every photo of a folder and of the folders in it, or a glob; without labels.
+
+    Raises:
+        BookclsError: If there is none, or a folder that cannot be listed.
+    """
+    source = find_source(images)
+    count_photos(source)  # refuses if there is none
+    samples = []
+    for name, path in list_photos(source):
+        if isinstance(path, ImageError):
+            raise BookclsError(f"{source.base / name}: {path}.")
+        samples.append(Sample(path, name, -1, (), ""))
+    return samples
+
+
+def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
+    if source.file is not None:
+        yield source.base / source.file, None
+    else:
+        yield from _below(source.base, _opened({source.pattern}), {})
+
+
+def _opened(patterns: set[Pattern]) -> set[Pattern]:
+    """The patterns, and what remains of each if ``**`` stands for no folder."""
+    while more := {p[1:] for p in patterns if p[0] == "**" and len(p) > 1} - patterns:
+        patterns |= more
+    return patterns
+
+
+def _matches(name: str, part: str) -> bool:
+    return part != "**" and fnmatchcase(name.lower(), part.lower())
+
+
+def _inside(patterns: set[Pattern], name: str) -> set[Pattern]:
+    """What remains of the patterns in a folder of this name."""
+    left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
+    return _opened(left | {p for p in patterns if p[0] == "**"})
+
+
+def _below(
+    folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
+) -> Iterator[tuple[Path, ImageError | None]]:
+    """Files that match any pattern. Links are followed, but nothing is looked for twice.
+
+    All patterns are ends of one, so a file matches in a folder only while the last part is left
+    alone, which is once.
+    """
+    try:
+        status = folder.stat()
+        before = seen.setdefault((status.st_dev, status.st_ino), set())
+        patterns = patterns - before
+        if not patterns:
+            return
+        before |= patterns
+        with os.scandir(folder) as entries:
+            names = sorted((e.name, _is_dir(e)) for e in entries if not is_hidden(Path(e.name)))
+    except OSError as error:
+        yield folder, ImageError(f"a folder that cannot be listed ({error.strerror})")
+        return
+    for name, is_dir in names:
+        if is_dir:
+            if left := _inside(patterns, name):
+                yield from _below(folder / name, left, seen)
+        elif any(len(p) == 1 and _matches(name, p[0]) for p in patterns):
+            yield folder / name, None
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return os.path.isdir(entry.path)  # noqa: PTH112  # raises nothing, for no kind of link
+    return entry.is_dir()

@@ -1,0 +1,142 @@
+"""Says what a folder is and what will become of it, and does so if a new folder is named."""
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bookcls.config import refuse_inside
+from bookcls.data.samples import visible
+from bookcls.environment import python
+from bookcls.errors import BookclsError
+from bookcls.layouts.plan import Plan, make_plan
+from bookcls.layouts.recognise import Recognised, recognise
+from bookcls.layouts.settings import InitConfig
+from bookcls.layouts.write import write_empty, write_plan
+
+NAMED = 10
+"""So many files that are left out are named."""
+
+
+def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | None) -> None:
+    """Makes an empty layout, or one of the photos that there are.
+
+    Args:
+        config: The settings.
+        root: The user's folder.
+        output: The new folder; None only says what would be done.
+        labels: A csv file that says the classes.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    if not root.exists() or not visible(root):
+        begin(config, root)
+        return
+    if config.classes:
+        raise BookclsError(
+            f"classes={config.classes} is for a new folder, and {root} holds something: its "
+            "folders, or labels=FILE, say the classes."
+        )
+    if output is not None:
+        refuse_output(root, output)
+    found = recognise(root, labels)
+    plan = make_plan(found, config.test_fraction, config.burst_seconds, config.seed)
+    account(found, plan)
+    if output is not None:
+        write_plan(plan, output, config.files)
+        print(f"written to  {output} ({config.files}; {root} is as it was)")
+        print_next(output)
+    elif found.fits and not config.test_fraction:
+        print("This is the layout that training reads: nothing is to be done.")
+        print_next(found.root)
+    else:
+        words = [f"{k}={v}" for k, v in given(config).items()]
+        name = shlex.quote(str(root.with_name(f"{root.name}_bookcls")))
+        print("Nothing was written. Into a new folder, leaving these files as they are:")
+        print(
+            f"  {' '.join([python(), '-m bookcls.init', *map(shlex.quote, words)])} output={name}"
+        )
+        if not plan_tests(found) and not config.test_fraction:
+            print("  test_fraction=0.2 beside it holds a fifth of each class out for testing")
+
+
+def given(config: InitConfig) -> dict[str, object]:
+    """Settings that a command needs to do what this one would."""
+    plain = InitConfig(config.data)
+    names = ("labels", "test_fraction", "burst_seconds", "seed", "files")
+    changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(plain, n)}
+    return {"data.root": config.data.root, **changed}
+
+
+def plan_tests(found: Recognised) -> bool:
+    """Whether there are test photos."""
+    return bool(found.tests or found.labelled)
+
+
+def begin(config: InitConfig, root: Path) -> None:
+    """Makes the layout in an empty or absent folder.
+
+    Raises:
+        BookclsError: If something is set that needs photos.
+    """
+    needless = [name for name in given(config) if name != "data.root"]
+    needless += ["output"] if config.output is not None else []
+    if needless:
+        raise BookclsError(
+            f"{root} {'is empty' if root.exists() else 'does not exist'}, so there is nothing to "
+            f"take over: leave out {', '.join(needless)} to make an empty layout there, or give "
+            "the data.root that holds your photos."
+        )
+    lines = write_empty(root, config.classes)
+    print(f"made  {root}")
+    for line in lines:
+        print(f"  {line}")
+    print_next(root, before="put your photos in, then")
+
+
+def refuse_output(root: Path, output: Path) -> None:
+    """Refuses a new folder that is not new, or lies among the photos.
+
+    Raises:
+        BookclsError: Saying which.
+    """
+    refuse_inside(output, root)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise BookclsError(f"output={output} exists and is not an empty folder: give a new one.")
+
+
+def account(found: Recognised, plan: Plan) -> None:
+    """Prints what was recognised, and how many photos go where."""
+    console = Console(highlight=False)
+    console.print(f"{found.root}: {found.kind}", markup=False, soft_wrap=True)
+    flat = {folder.name for folder in found.labelled}
+    splits = [split for split in plan.splits if split not in flat]
+    table = Table("class", *(f"{split}/" for split in splits))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in plan.class_names:
+        table.add_row(escape(name), *(str(plan.count(split, name)) for split in splits))
+    console.print(table)
+    for folder in found.labelled:
+        print(f"{folder.name}/ with its labels.csv is taken as it is")
+    num_groups = len(set(plan.groups.values()))
+    if num_groups:
+        print(f"groups.csv keeps {len(plan.groups)} photos together, in {num_groups} groups")
+    if found.left_out:
+        print(f"left out: {len(found.left_out)}")
+    for path, why in found.left_out[:NAMED]:
+        inside = path.relative_to(found.root) if path.is_relative_to(found.root) else path
+        console.print(f"  {inside.as_posix()}: {why}", markup=False, soft_wrap=True)
+    if len(found.left_out) > NAMED:
+        print(f"  ... and {len(found.left_out) - NAMED} more")
+
+
+def print_next(root: Path, before: str = "next") -> None:
+    """Prints the two commands that come after."""
+    place = shlex.quote(str(root))
+    print(before)
+    print(f"  {python()} -m bookcls.check data.root={place}")
+    print(f"  {python()} -m bookcls.train experiment=laptop data=folder data.root={place}")

@@ -1,0 +1,3 @@
+"""VGG16: its layers by name, which weights it starts from, and how their files are read."""
+
+__all__ = ["layers", "state_dict", "vgg16", "weights"]

@@ -1,0 +1,134 @@
+"""VGG16 (Simonyan & Zisserman, arXiv 1409.1556) under a small head. Plain torch."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from bookcls.models.layers import NUM_FEATURES, first_trained
+
+
+class VGG16(nn.Module):
+    """torchvision's VGG16 features and a head for few classes.
+
+    Attributes:
+        features: torchvision's ``vgg16().features``, so that its weights load unchanged.
+        head: Maps the features to logits.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        image_size: int = 128,
+        head: str = "gap256",
+        dropout: float = 0.0,
+        freeze_to: str | int | None = None,
+        activation: str = "softmax",
+    ) -> None:
+        """Builds the network with random weights.
+
+        They are He's (arXiv 1502.01852) by fan-in, which keeps the scale of the activations from
+        layer to layer. With torchvision's own, by fan-out, the last features come out some fifteen
+        times smaller, and without BatchNorm training starts late.
+
+        Args:
+            num_classes: Number of logits.
+            image_size: Side of the input in pixels; only ``flatten256`` is bound to it.
+            head: ``gap256`` (global average pool, 256 ReLU units) or ``flatten256`` (the 2018
+                study's: all positions, 256 ReLU units).
+            dropout: Probability of dropout before each layer of the head.
+            freeze_to: See :func:`bookcls.models.layers.first_trained`.
+            activation: ``softmax``, or ``sigmoid`` where each class answers for itself.
+
+        Raises:
+            BookclsError: If ``freeze_to`` is not a layer.
+        """
+        super().__init__()
+        self.first_trained = first_trained(freeze_to)
+        # vgg16() would draw the 120 million weights of its classifier too, to be thrown away.
+        self.features: nn.Sequential = make_layers(cfgs["D"])
+        for module in self.features:
+            if isinstance(module, nn.ReLU):
+                # An activation that a hook has stored must not be overwritten (activation maps).
+                module.inplace = False
+        grid = image_size // 32
+        pool = nn.AdaptiveAvgPool2d(1) if head == "gap256" else nn.Identity()
+        width = 512 if head == "gap256" else 512 * grid * grid
+        self.head = nn.Sequential(
+            OrderedDict(
+                pool=pool,
+                flatten=nn.Flatten(),
+                drop1=nn.Dropout(dropout),
+                fc1=nn.Linear(width, 256),
+                relu=nn.ReLU(),
+                drop2=nn.Dropout(dropout),
+                fc2=nn.Linear(256, num_classes),
+                activation=Sigmoids() if activation == "sigmoid" else nn.Identity(),
+            )
+        )
+        for module in (*self.features, self.head.fc1):
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        self.freeze()
+
+    def freeze(self, *, head_only: bool = False) -> None:
+        """Sets ``requires_grad`` of every parameter.
+
+        A frozen prefix costs no activation memory: autograd keeps nothing where nothing upstream
+        needs a gradient.
+
+        Args:
+            head_only: Freezes all features, for the probe; else those before ``freeze_to``.
+        """
+        bound = NUM_FEATURES if head_only else self.first_trained
+        for index, module in enumerate(self.features):
+            module.requires_grad_(index >= bound)
+        self.head.requires_grad_(True)
+
+    def frozen(self, images: Tensor) -> Tensor:
+        """What the layers before ``freeze_to`` make of images, (N, C, H, W)."""
+        activations: Tensor = self.features[: self.first_trained](images)
+        return activations
+
+    def trained(self, activations: Tensor) -> Tensor:
+        """Logits, (N, num_classes), of what :meth:`frozen` made."""
+        logits: Tensor = self.head(self.features[self.first_trained :](activations))
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: float32 (N, 3, H, W), normalised.
+
+        Returns:
+            float32 (N, num_classes).
+        """
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+class Sigmoids(nn.Module):
+    """Ends a head whose classes are independent: logits in training, their log-sigmoids after it.
+
+    The softmax that everybody takes of a network's answer turns these into each class's sigmoid
+    over the sum of all.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Logits, float (N, C), as they are in training; else float32 log-sigmoids."""
+        return logits if self.training else nn.functional.logsigmoid(logits.float())
+
+
+def num_parameters(model: nn.Module, *, trained: bool = False) -> int:
+    """Number of parameters, or of those that train."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trained)
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """The memory format in which convolutions run fastest, on CPUs and on tensor cores."""
+    return model.to(memory_format=torch.channels_last)

@@ -1,0 +1,3 @@
+"""What the html pages and figures of several verbs share: templates, style, thumbnails."""
+
+__all__ = ["figures", "templates", "thumbnails"]

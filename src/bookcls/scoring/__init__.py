@@ -1,0 +1,3 @@
+"""How good answers are: scores with intervals, paired tests, and advice in words."""
+
+__all__ = ["advice", "scores", "statistics"]

@@ -1,0 +1,136 @@
+"""What a result means, in a few plain sentences: how sure, what is confused, what to take next."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bookcls.data.samples import Sample
+
+NAMED = 3
+"""So many photos or pairs are named in a line."""
+WIDE = 0.2
+"""An interval from which on more test photos are advised."""
+OR = " or "
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the classifier said to one test photo.
+
+    Attributes:
+        split: Its test split.
+        file: Its path below the split's folder.
+        truth: The dominant class, or every accepted one where none leads.
+        pred: The class answered.
+        prob: Its probability, in [0, 1].
+        correct: Whether it is accepted.
+        p_accepted: Summed probability of the accepted classes.
+    """
+
+    split: str
+    file: str
+    truth: str
+    pred: str
+    prob: float
+    correct: bool
+    p_accepted: float
+
+
+def advise(
+    class_names: Sequence[str],
+    tests: Mapping[str, Sequence[Sample]],
+    probs: Mapping[str, Sequence[Sequence[float]]],
+    metrics: Mapping[str, float],
+) -> list[str]:
+    """A few sentences on a tested classifier.
+
+    Args:
+        class_names: By index.
+        tests: Split -> its photos.
+        probs: Split -> a row of class probabilities for each photo, (N, C).
+        metrics: Scores by key, ``test/<split>_<score>``.
+
+    Returns:
+        One sentence or two a line; nothing where there are no test photos.
+    """
+    answers = list(answers_of(class_names, tests, probs))
+    if not answers:
+        return []
+    lines = [how_sure(split, metrics) for split in tests]
+    wrong = sorted((a for a in answers if not a.correct), key=lambda a: -a.prob)
+    if wrong:
+        pairs = Counter((a.truth, a.pred) for a in wrong).most_common(NAMED)
+        lines.append(
+            "mistaken: " + ", ".join(f"{truth} for {pred} ({n})" for (truth, pred), n in pairs)
+        )
+        lines.append(f"surest wrong answers: {named(wrong)}")
+    else:
+        least = sorted(answers, key=lambda a: a.p_accepted)
+        lines.append(f"none is wrong; least sure: {named(least)}")
+    return [*lines, take_next(answers)]
+
+
+def named(answers: Sequence[Answer]) -> str:
+    """The first few answers."""
+    return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:NAMED])
+
+
+def answers_of(
+    class_names: Sequence[str],
+    tests: Mapping[str, Sequence[Sample]],
+    probs: Mapping[str, Sequence[Sequence[float]]],
+) -> Iterator[Answer]:
+    """Every test photo with its answer."""
+    for split, samples in tests.items():
+        for sample, row in zip(samples, probs[split], strict=True):
+            pred = max(range(len(row)), key=row.__getitem__)
+            meant = [sample.label] if sample.label >= 0 else sample.accepted
+            yield Answer(
+                split,
+                sample.name,
+                OR.join(class_names[k] for k in meant),
+                class_names[pred],
+                row[pred],
+                pred in sample.accepted,
+                sum(row[k] for k in sample.accepted),
+            )
+
+
+def how_sure(split: str, metrics: Mapping[str, float]) -> str:
+    """How far the accuracy on a split carries."""
+    n, correct, low, high, floor = (
+        metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
+    )
+    span = f"{low:.0%} to {high:.0%} (95 % interval)"
+    text = f"{split}: {correct:.0f} of {n:.0f} right, so of many such photos {span}"
+    if low <= floor:
+        return f"{text}; not surely more than one constant answer gets, {floor:.0%}"
+    if high - low > WIDE:
+        return f"{text}; four times as many test photos would halve that doubt"
+    return text
+
+
+def take_next(answers: Sequence[Answer]) -> str:
+    """The class whose photos were answered worst, by accuracy and then by probability."""
+    by_class: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_class.setdefault(answer.truth, []).append(answer)
+    single = [name for name in by_class if OR not in name] or list(by_class)
+    weakest = min(single, key=lambda name: (*score(by_class[name]), name))
+    theirs = by_class[weakest]
+    right, prob = score(theirs)
+    splits = dict.fromkeys(a.split for a in theirs)
+    worst = min(splits, key=lambda split: score([a for a in theirs if a.split == split]))
+    several = len({a.split for a in answers}) > 1
+    where = f", in scenes like those of {worst}" if several else ""
+    return (
+        f"photograph next: {weakest}, the weakest class ({round(right * len(theirs))} of "
+        f"{len(theirs)} right, mean probability {prob:.2f}){where}; "
+        "then judge by new test photos, since these have chosen"
+    )
+
+
+def score(answers: Sequence[Answer]) -> tuple[float, float]:
+    """Share of right answers, and mean probability of the accepted classes."""
+    right = sum(answer.correct for answer in answers) / len(answers)
+    return right, sum(answer.p_accepted for answer in answers) / len(answers)

@@ -1,0 +1,87 @@
+"""What is measured on a test split, with an interval that does not flatter."""
+
+from collections.abc import Sequence
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from bookcls.data.samples import Sample, floor_correct
+
+
+class SplitScores(nn.Module):
+    """Accumulates the scores of one test split.
+
+    A photo may have several accepted classes; an answer is correct if it is one of them.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        """Starts from nothing."""
+        super().__init__()
+        self.correct = SumMetric()
+        self.total = SumMetric()
+        self.nll = MeanMetric()
+        self.brier = MeanMetric()
+        self.strict_total = SumMetric()
+        # Micro: the share of photos; torchmetrics' default averages over classes.
+        self.strict = MulticlassAccuracy(num_classes, average="micro")
+
+    def update(self, probs: Tensor, labels: Tensor, accepted: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            probs: float32 (N, C), rows sum to 1.
+            labels: int64 (N,), the dominant class or -1 where none leads.
+            accepted: bool (N, C).
+        """
+        preds = probs.argmax(dim=1)
+        p_accepted = (probs * accepted).sum(dim=1).clamp(max=1.0)
+        self.correct.update(accepted.gather(1, preds[:, None]).sum())
+        self.total.update(len(preds))
+        self.nll.update(-p_accepted.clamp(min=torch.finfo(probs.dtype).tiny).log())
+        self.brier.update((1 - p_accepted).square())
+        leads = labels >= 0
+        self.strict_total.update(leads.sum())
+        if leads.any():
+            self.strict.update(preds[leads], labels[leads])
+
+    def compute(self) -> dict[str, float]:
+        """The scores: acc, n, correct, ci_low, ci_high, nll, brier, strict_acc, strict_n.
+
+        The interval is the 95 % one of Clopper & Pearson (1934). ``strict_acc`` counts only photos
+        with a dominant class, and only that class; it is absent where there is no such photo.
+        """
+        correct, total = int(self.correct.compute()), int(self.total.compute())
+        low, high = interval(correct, total)
+        strict_n = int(self.strict_total.compute())
+        scores = {
+            "acc": correct / total,
+            "n": total,
+            "correct": correct,
+            "ci_low": low,
+            "ci_high": high,
+            "nll": float(self.nll.compute()),
+            "brier": float(self.brier.compute()),
+            "strict_n": strict_n,
+        }
+        if strict_n:
+            scores["strict_acc"] = float(self.strict.compute())
+        return scores
+
+
+def interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % interval of a proportion, exact (Clopper & Pearson 1934).
+
+    Example:
+        >>> [round(bound, 2) for bound in interval(19, 20)]
+        [0.75, 1.0]
+    """
+    bounds = binomtest(correct, total).proportion_ci(confidence_level=0.95, method="exact")
+    return float(bounds.low), float(bounds.high)
+
+
+def floor(samples: Sequence[Sample]) -> float:
+    """Accuracy of the best constant answer."""
+    return floor_correct(samples) / len(samples)

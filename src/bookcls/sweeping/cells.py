@@ -1,0 +1,199 @@
+"""Cells of a sweep: what tells them apart, what became of each, how long the rest will take."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bookcls import __version__
+from bookcls.errors import BookclsError
+from bookcls.files import read_json
+from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
+from bookcls.runs import METRICS
+
+RECORD = "cells.jsonl"
+"""In the sweep's folder: a line for each cell that a command came to."""
+UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
+              "model.weights", "trainer.accelerator")  # fmt: skip
+"""Settings that the key leaves out: they change no result, or something better stands for them."""
+LATER = (("aug", "cutmix_alpha", 0.0), ("model", "activation", "softmax"),
+         ("model", "init_seed", None))  # fmt: skip
+"""Settings that came later, with what they are when they are off."""
+
+
+def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
+    """Names a run by all that decides its result.
+
+    Args:
+        settings: The configuration, nested; values that name the same layers count as one.
+        photos: Fingerprint of the dataset.
+        weights: Source and hash of the first weights.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    deciding: dict[str, Any] = {
+        name: {k: v for k, v in value.items() if f"{name}.{k}" not in UNDECIDING}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in settings.items()
+        if name not in UNDECIDING
+    }
+    # Cells of earlier versions do not know these, and switched off they decide nothing.
+    if not deciding["aug"].get("scenes"):
+        deciding["aug"].pop("scenes", None)
+        deciding["aug"].pop("scene_unknown", None)
+    if deciding.get("ensemble") == 1:
+        del deciding["ensemble"]
+    for group, name, off in LATER:
+        if deciding[group].get(name) == off:
+            deciding[group].pop(name, None)
+    if deciding["model"]["freeze_to"] != "auto":
+        first = first_trained(deciding["model"]["freeze_to"])
+        same = (index for index in CONV_INDEX.values() if index >= first)
+        deciding["model"]["freeze_to"] = next(same, NUM_FEATURES)
+    whole = {"bookcls": __version__, "settings": deciding, "photos": photos, "weights": weights}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@cache
+def weights_of(name: str) -> str:
+    """Source and hash of the weights that ``model.weights`` names; asked once per process.
+
+    Raises:
+        BookclsError: If they cannot be had.
+    """
+    from bookcls.models.weights import load_features
+
+    try:
+        _, provenance = load_features(name)
+    except BookclsError as error:
+        raise BookclsError(f"no weights: {error}") from error
+    return f"{provenance.source} {provenance.sha256}"
+
+
+@dataclass
+class Cell:
+    """One cell of a sweep that a command has come to.
+
+    Attributes:
+        folder: The sweep's folder.
+        command: Tells the cells of one command from those of others.
+        number: Counted from one.
+        total: How many cells the sweep has.
+        words: The values that are its own, as on the command line.
+        at_once: How many cells run side by side.
+        key: See :func:`cell_key`; None until it is known.
+        outcome: "ran", "done before", "elsewhere" or "failed".
+        started: ``time.monotonic()``.
+    """
+
+    folder: Path
+    command: str
+    number: int
+    total: int
+    words: str
+    at_once: int = 1
+    key: str | None = None
+    outcome: str = "ran"
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def run(self) -> Path:
+        """Its run folder, once the key is known."""
+        assert self.key is not None
+        return self.folder / self.key
+
+    def __str__(self) -> str:
+        return f"cell {self.number} of {self.total}  {self.words}"
+
+
+current: Cell | None = None
+"""The cell that this process works on; None outside a sweep."""
+
+
+def record(cell: Cell, error: str | None) -> None:
+    """Adds a line to the sweep's record."""
+    line = {
+        "command": cell.command,
+        "number": cell.number,
+        "words": cell.words,
+        "key": cell.key,
+        "outcome": cell.outcome,
+        "seconds": round(time.monotonic() - cell.started, 1),
+        "error": error,
+    }
+    path = cell.folder / RECORD
+    with locked(cell.folder):
+        # A line that a power cut has left half written must not swallow this one.
+        cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * cut_off + json.dumps(line) + "\n")
+
+
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the sweep's record; one that was cut off by a power cut is passed over."""
+    path = folder / RECORD
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = []
+    for line in text.split("\n"):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def locked(folder: Path) -> FileLock:
+    """A lock on the sweep's record."""
+    return FileLock(folder / f".{RECORD}.lock")
+
+
+def time_left(cell: Cell) -> str:
+    """How long this cell and those after it will take, from those that ran; "" if none did."""
+    lines = recorded(cell.folder)
+    mine = [line for line in lines if line["command"] == cell.command]
+    ran = [line["seconds"] for line in mine if line["outcome"] == "ran"]
+    ran = ran or [line["seconds"] for line in lines if line["outcome"] == "ran"]
+    if not ran:
+        return ""
+    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.at_once
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 120 else f"about {minutes / 60:.0f} h left"
+
+
+def accuracies(run: Path) -> str:
+    """A finished run's accuracy on each test split."""
+    metrics = read_json(run / METRICS)
+    scores = [
+        f"{key.removeprefix('test/').removesuffix('_acc')} {value:.2f}"
+        for key, value in metrics.items()
+        if key.startswith("test/") and key.endswith("_acc") and not key.endswith("_strict_acc")
+    ]
+    return ", ".join(scores) or "no test photos"
+
+
+def summary(folder: Path, command: str, total: int) -> tuple[str, bool]:
+    """The last line of a sweep, and whether every cell came to a good end."""
+    mine = [line for line in recorded(folder) if line["command"] == command]
+    failed = [line for line in mine if line["outcome"] == "failed"]
+    parts = [
+        f"{count} {outcome}"
+        for outcome in ("ran", "done before", "elsewhere", "failed")
+        if (count := sum(line["outcome"] == outcome for line in mine))
+    ]
+    if failed:
+        first = f"{failed[0]['words']}: {failed[0]['error'].splitlines()[0][:100]}"
+        more = f", and {len(failed) - 1} more in {folder / RECORD}" if len(failed) > 1 else ""
+        parts[-1] += f" ({first}{more})"
+    if len(mine) < total:
+        parts.append(f"{total - len(mine)} lost")
+    return f"{total} cells: {', '.join(parts)}", not failed and len(mine) >= total

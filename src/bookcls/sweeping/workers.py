@@ -1,0 +1,46 @@
+"""What a cell needs to know when joblib runs it beside others."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+from bookcls.sweeping.cells import Cell, accuracies
+
+OUTPUT = "output.txt"
+"""In a cell's folder: what it printed, where cells run side by side."""
+
+
+def worker_number() -> int | None:
+    """The number of this process among joblib's workers, from 1; None for any other process."""
+    name, _, number = multiprocessing.current_process().name.rpartition("-")
+    return int(number) if name == "LokyProcess" and number.isdigit() else None
+
+
+@contextmanager
+def side_by_side(cell: Cell) -> Iterator[None]:
+    """In one of joblib's workers: a GPU of its own, and what it prints goes into a file."""
+    worker = worker_number()
+    if worker is None:
+        yield
+        return
+    share_devices(worker)
+    path = cell.run / OUTPUT
+    with (
+        path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+        redirect_stdout(file),
+    ):
+        yield
+    print(f"{cell}: {accuracies(cell.run)}", flush=True)
+
+
+def share_devices(worker: int) -> None:
+    """Lets a worker see one GPU only, the next worker the next one."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        import torch
+
+        visible = ",".join(map(str, range(torch.cuda.device_count())))
+    if visible:
+        devices = visible.split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[(worker - 1) % len(devices)]

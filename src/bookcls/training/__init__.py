@@ -1,0 +1,14 @@
+"""From typed settings to a finished run: batches, the LightningModule, trainer and tests."""
+
+__all__ = [
+    "classifier",
+    "console",
+    "datamodule",
+    "devices",
+    "ensemble",
+    "fitting",
+    "precision",
+    "recipe",
+    "schedule",
+    "testing",
+]

@@ -1,0 +1,165 @@
+"""What a person reads before and after training."""
+
+import logging
+import math
+import shlex
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bookcls.data.samples import PhotoFolder, Sample, visible
+from bookcls.environment import python as python
+from bookcls.models.vgg16 import num_parameters
+from bookcls.settings import TrainConfig
+from bookcls.training.classifier import Classifier
+
+
+def say_what_comes(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    split: tuple[list[Sample], list[Sample]],
+    classifier: Classifier,
+    num_drawn: int,
+    stages: tuple[int, int],
+    *,
+    warning: str = "",
+) -> None:
+    """Prints in a few lines what will be trained on what.
+
+    Args:
+        config: The settings.
+        folder: The dataset.
+        split: Its training part and its validation part.
+        classifier: The model.
+        num_drawn: Images an epoch.
+        stages: Epochs of the probe and of fine-tuning.
+        warning: What is to be said about the weights.
+    """
+    num_train, num_val = map(len, split)
+    for path in unused_folders(folder.root):
+        print(f"warning: {path} is not used; test photos belong into test/ or test_<name>/.")
+    for path, why in folder.skipped:
+        print(f"left out  {path.relative_to(folder.root)}: {why}")
+    tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())
+    print(
+        f"photos   {folder.root}: {len(folder.class_names)} classes, {num_train} to train, "
+        f"{num_val} to validate, test: {tests or 'none'}"
+    )
+    model = classifier.model
+    print(
+        f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
+        f"{num_parameters(model, trained=True) / 1e6:.1f} of {num_parameters(model) / 1e6:.1f} M "
+        f"parameters train, {config.data.image_size} px"
+    )
+    probe, tune = stages
+    print(f"weights  {classifier.hparams['weights']}")
+    if warning:
+        print(f"warning: {warning}")
+        print("         (model.weights=rendered asks for these, model.weights=imagenet for those)")
+    probed = f"{probe} epochs of the head alone, then " if probe else ""
+    print(f"budget   {probed}{tune} epochs of {num_drawn} images")
+    views = config.data.cached_views
+    if views >= probe + tune:
+        print(
+            f"warning: data.cached_views={views} keeps what {views} epochs bring, and the run has "
+            f"{probe + tune}: nothing is drawn again, so it takes memory for nothing."
+        )
+    if not config.model.pretrained and model.first_trained:
+        print(
+            f"warning: model.freeze_to={config.model.freeze_to} freezes layers that are random, "
+            "since model.pretrained=false."
+        )
+    if config.data.batch_size > num_drawn:
+        print(
+            f"warning: data.batch_size={config.data.batch_size} is larger than an epoch's "
+            f"{num_drawn} images, so each step sees all of them."
+        )
+    if not num_val:
+        print("note: no photo is held out; the last weights are kept.")
+        if config.optim.patience is not None:
+            print("warning: optim.patience needs held-out photos and has no effect.")
+
+
+def unused_folders(root: Path) -> list[Path]:
+    """Folders whose name suggests that they were meant for testing or validation."""
+    return [
+        path
+        for path in visible(root)
+        if path.is_dir()
+        and path.name.lower().startswith(("test", "val"))
+        and path.name != "test"
+        and not path.name.startswith("test_")
+    ]
+
+
+def show(
+    metrics: Mapping[str, float], splits: Sequence[str], title: str, *, warning: str = ""
+) -> None:
+    """Prints one row per test split: counts, accuracy with its interval, floor and NLL.
+
+    Args:
+        metrics: Scores by key, ``test/<split>_<score>``.
+        splits: Names of the test splits, in the order of the rows.
+        title: Stands above the table.
+        warning: Stands under it.
+    """
+    console = Console(highlight=False)
+    if not splits:
+        console.print(
+            "No test photos: nothing is known about how well this classifier does on photos that "
+            "it has not seen. Put some, labelled, into test/<class>/ and run evaluate."
+        )
+        return
+    table = Table(title=escape(title), title_justify="left", caption_justify="left")
+    table.add_column("test split")
+    for column in ("correct", "accuracy", "95 % interval", "floor", "NLL", "strict"):
+        table.add_column(column, justify="right")
+    for name in splits:
+        m = {
+            key.removeprefix(f"test/{name}_"): value
+            for key, value in metrics.items()
+            if key.startswith(f"test/{name}_")
+        }
+        strict = m.get("strict_acc", math.nan)
+        table.add_row(
+            escape(name),
+            f"{m['correct']}/{m['n']}",
+            f"{m['acc']:.2f}",
+            f"{m['ci_low']:.2f} - {m['ci_high']:.2f}",
+            f"{m['floor']:.2f}",
+            f"{m['nll']:.2f}",
+            "-" if math.isnan(strict) else f"{strict:.2f} of {m['strict_n']}",
+        )
+    table.caption = (
+        "correct: the answer is one of the photo's accepted classes\n"
+        "floor: accuracy of the best constant answer\n"
+        "strict: only photos where one class leads, and only that class"
+    )
+    if warning:
+        table.caption += f"\nwarning: {escape(warning)}"
+    console.print(table)
+
+
+def say_how_to_use(run: Path) -> None:
+    """Prints what can be done with a finished run."""
+    quoted = shlex.quote(str(run))
+    print(f"run folder     {run}")
+    print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
+    print(f"use it         {python()} -m bookcls.predict ckpt={quoted} images=DIR")
+    print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
+
+
+def quiet_lightning() -> None:
+    """Silences Lightning's notes that cannot help a user of these commands."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Photos are in memory already: on a CPU workers would only take cores from the convolutions.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # Without validation photos there is nothing to validate, as data.val_fraction=0 asks for.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
+    # torch's own deprecation inside Lightning's tree handling.
+    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)

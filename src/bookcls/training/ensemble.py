@@ -1,0 +1,132 @@
+"""Several trainings of one recipe, and one file of their averaged weights (``ensemble=5``).
+
+Networks that start from the same weights end near each other, so that the mean of their weights
+is a network as well, often a better one than each (Wortsman et al., Model soups, ICML 2022,
+arXiv 2203.05482). The members share the first weights, the head's too, and differ in their split,
+order of photos and augmentation. The mean of their answers (Lakshminarayanan et al., NeurIPS 2017,
+arXiv 1612.01474) is told beside it; it needs all the files.
+"""
+
+import io
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bookcls import runs
+from bookcls.data.samples import PhotoFolder
+from bookcls.errors import BookclsError
+from bookcls.files import read_json, replacing, write_json
+from bookcls.settings import TrainConfig
+
+MEMBERS = "members"
+"""In the run folder: a run folder for each."""
+
+Fit = Callable[[TrainConfig, Path, bool], None]
+
+
+def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
+    """Trains each member that is not finished, from its last checkpoint if it can.
+
+    Args:
+        config: The settings; ``ensemble`` is how many.
+        run: Folder of the whole.
+        fit: Trains one run: its settings, its folder, and whether it goes on.
+
+    Returns:
+        The members' run folders.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    if config.trainer.several:
+        raise BookclsError(
+            f"ensemble={config.ensemble}: its members train one after another on one device; set "
+            "trainer.devices=1 and trainer.num_nodes=1."
+        )
+    first = config.seed if config.model.init_seed is None else config.model.init_seed
+    members = []
+    for number in range(config.ensemble):
+        member = run / MEMBERS / str(number + 1)
+        members.append(member)
+        if runs.is_finished(member):
+            continue
+        seed = config.seed + number
+        print(f"\nmember {number + 1} of {config.ensemble}, seed {seed}", flush=True)
+        resumed = (member / runs.CONFIG).is_file() and (member / runs.LAST).is_file()
+        if member.exists() and not resumed:
+            shutil.rmtree(member)  # stopped before its first checkpoint
+        member.mkdir(parents=True, exist_ok=True)
+        own = replace(config, seed=seed, ensemble=1, model=replace(config.model, init_seed=first))
+        fit(own, member, resumed)
+    return members
+
+
+def combine(
+    config: TrainConfig, run: Path, members: Sequence[Path], folder: PhotoFolder, started: float
+) -> None:
+    """Averages the members' weights, tests that one network, and writes the run folder.
+
+    Args:
+        config: The settings.
+        run: Folder of the whole.
+        members: The finished members' run folders.
+        folder: The dataset.
+        started: ``time.monotonic()`` when the command began.
+
+    Raises:
+        BookclsError: If a member's files are damaged.
+    """
+    import torch
+
+    from bookcls.data.photos import decode_folder
+    from bookcls.scoring.advice import advise
+    from bookcls.training.classifier import load_classifier
+    from bookcls.training.console import say_how_to_use, show
+    from bookcls.training.testing import make_tests, mean_of_answers, run_tests
+
+    networks = [load_classifier(member / runs.BEST) for member in members]
+    states = [network.state_dict() for network in networks]
+    average = {
+        key: torch.stack([state[key].double() for state in states]).mean(dim=0).to(value.dtype)
+        for key, value in states[0].items()
+    }
+    whole = io.BytesIO()
+    hparams = dict(networks[0].hparams)
+    torch.save({"hyper_parameters": hparams, "state_dict": average}, whole)
+    with replacing(run / runs.BEST) as temporary:
+        temporary.write_bytes(whole.getbuffer())
+
+    data = config.data
+    tested = PhotoFolder(folder.root, folder.class_names, [], folder.tests)
+    tested, images = decode_folder(tested, data.image_size, data.fit, data.on_bad, data.cache_mb)
+    average_network = load_classifier(run / runs.BEST)
+    datamodule = make_tests(average_network, images, tested.tests, data.batch_size)
+    accelerator = config.trainer.accelerator
+    result = run_tests(average_network, datamodule, accelerator=accelerator)
+    answers = mean_of_answers(
+        [run_tests(network, datamodule, accelerator=accelerator) for network in networks],
+        tested.tests,
+    )
+    if tested.tests:
+        path = run / runs.PREDICTIONS
+        runs.write_predictions(path, folder.class_names, tested.tests, result.probs)
+    environment = read_json(members[0] / runs.ENVIRONMENT)
+    write_json(run / runs.ENVIRONMENT, environment | {"members": len(members)})
+    first = read_json(members[0] / runs.METRICS)
+    metrics = {
+        **result.metrics,
+        **{key.replace("test/", "mean_of_answers/"): v for key, v in answers.metrics.items()},
+        "weights": first["weights"],
+        "weights_source": first["weights_source"],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(run / runs.METRICS, metrics)
+    names = list(tested.tests)
+    if names:
+        show(answers.metrics, names, f"mean of the answers of {len(members)} members (all files)")
+    show(result.metrics, names, f"mean of the weights of {len(members)} members (one file)")
+    for line in advise(folder.class_names, tested.tests, result.probs, result.metrics):
+        print(f"- {line}")
+    say_how_to_use(run)

@@ -1,0 +1,226 @@
+"""One run, once its input is known to be good: fit, test the best weights, store."""
+
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+
+from bookcls import runs
+from bookcls.composing.gather import say_scenes
+from bookcls.composing.sheet import write_sheet, write_table
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import PhotoFolder, Sample
+from bookcls.environment import environment
+from bookcls.errors import BookclsError
+from bookcls.files import read_json, write_json
+from bookcls.models.state_dict import UNREADABLE
+from bookcls.models.weights import SCRATCH, Provenance
+from bookcls.scoring.advice import advise
+from bookcls.settings import DataConfig, TrainConfig
+from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress
+from bookcls.training.classifier import load_classifier
+from bookcls.training.console import python, quiet_lightning, say_how_to_use, say_what_comes, show
+from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
+from bookcls.training.testing import run_tests
+from bookcls.training.trackers import make_loggers
+
+
+def fit_and_test(
+    config: TrainConfig,
+    run: Path,
+    folder: PhotoFolder,
+    images: Decoded,
+    *,
+    split: tuple[list[Sample], list[Sample]],
+    ckpt: Path | None,
+    started: float,
+    origin: dict[str, Any],
+    part_of: Path | None = None,
+) -> None:
+    """Trains, tests the best checkpoint, prints the table and writes the run folder.
+
+    Args:
+        config: The settings.
+        run: Folder for the results.
+        folder: The dataset.
+        images: Its photos, decoded.
+        split: Its training part and its validation part.
+        ckpt: A ``last.ckpt`` to go on from.
+        started: ``time.monotonic()`` when the command began.
+        origin: What else environment.json says: the words that led to the run, its cell.
+        part_of: Folder of the ensemble that this run is a member of.
+
+    Raises:
+        BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
+    """
+    quiet_lightning()
+    loggers = make_loggers(config.logger, run)
+    train, val = split
+    datamodule = make_datamodule(config, folder, images, train=train, val=val)
+    num_drawn = datamodule.num_drawn
+    stages = num_epochs(config, num_drawn)
+    checkpoints = KeepCheckpoints(run, has_val=bool(val))
+    terminal = sys.stdout.isatty()
+    progress = LineProgress()
+    callbacks: list[Callback] = [progress, *([EpochBar()] if terminal else []), checkpoints]
+    if config.optim.patience is not None and val:
+        callbacks.append(EarlyStopping("val/loss", patience=config.optim.patience))
+    trainer = make_trainer(
+        config,
+        epochs=sum(stages),
+        callbacks=callbacks,
+        loggers=loggers,
+        progress_bar=terminal,
+    )
+    classifier, provenance = build(
+        config,
+        folder.class_names,
+        probe_epochs=stages[0],
+        begun=begun_with(run) if ckpt else None,
+    )
+    if trainer.is_global_zero:
+        chosen = {name: classifier.hparams[name] for name in ("freeze_to", "lr")}
+        environment = describe(config, folder, split, trainer, provenance) | chosen | origin
+        write_json(run / runs.ENVIRONMENT, environment)
+        say_what_comes(
+            config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
+        )
+        if datamodule.scenes is not None:
+            table, sheet = run / runs.CUTOUTS, run / runs.SCENES
+            write_table(table, datamodule.scenes.cutouts, folder.class_names)
+            write_sheet(sheet, datamodule.scenes, folder.class_names, train)
+            say_scenes(datamodule.scenes, folder.class_names, table, sheet)
+    again = f"{python()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
+    with explained_stops(config.data, again):
+        with explained_damage(ckpt, progress, again):
+            trainer.fit(
+                classifier,
+                datamodule=datamodule,
+                ckpt_path=None if ckpt is None else str(ckpt),
+                weights_only=True,
+            )
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        if not trainer.is_global_zero:
+            return
+        best = load_classifier(run / runs.BEST)
+        result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
+    if folder.tests:
+        path = run / runs.PREDICTIONS
+        runs.write_predictions(path, folder.class_names, folder.tests, result.probs)
+    metrics: dict[str, Any] = {
+        **result.metrics,
+        **checkpoints.best,
+        "weights": provenance.name,
+        "weights_source": provenance.source,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(run / runs.METRICS, metrics)
+    (run / runs.LAST).unlink(missing_ok=True)
+    title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
+    show(result.metrics, list(folder.tests), title, warning=provenance.warning)
+    if part_of is not None:
+        return
+    for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
+        print(f"- {line}")
+    say_how_to_use(run)
+
+
+@contextmanager
+def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
+    """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
+
+    Args:
+        data: Its batch and image size are what memory goes by.
+        again: The command that goes on.
+
+    Raises:
+        BookclsError: If memory ran out, or the disk did.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning turns the first Ctrl+C into SystemExit. The program ends now, and one more must
+        # not cut off what it has to say.
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print(f"stopped; go on with  {again}", flush=True)
+        if isinstance(stop, KeyboardInterrupt):
+            raise SystemExit(130) from stop
+        raise
+    except OSError as error:
+        # A full disk, one that is gone, or one that may only be read.
+        raise BookclsError(f"{error}. Mend that, then go on with  {again}") from error
+    except (RuntimeError, MemoryError, ImportError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise BookclsError(
+            f"the device ran out of memory: lower data.batch_size={data.batch_size} or "
+            f"data.image_size={data.image_size}."
+        ) from error
+
+
+@contextmanager
+def explained_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
+    """Says which file to delete when the checkpoint to go on from cannot be read.
+
+    Args:
+        ckpt: The checkpoint; None for a run from its start.
+        progress: Knows whether it was read.
+        again: The command that goes on.
+
+    Raises:
+        BookclsError: If it is damaged, or not of this run.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        # A full disk is not the file's fault, nor is too little memory.
+        if ckpt is None or progress.begun or isinstance(error, OSError) or ran_out_of_memory(error):
+            raise
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise BookclsError(
+            f"{ckpt} is damaged ({first[0][:120]}); delete it and start the run again with  {again}"
+        ) from error
+
+
+def begun_with(run: Path) -> Provenance | None:
+    """The weights that a stopped run began with; None if it does not say."""
+    saved = read_json(run / runs.ENVIRONMENT) if (run / runs.ENVIRONMENT).is_file() else {}
+    weights = saved.get("weights")
+    return Provenance(**weights) if isinstance(weights, dict) else None
+
+
+def describe(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    split: tuple[list[Sample], list[Sample]],
+    trainer: pl.Trainer,
+    provenance: Provenance,
+) -> dict[str, Any]:
+    """What a result depends on besides the settings, for environment.json."""
+    train, val = split
+    return environment() | {
+        "device": str(trainer.strategy.root_device),
+        "precision": trainer.precision,
+        "num_processes": trainer.world_size,
+        "seed": config.seed,
+        "weights": vars(provenance),
+        "dataset": {
+            "root": str(folder.root),
+            "fingerprint": folder.fingerprint(),
+            "class_names": folder.class_names,
+            "num_train": len(train),
+            "num_val": len(val),
+            "skipped": [[str(path), why] for path, why in folder.skipped],
+        },
+    }

@@ -1,0 +1,192 @@
+"""From settings to batches, a classifier and the trainer that fits it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, Checkpoint, EMAWeightAveraging
+from pytorch_lightning.loggers import Logger
+
+from bookcls.composing.gather import make_scenes
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import PhotoFolder, Sample
+from bookcls.errors import BookclsError
+from bookcls.models.layers import first_trained
+from bookcls.models.weights import SCRATCH, TUNING, Provenance, load_features
+from bookcls.settings import TrainConfig
+from bookcls.training.classifier import Classifier
+from bookcls.training.datamodule import PhotoDataModule
+from bookcls.training.precision import automatic
+
+
+def suited(config: TrainConfig, provenance: Provenance) -> TrainConfig:
+    """The settings with what suits the weights in place of ``auto`` and null."""
+    tuning = TUNING[provenance.source]
+    freeze_to = config.model.freeze_to
+    return replace(
+        config,
+        model=replace(
+            config.model, freeze_to=tuning.freeze_to if freeze_to == "auto" else freeze_to
+        ),
+        optim=replace(config.optim, lr=config.optim.lr or tuning.lr),
+    )
+
+
+def make_datamodule(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    images: Decoded,
+    *,
+    train: Sequence[Sample],
+    val: Sequence[Sample] = (),
+) -> PhotoDataModule:
+    """Batches as conf/data and conf/aug ask for them, of two parts of the training photos.
+
+    Raises:
+        BookclsError: If scenes are asked for and nothing can be cut out of the training part.
+    """
+    data = config.data
+    return PhotoDataModule(
+        folder.class_names,
+        images,
+        train=train,
+        val=val,
+        tests=folder.tests,
+        aug=config.aug,
+        scenes=make_scenes(config.aug, data, folder, train),
+        oversample=data.oversample,
+        batch_size=data.batch_size,
+        num_workers=data.num_workers,
+        cached_views=data.cached_views,
+        cache_mb=data.cache_mb,
+        seed=config.seed,
+    )
+
+
+def build(
+    config: TrainConfig,
+    class_names: list[str],
+    *,
+    probe_epochs: int,
+    begun: Provenance | None = None,
+) -> tuple[Classifier, Provenance]:
+    """The classifier with its first weights, and where they are from.
+
+    Args:
+        config: The settings.
+        class_names: Sorted.
+        probe_epochs: How long the features rest at first.
+        begun: What a run began with whose checkpoint brings its weights: none are loaded then.
+
+    Raises:
+        BookclsError: If the weights cannot be had, or no layer is frozen for data.cached_views.
+    """
+    state, provenance = None, begun or SCRATCH
+    if config.model.pretrained and begun is None:
+        state, provenance = load_features(config.model.weights)
+    init_seed = config.model.init_seed
+    pl.seed_everything(config.seed if init_seed is None else init_seed, verbose=False)
+    config = suited(config, provenance)
+    if config.data.cached_views and not first_trained(config.model.freeze_to):
+        raise BookclsError(
+            f"data.cached_views={config.data.cached_views} keeps what frozen layers compute, and "
+            f"model.freeze_to={config.model.freeze_to} freezes none: add "
+            "model.freeze_to=block4_conv1, or data.cached_views=0."
+        )
+    optim = config.optim
+    assert optim.lr is not None
+    classifier = Classifier(
+        class_names,
+        image_size=config.data.image_size,
+        fit=config.data.fit,
+        head=config.model.head,
+        dropout=config.model.dropout,
+        freeze_to=config.model.freeze_to,
+        probe_epochs=probe_epochs,
+        probe_lr=optim.probe_lr,
+        lr=optim.lr,
+        layer_decay=optim.layer_decay,
+        warmup_steps=optim.warmup_images // config.data.batch_size,
+        weight_decay=optim.weight_decay,
+        label_smoothing=optim.label_smoothing,
+        seed=config.seed,
+        weights=provenance.name,
+        activation=config.model.activation,
+    )
+    if state is not None:
+        classifier.model.features.load_state_dict(state)
+    return classifier, provenance
+
+
+def make_trainer(
+    config: TrainConfig,
+    *,
+    epochs: int,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+    progress_bar: bool = False,
+) -> pl.Trainer:
+    """Lightning's Trainer as conf/trainer and conf/optim ask for it.
+
+    Args:
+        config: The settings.
+        epochs: How many.
+        callbacks: What watches it, besides the moving average of ``optim.ema``.
+        loggers: What records it; none for nothing.
+        progress_bar: Whether the epoch is shown as a bar.
+
+    Raises:
+        BookclsError: If the machine has no such device.
+    """
+    optim, settings = config.optim, config.trainer
+    precision = settings.precision
+    if precision == "auto":
+        precision = automatic(settings.accelerator)
+    averages = [] if optim.ema is None else [EMAWeightAveraging(decay=optim.ema)]
+    strategy = "auto"
+    if settings.strategy == "ddp" or settings.several:
+        # During the probe the features get no gradient, which plain ddp takes for a mistake.
+        strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]  # checked by TrainerConfig
+            max_epochs=epochs,
+            limit_train_batches=settings.limit_train_batches,
+            limit_val_batches=settings.limit_val_batches,
+            gradient_clip_val=optim.clip_norm,
+            callbacks=[*averages, *callbacks],
+            logger=list(loggers),
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+            enable_progress_bar=progress_bar,
+            enable_model_summary=False,
+            # The sampler divides the draws; every process validates all held-out photos.
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise BookclsError(
+            f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}, "
+            f"trainer.precision={precision} do not fit this machine: {error}"
+        ) from error
+
+
+def num_epochs(config: TrainConfig, num_drawn: int) -> tuple[int, int]:
+    """Epochs of the probe and of fine-tuning, for ``num_drawn`` photos an epoch.
+
+    ``optim.images_seen`` counts both, so that it means the same work with and without a probe.
+    Under ``trainer.max_epochs`` the probe gets at most half, so that either stage is tried.
+    """
+    probe, tune = config.optim.probe_epochs, config.optim.epochs
+    if config.optim.images_seen is not None:
+        tune = max(1, round(config.optim.images_seen / num_drawn) - probe)
+    most = config.trainer.max_epochs
+    if most is not None and probe + tune > most:
+        probe = min(probe, most // 2)
+        tune = most - probe
+    return probe, tune
