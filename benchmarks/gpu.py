@@ -28,6 +28,7 @@ from bookcls.environment import git_commit
 from bookcls.files import read_json, write_json
 from bookcls.sweeping.cells import recorded
 from bookcls.training.recipe import build
+from bookcls.training.run import decide_start
 
 PARTS = ("throughput", "step", "article", "ablation", "freeze")
 SEEDS = "seed=0,1,2,3,4"
@@ -76,7 +77,9 @@ def throughput(given: Namespace) -> list[dict[str, Any]]:
     cells = [(32, 8)] if given.toy else [(224, 16), (224, 128), (128, 16), (128, 128)]
     for size, batch in cells:
         config = settings(f"data.image_size={size}", f"data.batch_size={batch}")
-        classifier, _ = build(config, [str(i) for i in range(6)], probe_epochs=0)
+        classifier = build(
+            config, [str(i) for i in range(6)], start=decide_start(config), probe_epochs=0
+        )
         classifier.to(DEVICE)
         eager = BareStep(classifier, config, "bf16-mixed")
         with FlopCounterMode(display=False) as counter:

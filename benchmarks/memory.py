@@ -15,6 +15,7 @@ from benchmarks.setting import narrow, settings
 from benchmarks.step import BareStep
 from bookcls.training.precision import automatic
 from bookcls.training.recipe import build
+from bookcls.training.run import decide_start
 
 POINTS = ("null", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1", "head")
 
@@ -53,7 +54,9 @@ def child(freeze_to: str, image_size: str, toy: str) -> dict[str, Any]:
         narrow()
     config = settings(f"model.freeze_to={freeze_to}", f"data.image_size={image_size}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    classifier, _ = build(config, [str(i) for i in range(6)], probe_epochs=0)
+    classifier = build(
+        config, [str(i) for i in range(6)], start=decide_start(config), probe_epochs=0
+    )
     step = BareStep(classifier.to(device), config, automatic("auto"))
     step()  # allocates what stays: the optimizer's averages, the libraries' workspaces
     if device == "cuda":

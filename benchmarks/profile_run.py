@@ -23,6 +23,7 @@ from bookcls.data.photos import decode_folder
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
 from bookcls.training.console import quiet_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
+from bookcls.training.run import decide_start
 from bookcls.training.trackers import make_loggers
 
 TOP = 10
@@ -73,7 +74,9 @@ def main() -> None:
                 callbacks=[LineProgress(), KeepCheckpoints(Path(home), has_val=False)],
                 loggers=make_loggers(config.logger, Path(home)),
             )  # fmt: skip
-            classifier, _ = build(config, folder.class_names, probe_epochs=0)
+            classifier = build(
+                config, folder.class_names, start=decide_start(config), probe_epochs=0
+            )
             datamodule = make_datamodule(config, folder, images, train=folder.train)
             if not profiled:
                 trainer.fit(classifier, datamodule=datamodule)

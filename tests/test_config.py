@@ -16,10 +16,11 @@ from bookcls.command import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
-from bookcls.models.weights import TUNING
+from bookcls.models.start import SUITS
 from bookcls.settings import EvaluateConfig, TrainConfig
 from bookcls.training.datamodule import PhotoDataModule
 from bookcls.training.recipe import build, make_trainer, num_epochs
+from bookcls.training.run import decide_start
 
 CONF = conf_dir("train")
 OPTIONS = sorted(
@@ -40,7 +41,7 @@ def composed(*overrides: str, verb: str = "train", hydra: bool = False):
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_instantiates(group, option):
     config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
-    classifier, _ = build(config, ["a", "b"], probe_epochs=0)
+    classifier = build(config, ["a", "b"], start=decide_start(config), probe_epochs=0)
     freeze_to = config.model.freeze_to
     assert classifier.model.first_trained == (
         0 if freeze_to == "auto" else first_trained(freeze_to)
@@ -65,12 +66,11 @@ def test_the_defaults_are_the_baseline():
 def test_pretrained_brings_its_own_recipe():
     config = typed(composed("data.root=x", "model.pretrained=true"), TrainConfig)
     assert (config.model.weights, config.optim.probe_epochs) == ("auto", 5)
-    classifier, provenance = build(
-        replace(config, model=replace(config.model, weights="rendered")), ["a", "b"], probe_epochs=5
-    )
-    tuning = TUNING[provenance.source]
-    assert classifier.model.first_trained == first_trained(tuning.freeze_to)
-    assert classifier.hparams["lr"] == tuning.lr
+    start = decide_start(replace(config, model=replace(config.model, weights="rendered")))
+    classifier = build(config, ["a", "b"], start=start, probe_epochs=5)
+    freeze_to, lr = SUITS["rendered"]
+    assert classifier.model.first_trained == first_trained(freeze_to)
+    assert classifier.hparams["lr"] == lr
 
 
 def test_what_is_set_wins_over_what_suits_the_weights():
@@ -78,7 +78,7 @@ def test_what_is_set_wins_over_what_suits_the_weights():
         composed("model.pretrained=true", "model.weights=rendered", "model.freeze_to=head",
                  "optim.lr=0.5"), TrainConfig
     )  # fmt: skip
-    classifier, _ = build(config, ["a", "b"], probe_epochs=0)
+    classifier = build(config, ["a", "b"], start=decide_start(config), probe_epochs=0)
     assert classifier.model.first_trained == first_trained("head")
     assert classifier.hparams["lr"] == 0.5
 

@@ -15,6 +15,7 @@ from bookcls.errors import BookclsError
 from bookcls.settings import TuneConfig
 from bookcls.training.console import quiet_lightning
 from bookcls.training.recipe import build
+from bookcls.training.run import decide_start
 from bookcls.tuning.crossval import judge, judge_fold, make_folds
 from bookcls.tuning.trials import Trial, by_photo, sign_flip, told_apart
 from test_config import composed
@@ -76,7 +77,7 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     assert np.isfinite(judged.nll).all()
     assert not list(tmp_path.iterdir())
 
-    classifier, _ = build(start, folder.class_names, probe_epochs=0)
+    classifier = build(start, folder.class_names, start=decide_start(start), probe_epochs=0)
     held = [folder.train[i] for i in fold.held]
     plain, viewed, again = (
         judge(classifier.eval(), held, images, seeds, batch_size=size)

@@ -18,7 +18,7 @@ from torchvision.models import vgg16, vgg16_bn
 from bookcls import pretrain
 from bookcls.config import CHECKOUT, typed
 from bookcls.errors import BookclsError
-from bookcls.models.weights import load_features
+from bookcls.models.weights import find_weights
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit, probe
 from bookcls.pretraining.atlas import atlas, look_at
@@ -383,10 +383,10 @@ def test_the_batch_of_a_step_is_fixed(bank):
 
 def test_the_weights_load_and_the_card_tells_of_them(whole):
     path = whole / "vgg16_rendered.safetensors"
-    state, provenance = load_features(str(path))
-    assert len(state) == 26
+    found = find_weights(str(path))
+    assert len(found.state) == 26
     card = json.loads((whole / "vgg16_rendered.json").read_text())
-    assert card["sha256"] == provenance.sha256 == sha256(path.read_bytes()).hexdigest()
+    assert card["sha256"] == found.sha256 == sha256(path.read_bytes()).hexdigest()
     assert card["bytes"] == path.stat().st_size < 15e6
     assert (card["finished"], card["steps"], card["images_seen"]) == (True, 4, 16)
     assert {"recipe", "machine", "seconds", "images_per_second", "val_acc", "versions", "licence",
@@ -404,7 +404,7 @@ def test_the_weights_load_and_the_card_tells_of_them(whole):
     )
     for name, value in fold_batchnorm(features).items():
         # Half a step of a grid of 127 steps up to the channel's largest weight; biases are exact.
-        rows, ours = value.view(len(value), -1), state[name].view(len(value), -1)
+        rows, ours = value.view(len(value), -1), found.state[name].view(len(value), -1)
         step = rows.abs().amax(1) / 127 * (value.ndim > 1)
         error = (ours - rows).abs().amax(1)
         assert bool((error <= 0.501 * step).all()), name

@@ -13,7 +13,7 @@ import torch
 
 from bookcls import evaluate, train
 from bookcls.errors import BookclsError
-from bookcls.models import weights
+from bookcls.models import download, weights
 from bookcls.settings import ModelConfig
 from bookcls.training import callbacks, fitting
 from bookcls.training.classifier import Classifier, load_classifier
@@ -254,7 +254,7 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     shared_photos, run_verb, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
+    monkeypatch.setattr(download, "probe", lambda url: "no route to host")
     run = tmp_path / "run"
     monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     tiny = (*TINY, "optim.epochs=1", "optim.probe_epochs=1", f"hydra.run.dir={run}")
@@ -263,14 +263,16 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     capsys.readouterr()
 
     # It goes on with the weights it began with, whatever is there by now.
-    def no_loading(name):
-        raise AssertionError("the checkpoint brings them")
+    def no_deciding(*_):
+        raise AssertionError("the run folder says what it began with")
 
-    monkeypatch.setattr("bookcls.training.recipe.load_features", no_loading)
+    monkeypatch.setattr("bookcls.models.start.resolve", no_deciding)
     assert run_verb(train.main, f"resume={run}") == 0
     top, _, table = capsys.readouterr().out.partition("epoch 2")
     for part in (top, table):
-        assert part.count("warning: ImageNet weights are neither cached nor to be had") == 1
+        assert (
+            part.count("warning: ImageNet weights are not cached and could not be downloaded") == 1
+        )
     metrics = json.loads((run / "metrics.json").read_text())
     environment = json.loads((run / "environment.json").read_text())
     assert metrics["weights_source"] == environment["weights"]["source"] == "rendered"

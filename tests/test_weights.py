@@ -1,6 +1,7 @@
 import json
 import pickle
 import re
+import shutil
 import socket
 import threading
 import time
@@ -16,10 +17,10 @@ from safetensors.torch import save_file
 from torchvision.models import resnet18, vgg16
 
 from bookcls.errors import BookclsError
-from bookcls.models import weights
+from bookcls.models import download, start, weights
 from bookcls.models.layers import NAMES
 from bookcls.models.state_dict import dequantised, quantised
-from bookcls.models.weights import load_features
+from bookcls.models.weights import find_weights
 from bookcls.training.classifier import load_classifier
 
 
@@ -33,18 +34,18 @@ def test_features_of_both_file_kinds_load_unchanged(tmp_path, features):
     torch.save(features, tmp_path / "weights.pth")
     save_file(features, tmp_path / "weights.safetensors")
     for path in (tmp_path / "weights.pth", tmp_path / "weights.safetensors"):
-        state, provenance = load_features(str(path))
-        assert state.keys() == features.keys()
-        assert all(torch.equal(state[k], features[k]) for k in features)
-        assert (provenance.source, provenance.name) == ("file", path.name)
-        assert len(provenance.sha256) == 64
+        found = find_weights(str(path))
+        assert found.state.keys() == features.keys()
+        assert all(torch.equal(found.state[k], features[k]) for k in features)
+        assert (found.source, found.name) == ("file", path.name)
+        assert len(found.sha256) == 64
 
 
 def test_a_whole_vgg16_in_half_precision_loads(tmp_path, features):
     whole = {f"features.{k}": v.half() for k, v in features.items()}
     whole["classifier.0.weight"] = torch.zeros(4, 4)
     save_file(whole, tmp_path / "whole.safetensors")
-    state, _ = load_features(str(tmp_path / "whole.safetensors"))
+    state = find_weights(str(tmp_path / "whole.safetensors")).state
     assert len(state) == 26
     assert state["0.weight"].dtype == torch.float32
 
@@ -53,13 +54,13 @@ def test_weights_of_another_architecture_are_refused(tmp_path, features):
     path = tmp_path / "other.pth"
     torch.save(resnet18(weights=None).state_dict(), path)
     with pytest.raises(BookclsError, match=r"no 0\.weight.*another architecture"):
-        load_features(str(path))
+        find_weights(str(path))
     torch.save(features | {"0.weight": torch.zeros(64, 3, 5, 5)}, path)
     with pytest.raises(BookclsError, match=r"0\.weight of shape \(64, 3, 5, 5\)"):
-        load_features(str(path))
+        find_weights(str(path))
     torch.save(features | {"0.bias": torch.full((64,), torch.nan)}, path)
     with pytest.raises(BookclsError, match="not finite"):
-        load_features(str(path))
+        find_weights(str(path))
 
 
 class Bomb:
@@ -76,7 +77,7 @@ def test_nothing_in_a_weights_file_is_executed(tmp_path, monkeypatch):
     torch.save({"0.weight": Bomb()}, "bomb2.pth")
     for name in ("bomb.pth", "bomb2.pth"):
         with pytest.raises(BookclsError, match=f"{name} is not a state dict"):
-            load_features(name)
+            find_weights(name)
     assert not Path("bomb-went-off").exists()
 
 
@@ -93,25 +94,25 @@ def test_damaged_files_are_refused_by_name(tmp_path, content, suffix):
     path = tmp_path / f"weights.{suffix}"
     path.write_bytes(content)
     with pytest.raises(BookclsError, match=rf"weights\.{suffix}"):
-        load_classifier(path) if suffix == "ckpt" else load_features(str(path))
+        load_classifier(path) if suffix == "ckpt" else find_weights(str(path))
 
 
 def test_other_contents_and_missing_files(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(BookclsError, match="holds a list, not a state dict"):
-        load_features(str(tmp_path / "list.pth"))
+        find_weights(str(tmp_path / "list.pth"))
     with pytest.raises(BookclsError, match="no such file"):
-        load_features(str(tmp_path / "absent.pth"))
+        find_weights(str(tmp_path / "absent.pth"))
     with pytest.raises(BookclsError, match=r"=~nobody-here/x\.pth: .*Give auto"):
-        load_features("~nobody-here/x.pth")
+        find_weights("~nobody-here/x.pth")
 
 
 @pytest.fixture
 def no_cache(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(weights, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.3)
     monkeypatch.setenv("no_proxy", "*")
-    forget = weights.unanswered.cache_clear
+    forget = download.probe.cache_clear
     forget()
     yield tmp_path / "hub" / "checkpoints" / "vgg16-397923af.pth"
     forget()
@@ -130,7 +131,7 @@ def test_imagenet_insists(monkeypatch, no_cache):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(BookclsError) as caught:
-        load_features("imagenet")
+        find_weights("imagenet")
     message = str(caught.value)
     assert "download.pytorch.org" in message
     assert "no route to host" in message
@@ -176,23 +177,30 @@ CUT_OFF = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nhalf"
     ],
 )
 def test_what_a_proxy_sends_is_not_taken_for_weights(monkeypatch, no_cache, content, why):
-    monkeypatch.setattr(weights, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 60.0)
     with answering(content) as url:
         monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=url))
-        state, provenance = load_features("auto")
-        assert (provenance.source, len(state)) == ("rendered", 26)
-        assert why in provenance.warning
-        with pytest.raises(BookclsError, match=f"could not be had .{why}"):
-            load_features("imagenet")
+        found = find_weights("auto")
+        assert (found.source, len(found.state)) == ("rendered", 26)
+        assert why in found.warning
+        with pytest.raises(BookclsError, match=f"could not be downloaded .{why}"):
+            find_weights("imagenet")
     assert not list(no_cache.parent.glob("*"))
 
 
 def test_a_download_that_stalls_is_given_up(monkeypatch, no_cache, silent):
-    monkeypatch.setattr(weights, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.3)
     monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=silent))
     with pytest.raises(BookclsError, match="timed out"):
-        load_features("imagenet")
+        find_weights("imagenet")
     assert socket.getdefaulttimeout() is None
+
+
+def called_for(monkeypatch, path):
+    """Takes a file for ImageNet's: its name ends in the first digits of its hash."""
+    name = f"vgg16-{sha256(path.read_bytes()).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=f"http://127.0.0.1:1/{name}"))
+    path.rename(path.with_name(name))
 
 
 def test_nothing_in_imagenets_place_is_executed(monkeypatch, no_cache):
@@ -201,60 +209,62 @@ def test_nothing_in_imagenets_place_is_executed(monkeypatch, no_cache):
     no_cache.write_bytes(pickle.dumps({"features.0.weight": Bomb()}))
     for name in ("imagenet", "auto"):
         with pytest.raises(BookclsError, match="does not begin with 397923af"):
-            load_features(name)
-    # Nor if its digest began like the right one's, which takes hours to arrange.
-    monkeypatch.setattr(weights, "_digest", lambda path: "397923af" + 56 * "0")
+            find_weights(name)
+    # Nor if its hash begins like the right one's, which takes hours to arrange.
+    called_for(monkeypatch, no_cache)
     with pytest.raises(BookclsError, match="is not a state dict"):
-        load_features("imagenet")
+        find_weights("imagenet")
     assert not Path("bomb-went-off").exists()
 
 
 def test_auto_takes_the_weights_that_ship_if_nobody_answers(monkeypatch, no_cache, silent):
-    ask = weights.unanswered
-    monkeypatch.setattr(weights, "unanswered", lambda url: ask(silent))
-    state, provenance = load_features("auto")
-    assert provenance.source == "rendered"
-    assert "neither cached nor to be had (" in provenance.warning
+    ask = download.probe
+    monkeypatch.setattr(download, "probe", lambda url: ask(silent))
+    found = find_weights("auto")
+    assert found.source == "rendered"
+    assert "not cached and could not be downloaded (" in found.warning
     # The second, where the thread that asks is late on a busy machine.
-    assert re.search("timed out|no answer within", provenance.warning)
-    same, asked_for = load_features("rendered")
+    assert re.search("timed out|no answer within", found.warning)
+    asked_for = find_weights("rendered")
     assert asked_for.warning == ""
-    assert asked_for.sha256 == provenance.sha256
-    assert all(torch.equal(same[key], state[key]) for key in same)
+    assert asked_for.sha256 == found.sha256
+    assert all(torch.equal(asked_for.state[key], found.state[key]) for key in found.state)
 
 
 def test_a_server_is_asked_once_and_not_for_long(no_cache, silent):
     started = time.monotonic()
-    first = weights.unanswered(silent)
+    first = download.probe(silent)
     assert time.monotonic() - started < 30
     assert first
-    assert weights.unanswered(silent) is first
+    assert download.probe(silent) is first
 
 
-def test_auto_takes_imagenet_where_its_server_answers(monkeypatch, no_cache, features):
-    def download(url, dst, *args, **kwargs):
-        Path(dst).parent.mkdir(parents=True, exist_ok=True)
-        torch.save({f"features.{k}": v for k, v in features.items()}, dst)
-
-    monkeypatch.setattr(weights, "unanswered", lambda url: "")
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    monkeypatch.setattr(weights, "_digest", lambda path: "397923af" + 56 * "0")
-    state, provenance = load_features("auto")
-    assert provenance.source == "imagenet"
-    assert torch.equal(state["0.weight"], features["0.weight"])
+def test_auto_takes_imagenet_where_its_server_answers(monkeypatch, no_cache, tmp_path, features):
+    served = tmp_path / "served.pth"
+    torch.save({f"features.{k}": v for k, v in features.items()}, served)
+    prefix = sha256(served.read_bytes()).hexdigest()[:8]
+    url = f"http://127.0.0.1:1/vgg16-{prefix}.pth"
+    monkeypatch.setattr(weights, "IMAGENET", SimpleNamespace(url=url))
+    monkeypatch.setattr(download, "probe", lambda url: "")
+    monkeypatch.setattr(
+        torch.hub, "download_url_to_file", lambda url, path, **_: shutil.copy(served, path)
+    )
+    found = find_weights("auto")
+    assert found.source == "imagenet"
+    assert torch.equal(found.state["0.weight"], features["0.weight"])
     # Now they are cached, and no server matters.
-    monkeypatch.setattr(weights, "unanswered", lambda url: "no route to host")
-    assert load_features("auto")[1].source == "imagenet"
+    monkeypatch.setattr(download, "probe", lambda url: "no route to host")
+    assert find_weights("auto").source == "imagenet"
 
 
 def test_another_file_in_imagenets_place_is_refused(no_cache, features):
     no_cache.parent.mkdir(parents=True)
     torch.save({f"features.{k}": v for k, v in features.items()}, no_cache)
     with pytest.raises(BookclsError, match=r"damaged .its sha256 does not begin with 397923af"):
-        load_features("auto")
+        find_weights("auto")
     no_cache.write_bytes(b"PK half")
     with pytest.raises(BookclsError, match=r"is damaged .*: delete it"):
-        load_features("imagenet")
+        find_weights("imagenet")
 
 
 def test_the_weights_that_ship_are_those_of_the_card(monkeypatch, tmp_path):
@@ -266,11 +276,11 @@ def test_the_weights_that_ship_are_those_of_the_card(monkeypatch, tmp_path):
     content[-1] ^= 1
     (tmp_path / "w.safetensors").write_bytes(content)
     monkeypatch.setattr(weights, "SHIPPED", tmp_path / "w.safetensors")
-    with pytest.raises(BookclsError, match="is not the file that shipped"):
-        load_features("rendered")
+    with pytest.raises(BookclsError, match=r"is damaged.*Install bookcls again"):
+        find_weights("rendered")
     (tmp_path / "w.safetensors").unlink()
     with pytest.raises(BookclsError, match="Install bookcls again"):
-        load_features("rendered")
+        find_weights("rendered")
 
 
 def test_int8_keeps_each_channel_within_half_a_step(features):
@@ -296,7 +306,7 @@ def test_whole_numbers_without_a_fitting_scale_are_refused(tmp_path, features):
     path, small = tmp_path / "w.safetensors", quantised(features)
     save_file({k: v for k, v in small.items() if not k.endswith("_scale")}, path)
     with pytest.raises(BookclsError, match=r"0\.weight of int8, 2\.weight of int8.* 10 more"):
-        load_features(str(path))
+        find_weights(str(path))
     odd = [
         {"2.weight_scale": small["2.weight_scale"][:1].clone()},
         {"2.weight_scale": small["2.weight_scale"].view(-1, 1)},
@@ -307,16 +317,17 @@ def test_whole_numbers_without_a_fitting_scale_are_refused(tmp_path, features):
     for changed in odd:
         save_file(small | changed, path)
         with pytest.raises(BookclsError, match=r"holds 2\.weight of (int8|int16|complex64)\. "):
-            load_features(str(path))
+            find_weights(str(path))
     save_file(small | {"0.bias_scale": torch.ones(64)}, path)
     with pytest.raises(BookclsError, match=r"an unknown 0\.bias_scale"):
-        load_features(str(path))
+        find_weights(str(path))
 
 
 def test_weights_of_every_source_say_how_to_tune_them():
-    assert set(weights.TUNING) == {"scratch", "imagenet", "rendered", "file"}
-    for tuning in weights.TUNING.values():
-        assert tuning.freeze_to is None or tuning.freeze_to in NAMES
+    assert set(start.SUITS) == {"scratch", "imagenet", "rendered", "file"}
+    for freeze_to, lr in start.SUITS.values():
+        assert freeze_to is None or freeze_to in NAMES
+        assert 0 < lr < 1e-3
 
 
 def test_mean_and_std_are_torchvisions():

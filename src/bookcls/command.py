@@ -208,12 +208,6 @@ def resumed(
     return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *allowed]
 
 
-def say_loading() -> None:
-    """Says what the seconds before torch's first import are; call it just before that."""
-    if "torch" not in sys.modules and is_first_process():
-        print("loading torch", flush=True)
-
-
 def complain(error: Exception | str) -> None:
     """Prints an error for a person."""
     print(f"bookcls: error: {str(error).strip()}", file=sys.stderr, flush=True)

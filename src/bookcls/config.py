@@ -82,6 +82,11 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("project", project_path, replace=True)
 
 
+def to_yaml(config: object) -> str:
+    """A dataclass of settings as yaml."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
 HINTS = {
     "data.root": "data.root=DIR, the folder of your photos",
     "ckpt": "ckpt=RUN, a run folder or a .ckpt file",

@@ -85,3 +85,9 @@ def python() -> str:
     except ValueError:
         executable = Path(sys.executable)
     return shlex.quote(str(executable))
+
+
+def say_loading() -> None:
+    """Says what the seconds before torch's first import are; call it just before that."""
+    if "torch" not in sys.modules and is_first_process():
+        print("loading torch", flush=True)

@@ -8,6 +8,7 @@ from bookcls import command, runs
 from bookcls.config import full_path, read_config
 from bookcls.data.dataset import read_tests
 from bookcls.data.samples import PhotoFolder
+from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.files import write_json
 from bookcls.settings import EvaluateConfig, EvaluateData
@@ -42,7 +43,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     ckpt = runs.find_checkpoint(config.ckpt)
     root, batch_size = complete(config.data, ckpt)
 
-    command.say_loading()
+    say_loading()
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
     from bookcls.training.classifier import load_classifier

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bookcls.errors import BookclsError, one_of
+from bookcls.models.layers import first_trained
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -79,6 +80,8 @@ class ModelConfig:
     init_seed: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.freeze_to != "auto":
+            first_trained(self.freeze_to)
         one_of("model.head", self.head, ("gap256", "flatten256"))
         one_of("model.activation", self.activation, ("softmax", "sigmoid"))
         if self.init_seed is not None:

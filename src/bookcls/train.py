@@ -4,24 +4,26 @@ import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import BOOKS, full_path, project_path, read_config, typed
 from bookcls.data.dataset import read_folder
-from bookcls.data.photos import decode_folder
-from bookcls.data.samples import PhotoFolder, split_train_val
+from bookcls.data.samples import PhotoFolder
+from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.files import BusyError, held, read_json
-from bookcls.models.layers import first_trained
-from bookcls.runs import CONFIG, ENVIRONMENT, LAST, LOCK, claim, is_finished, same_photos
+from bookcls.runs import CONFIG, ENVIRONMENT, LAST, LOCK, is_finished
 from bookcls.settings import ModelConfig, TrainConfig
 from bookcls.sweeping import cells, workers
-from bookcls.training.ensemble import MEMBERS, combine, fit_members
+from bookcls.training.ensemble import MEMBERS
+from bookcls.training.run import run as fit
+
+if TYPE_CHECKING:
+    from bookcls.models.start import Start
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -55,8 +57,6 @@ def train(config: TrainConfig, run: Path) -> None:
     config = replace(config, data=replace(config.data, root=str(folder_path)))
     begun = resumed and (run / LAST).is_file()
     config = replace(config, model=settled(config.model, words, begun=begun))
-    if config.model.freeze_to != "auto":
-        first_trained(config.model.freeze_to)
     if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
         raise BookclsError(f"{folder_path} is not there yet: get it by python -m bookcls.fetch.")
     folder = read_folder(folder_path, on_bad=config.data.on_bad)
@@ -72,7 +72,7 @@ def train(config: TrainConfig, run: Path) -> None:
     with held(run):
         if resumed and is_finished(run):  # by another process, a moment ago
             raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
-        fit(config, run, folder, origin, started, resumed=resumed)
+        fit(config, folder, run, origin=origin, started=started, resumed=resumed)
 
 
 def settled(model: ModelConfig, words: list[str], *, begun: bool) -> ModelConfig:
@@ -122,15 +122,23 @@ def train_cell(
             f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "
             "side add hydra/launcher=joblib; for one run on several devices leave the sweep out."
         )
-    weights = cells.weights_of(config.model.weights) if config.model.pretrained else "scratch"
-    cell.key = cells.cell_key(asdict(config), folder.fingerprint(), weights)
+    say_loading()
+    from bookcls.training.recipe import with_start
+    from bookcls.training.run import decide_start
+
+    try:
+        start = decide_start(config)
+    except BookclsError as error:
+        raise BookclsError(f"no weights: {error}") from error
+    settings = asdict(with_start(config, start))
+    cell.key = cells.cell_key(settings, folder.fingerprint(), f"{start.source} {start.sha256}")
     run = cell.run
     if not is_finished(run):
         run.mkdir(parents=True, exist_ok=True)
         try:
             with held(run):
                 if not is_finished(run):  # by another process, a moment ago
-                    run_cell(cell, config, folder, words, started)
+                    run_cell(cell, config, folder, words, started, start)
                     return
         except BusyError:
             cell.outcome = "elsewhere"
@@ -141,7 +149,12 @@ def train_cell(
 
 
 def run_cell(
-    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
+    cell: cells.Cell,
+    config: TrainConfig,
+    folder: PhotoFolder,
+    words: list[str],
+    started: float,
+    start: "Start",
 ) -> None:
     """Trains a cell whose folder is held."""
     print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
@@ -152,73 +165,20 @@ def run_cell(
         # What was stopped before its first checkpoint begins again; so does a half written file.
         if left.name != LOCK and (not resumed or left.name.startswith(".")):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-    origin = {"overrides": words, "cell": cell.key}
     try:
         with workers.side_by_side(cell):
-            fit(config, run, folder, origin, started, resumed=resumed)
+            fit(
+                config,
+                folder,
+                run,
+                origin={"overrides": words, "cell": cell.key},
+                started=started,
+                resumed=resumed,
+                start=start,
+            )
     except (KeyboardInterrupt, SystemExit):
         print("the sweep is stopped; the same command goes on with it", flush=True)
         raise
-
-
-def fit(
-    config: TrainConfig,
-    run: Path,
-    folder: PhotoFolder,
-    origin: dict[str, Any],
-    started: float,
-    *,
-    resumed: bool = False,
-    part_of: Path | None = None,
-) -> None:
-    """Decodes the photos, takes the run folder, trains and tests; or does so for each member."""
-    if config.ensemble > 1:
-        fit_ensemble(config, run, folder, origin, started, resumed=resumed)
-        return
-    data = config.data
-    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
-    split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
-    if resumed:
-        same_photos(run, folder)
-    else:
-        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-
-    # Only now, when the input is known to be good: these imports take seconds.
-    command.say_loading()
-    from bookcls.training.fitting import fit_and_test
-
-    ckpt = run / LAST if resumed and (run / LAST).is_file() else None
-    fit_and_test(
-        config,
-        run,
-        folder,
-        images,
-        split=split,
-        ckpt=ckpt,
-        started=started,
-        origin=origin,
-        part_of=part_of,
-    )
-
-
-def fit_ensemble(
-    config: TrainConfig,
-    run: Path,
-    folder: PhotoFolder,
-    origin: dict[str, Any],
-    started: float,
-    *,
-    resumed: bool,
-) -> None:
-    """Trains each member in a run folder of its own, then averages them."""
-
-    def fit_member(own: TrainConfig, member: Path, resumed: bool) -> None:
-        began = time.monotonic()
-        fit(own, member, folder, origin, began, resumed=resumed, part_of=run)
-
-    if not resumed:
-        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-    combine(config, run, fit_members(config, run, fit_member), folder, started)
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from bookcls.config import full_path, read_config, typed
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import refuse_few
+from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.files import held, read_json
-from bookcls.models.layers import first_trained
 from bookcls.runs import CONFIG, ENVIRONMENT, claim, same_photos
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.tuning.space import Dimension, current, plain, read_space
@@ -67,7 +67,7 @@ def tune(config: TuneConfig, run: Path) -> None:
     words = train_words(config.start, run)
 
     # Only now, when the input is known to be good: these imports take seconds.
-    command.say_loading()
+    say_loading()
     from bookcls.tuning.search import search
 
     with held(run):
@@ -103,9 +103,7 @@ def checked_space(config: TuneConfig) -> list[Dimension]:
         group, setting = dimension.name.split(".")
         for value in dimension.ends:
             merged = OmegaConf.merge(asdict(start), {group: {setting: value}})
-            checked = typed(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
-            if checked.model.freeze_to != "auto":
-                first_trained(checked.model.freeze_to)
+            typed(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
         if dimension.name != "optim.lr":  # null becomes what suits the weights.
             dimension.holding(current(start, dimension.name))
     return dimensions

@@ -33,7 +33,7 @@ from bookcls.data.images import ImageError, fit_square, load_image
 from bookcls.data.samples import Sample, make_sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import external
-from bookcls.models.weights import load_features
+from bookcls.models.weights import find_weights
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier, check_hparams, load_classifier
 from conftest import draw
@@ -298,7 +298,7 @@ def test_weights(tmp_path, tries, suffix):
         path.write_bytes(edited(whole, edits, head=4000))
         timed()
         try:
-            found, _ = load_features(str(path))
+            found = find_weights(str(path)).state
         except BookclsError as error:
             assert str(path) in str(error)
         else:

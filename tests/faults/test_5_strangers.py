@@ -21,7 +21,7 @@ from bookcls.data.images import FORMATS, ImageError, load_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.files import meant, safe
-from bookcls.models.weights import load_features
+from bookcls.models.weights import find_weights
 from bookcls.reporting.files import read_answers
 from bookcls.training.classifier import load_classifier
 from conftest import TINY
@@ -88,7 +88,7 @@ def test_a_pickle_among_weights_is_refused_by_name(here, suffix):
     ):
         for path in bombs(here, suffix, place).values():
             with pytest.raises(BookclsError, match=path.name):
-                load_features(str(path))
+                find_weights(str(path))
             with pytest.raises(BookclsError, match=path.name):
                 load_classifier(path)
     assert not Path(MARK).exists()

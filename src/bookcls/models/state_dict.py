@@ -1,15 +1,18 @@
 """Files of VGG16 weights: read without running anything in them, checked tensor by tensor."""
 
+import hashlib
 import pickle
 import struct
 import warnings
 import zipfile
+from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_safetensors
 from torch import Tensor
 from torchvision.models import vgg16
 
@@ -36,23 +39,48 @@ UNREADABLE = (
 """What reading a damaged or foreign file raises; torch checks little of a pickle's structure."""
 
 
-def read_features(path: Path) -> dict[str, Tensor]:
-    """The tensors of VGG16's ``features`` in a file.
+class FeaturesFile(NamedTuple):
+    """A file of VGG16's convolutions.
+
+    Attributes:
+        sha256: Hash of its bytes.
+        state: float32 tensors by name, "0.weight" to "28.bias".
+    """
+
+    sha256: str
+    state: dict[str, Tensor]
+
+
+def read_features(path: Path, *, sha256_prefix: str = "") -> FeaturesFile:
+    """Reads the tensors of VGG16's ``features``: a file is read and hashed once per process.
 
     Args:
         path: A ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features, in floating
             point or as int8 with scales.
-
-    Returns:
-        float32 tensors by name, "0.weight" to "28.bias".
+        sha256_prefix: First digits of the hash that it must have; nothing is read from another.
 
     Raises:
         BookclsError: If the file is damaged, holds code, or is not VGG16's.
     """
-    return features_of(read_state(path), path)
+    try:
+        status = path.stat()
+        return _read_features(path, sha256_prefix, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise BookclsError(f"{path} cannot be read ({error}).") from error
 
 
-def load_plain(path: Path) -> Any:  # noqa: ANN401
+@cache
+def _read_features(path: Path, sha256_prefix: str, *_: int) -> FeaturesFile:
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not sha256.startswith(sha256_prefix):
+        raise BookclsError(
+            f"{path} is damaged (its sha256 does not begin with {sha256_prefix}): delete it."
+        )
+    return FeaturesFile(sha256, features_of(read_state(content, path), path))
+
+
+def load_plain(file: Path | BytesIO) -> Any:  # noqa: ANN401
     """Tensors and plain values of a file that torch has saved, on the CPU; nothing in it is run.
 
     Raises:
@@ -61,19 +89,19 @@ def load_plain(path: Path) -> Any:  # noqa: ANN401
     with warnings.catch_warnings():
         # Of a pickle that is then refused by name.
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict; refuses anything but tensors by name.
+def read_state(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Reads a state dict from a file's bytes; refuses anything but tensors by name.
 
     Raises:
         BookclsError: If the file is damaged, or holds anything else.
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = load_plain(path)
+            return load_safetensors(content)
+        state = load_plain(BytesIO(content))
     except UNREADABLE as error:
         first = str(error).strip().splitlines()
         raise BookclsError(

@@ -30,7 +30,7 @@ from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.models.layers import POOL_INDEX
 from bookcls.models.vgg16 import VGG16
-from bookcls.models.weights import MEAN, STD, load_features
+from bookcls.models.weights import MEAN, STD, find_weights
 
 FOLDS, REPEATS, VIEWS = 5, 4, 8
 STRONG = Transform(MEAN, STD, rotate=180.0, zoom=0.5)
@@ -164,12 +164,12 @@ def report(options: argparse.Namespace) -> None:
         [STRONG(decoded[s.path], view) for view in range(VIEWS) for s in folder.train]
     )
     labels = [sample.label for sample in folder.train]
-    state, provenance = load_features(options.weights)
+    found = find_weights(options.weights)
     torch.manual_seed(0)
     random = VGG16(2, image_size=64).features.state_dict()
     probes = {
         name: [probe(rows, labels) for rows in block_features(weights, images)]
-        for name, weights in ((provenance.source, state), ("random", random))
+        for name, weights in ((found.source, found.state), ("random", random))
     }
     print(f"{len(labels)} photos, {FOLDS}-fold, {REPEATS} repeats; most frequent class "
           f"{max(map(labels.count, labels)) / len(labels):.2f}")  # fmt: skip

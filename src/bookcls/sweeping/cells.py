@@ -5,14 +5,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from bookcls import __version__
-from bookcls.errors import BookclsError
 from bookcls.files import read_json
 from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
 from bookcls.runs import METRICS
@@ -31,7 +29,8 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
     """Names a run by all that decides its result.
 
     Args:
-        settings: The configuration, nested; values that name the same layers count as one.
+        settings: The configuration, nested, with nothing left to ``auto``; values that name the
+            same layers count as one.
         photos: Fingerprint of the dataset.
         weights: Source and hash of the first weights.
 
@@ -54,28 +53,11 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
     for group, name, off in LATER:
         if deciding[group].get(name) == off:
             deciding[group].pop(name, None)
-    if deciding["model"]["freeze_to"] != "auto":
-        first = first_trained(deciding["model"]["freeze_to"])
-        same = (index for index in CONV_INDEX.values() if index >= first)
-        deciding["model"]["freeze_to"] = next(same, NUM_FEATURES)
+    first = first_trained(deciding["model"]["freeze_to"])
+    same = (index for index in CONV_INDEX.values() if index >= first)
+    deciding["model"]["freeze_to"] = next(same, NUM_FEATURES)
     whole = {"bookcls": __version__, "settings": deciding, "photos": photos, "weights": weights}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@cache
-def weights_of(name: str) -> str:
-    """Source and hash of the weights that ``model.weights`` names; asked once per process.
-
-    Raises:
-        BookclsError: If they cannot be had.
-    """
-    from bookcls.models.weights import load_features
-
-    try:
-        _, provenance = load_features(name)
-    except BookclsError as error:
-        raise BookclsError(f"no weights: {error}") from error
-    return f"{provenance.source} {provenance.sha256}"
 
 
 @dataclass

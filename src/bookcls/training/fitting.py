@@ -20,9 +20,9 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import environment
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, write_json
+from bookcls.files import write_json
+from bookcls.models.start import Start
 from bookcls.models.state_dict import UNREADABLE
-from bookcls.models.weights import SCRATCH, Provenance
 from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress
@@ -41,6 +41,7 @@ def fit_and_test(
     images: Decoded,
     *,
     split: tuple[list[Sample], list[Sample]],
+    start: Start,
     ckpt: Path | None,
     started: float,
     origin: dict[str, Any],
@@ -54,6 +55,7 @@ def fit_and_test(
         folder: The dataset.
         images: Its photos, decoded.
         split: Its training part and its validation part.
+        start: The first weights.
         ckpt: A ``last.ckpt`` to go on from.
         started: ``time.monotonic()`` when the command began.
         origin: What else environment.json says: the words that led to the run, its cell.
@@ -81,19 +83,13 @@ def fit_and_test(
         loggers=loggers,
         progress_bar=terminal,
     )
-    classifier, provenance = build(
-        config,
-        folder.class_names,
-        probe_epochs=stages[0],
-        begun=begun_with(run) if ckpt else None,
+    classifier = build(
+        config, folder.class_names, start=start, probe_epochs=stages[0], load=ckpt is None
     )
     if trainer.is_global_zero:
-        chosen = {name: classifier.hparams[name] for name in ("freeze_to", "lr")}
-        environment = describe(config, folder, split, trainer, provenance) | chosen | origin
+        environment = describe(config, folder, split, trainer) | start.record() | origin
         write_json(run / runs.ENVIRONMENT, environment)
-        say_what_comes(
-            config, folder, split, classifier, num_drawn, stages, warning=provenance.warning
-        )
+        say_what_comes(config, folder, split, classifier, num_drawn, stages, warning=start.warning)
         if datamodule.scenes is not None:
             table, sheet = run / runs.CUTOUTS, run / runs.SCENES
             write_table(table, datamodule.scenes.cutouts, folder.class_names)
@@ -120,14 +116,14 @@ def fit_and_test(
     metrics: dict[str, Any] = {
         **result.metrics,
         **checkpoints.best,
-        "weights": provenance.name,
-        "weights_source": provenance.source,
+        "weights": start.name,
+        "weights_source": start.source,
         "seconds": round(time.monotonic() - started, 1),
     }
     write_json(run / runs.METRICS, metrics)
     (run / runs.LAST).unlink(missing_ok=True)
-    title = f"{'from scratch' if provenance == SCRATCH else provenance.name}, seed {config.seed}"
-    show(result.metrics, list(folder.tests), title, warning=provenance.warning)
+    title = f"{'from scratch' if start.path is None else start.name}, seed {config.seed}"
+    show(result.metrics, list(folder.tests), title, warning=start.warning)
     if part_of is not None:
         return
     for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
@@ -193,19 +189,11 @@ def explained_damage(ckpt: Path | None, progress: LineProgress, again: str) -> I
         ) from error
 
 
-def begun_with(run: Path) -> Provenance | None:
-    """The weights that a stopped run began with; None if it does not say."""
-    saved = read_json(run / runs.ENVIRONMENT) if (run / runs.ENVIRONMENT).is_file() else {}
-    weights = saved.get("weights")
-    return Provenance(**weights) if isinstance(weights, dict) else None
-
-
 def describe(
     config: TrainConfig,
     folder: PhotoFolder,
     split: tuple[list[Sample], list[Sample]],
     trainer: pl.Trainer,
-    provenance: Provenance,
 ) -> dict[str, Any]:
     """What a result depends on besides the settings, for environment.json."""
     train, val = split
@@ -214,7 +202,6 @@ def describe(
         "precision": trainer.precision,
         "num_processes": trainer.world_size,
         "seed": config.seed,
-        "weights": vars(provenance),
         "dataset": {
             "root": str(folder.root),
             "fingerprint": folder.fingerprint(),

@@ -13,23 +13,22 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
-from bookcls.models.weights import SCRATCH, TUNING, Provenance, load_features
+from bookcls.models.start import Start
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
 from bookcls.training.datamodule import PhotoDataModule
 from bookcls.training.precision import automatic
 
 
-def suited(config: TrainConfig, provenance: Provenance) -> TrainConfig:
-    """The settings with what suits the weights in place of ``auto`` and null."""
-    tuning = TUNING[provenance.source]
+def with_start(config: TrainConfig, start: Start) -> TrainConfig:
+    """The settings with what was decided in place of ``auto`` and null."""
     freeze_to = config.model.freeze_to
     return replace(
         config,
         model=replace(
-            config.model, freeze_to=tuning.freeze_to if freeze_to == "auto" else freeze_to
+            config.model, freeze_to=start.freeze_to if freeze_to == "auto" else freeze_to
         ),
-        optim=replace(config.optim, lr=config.optim.lr or tuning.lr),
+        optim=replace(config.optim, lr=config.optim.lr or start.lr),
     )
 
 
@@ -68,26 +67,26 @@ def build(
     config: TrainConfig,
     class_names: list[str],
     *,
+    start: Start,
     probe_epochs: int,
-    begun: Provenance | None = None,
-) -> tuple[Classifier, Provenance]:
-    """The classifier with its first weights, and where they are from.
+    load: bool = True,
+) -> Classifier:
+    """The classifier with its first weights.
 
     Args:
         config: The settings.
         class_names: Sorted.
+        start: The weights, and how to fine-tune them where the settings do not say.
         probe_epochs: How long the features rest at first.
-        begun: What a run began with whose checkpoint brings its weights: none are loaded then.
+        load: False leaves them random, for a checkpoint that brings its own.
 
     Raises:
-        BookclsError: If the weights cannot be had, or no layer is frozen for data.cached_views.
+        BookclsError: If the weights are gone, or no layer is frozen for data.cached_views.
     """
-    state, provenance = None, begun or SCRATCH
-    if config.model.pretrained and begun is None:
-        state, provenance = load_features(config.model.weights)
+    state = start.load() if load else None
     init_seed = config.model.init_seed
     pl.seed_everything(config.seed if init_seed is None else init_seed, verbose=False)
-    config = suited(config, provenance)
+    config = with_start(config, start)
     if config.data.cached_views and not first_trained(config.model.freeze_to):
         raise BookclsError(
             f"data.cached_views={config.data.cached_views} keeps what frozen layers compute, and "
@@ -111,12 +110,12 @@ def build(
         weight_decay=optim.weight_decay,
         label_smoothing=optim.label_smoothing,
         seed=config.seed,
-        weights=provenance.name,
+        weights=start.name,
         activation=config.model.activation,
     )
     if state is not None:
         classifier.model.features.load_state_dict(state)
-    return classifier, provenance
+    return classifier
 
 
 def make_trainer(

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.data.transforms import Transform
+from bookcls.models.start import Start
 from bookcls.models.weights import MEAN, STD
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier, DivergedError
@@ -83,7 +84,13 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
 
 
 def judge_fold(
-    config: TrainConfig, folder: PhotoFolder, images: Decoded, fold: Fold, *, views: int
+    config: TrainConfig,
+    start: Start,
+    folder: PhotoFolder,
+    images: Decoded,
+    fold: Fold,
+    *,
+    views: int,
 ) -> Judged:
     """Trains on one part of a fold and judges the last (averaged) weights on the other.
 
@@ -92,6 +99,7 @@ def judge_fold(
 
     Args:
         config: The recipe.
+        start: The first weights.
         folder: The dataset; only its training photos are used.
         images: Those, decoded.
         fold: The division.
@@ -107,7 +115,7 @@ def judge_fold(
     )
     stages = num_epochs(config, datamodule.num_drawn)
     trainer = make_trainer(config, epochs=sum(stages))
-    classifier, _ = build(config, folder.class_names, probe_epochs=stages[0])
+    classifier = build(config, folder.class_names, start=start, probe_epochs=stages[0])
     trainer.fit(classifier, datamodule=datamodule)
     classifier = classifier.to(trainer.strategy.root_device).eval()
     seeds = [

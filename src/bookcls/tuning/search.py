@@ -4,7 +4,6 @@ import gc
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,14 @@ from bookcls.data.held_out import TABLE, write_held_out
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.files import write_json
-from bookcls.models.weights import SCRATCH, Provenance, load_features
+from bookcls.files import read_json, write_json
+from bookcls.models.start import Start, recorded, resolve
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.training.classifier import DivergedError
 from bookcls.training.console import python, quiet_lightning
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.fitting import describe, explained_stops
-from bookcls.training.recipe import make_trainer, suited
+from bookcls.training.recipe import make_trainer, with_start
 from bookcls.tuning.crossval import Fold, Judged, judge_fold, make_folds
 from bookcls.tuning.results import best_of, conclude, say_trial, write_table
 from bookcls.tuning.space import Dimension, applied, current, experiment
@@ -58,10 +57,11 @@ def search(
             cannot be read, or the start diverges or runs out of memory.
     """
     quiet_lightning()
-    start, provenance = pinned(config.start)
+    start = find_start(config, run)
+    recipe = with_start(config.start, start)
     data = config.data
     folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
-    begin = {d.name: current(start, d.name) for d in dimensions}
+    begin = {d.name: current(recipe, d.name) for d in dimensions}
     held = [fold.held for fold in folds]
     if (run / TABLE).is_file() and not (run / STUDY).is_file():
         raise BookclsError(
@@ -72,18 +72,16 @@ def search(
         study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
     except DamagedError as error:
         raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
-    environment = describe(
-        start, folder, (folder.train, []), make_trainer(start, epochs=1), provenance
-    )
-    write_json(run / runs.ENVIRONMENT, environment)
-    say_what_comes(config, folder, dimensions, provenance)
+    environment = describe(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
+    write_json(run / runs.ENVIRONMENT, environment | start.record())
+    say_what_comes(config, folder, dimensions, start)
     again = f"{python()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
     with explained_stops(data, again):
         while len(trials) < config.trials and not is_late(config, trials, len(folds), started):
             asked, values = study.ask()
             state, judged, seconds = attempt(
-                config, applied(start, values), folder, images, folds, trials
+                config, applied(recipe, values), start, folder, images, folds, trials
             )
             nll, correct = [j.nll for j in judged], [j.correct for j in judged]
             if state == "complete" and is_best(by_photo(held, nll, len(folder.train)), trials):
@@ -95,27 +93,27 @@ def search(
             say_trial(trials)
             write_table(run, trials)
     best = best_of(trials)
-    # The start's own words may say null or auto, which stay as they are.
-    recipe = applied(config.start, {} if best is trials[0] else best.values)
-    conclude(run, trials, words, experiment(recipe), data.cv)
+    # The first recipe's own words may say null or auto, which stay as they are.
+    winner = applied(config.start, {} if best is trials[0] else best.values)
+    conclude(run, trials, words, experiment(winner), data.cv)
     if len(trials) < config.trials:
         print(f"go on    {again} minutes=...")
     print(f"folder   {run}")
 
 
-def pinned(start: TrainConfig) -> tuple[TrainConfig, Provenance]:
-    """The settings with nothing automatic left, so that all trials mean the same by them."""
-    provenance, model = SCRATCH, start.model
-    if model.pretrained:
-        _, provenance = load_features(model.weights)
-        if model.weights == "auto":
-            model = replace(model, weights=provenance.source)
-    return suited(replace(start, model=model), provenance), provenance
+def find_start(config: TuneConfig, run: Path) -> Start:
+    """What all trials start from: what an earlier part of the search did, or what there is now."""
+    if (run / runs.ENVIRONMENT).is_file():
+        return recorded(read_json(run / runs.ENVIRONMENT))
+    model = config.model
+    weights = model.weights if model.pretrained else None
+    return resolve(weights, model.freeze_to, config.optim.lr)
 
 
 def attempt(
     config: TuneConfig,
     recipe: TrainConfig,
+    start: Start,
     folder: PhotoFolder,
     images: Decoded,
     folds: Sequence[Fold],
@@ -136,7 +134,7 @@ def attempt(
     state = "complete"
     for fold in folds:
         try:
-            judged.append(judge_fold(recipe, folder, images, fold, views=config.data.views))
+            judged.append(judge_fold(recipe, start, folder, images, fold, views=config.data.views))
         except DivergedError as error:
             if best is None:
                 raise BookclsError(
@@ -188,7 +186,7 @@ def is_late(config: TuneConfig, trials: Sequence[Trial], num_folds: int, started
 
 
 def say_what_comes(
-    config: TuneConfig, folder: PhotoFolder, dimensions: Sequence[Dimension], provenance: Provenance
+    config: TuneConfig, folder: PhotoFolder, dimensions: Sequence[Dimension], start: Start
 ) -> None:
     """Prints in a few lines what will be judged how."""
     data = config.data
@@ -204,9 +202,9 @@ def say_what_comes(
         f"judged   {times}in {data.cv} folds: each photo as it is{views}, by a model that has not "
         "seen it"
     )
-    print(f"weights  {provenance.name}")
-    if provenance.warning:
-        print(f"warning: {provenance.warning}")
+    print(f"weights  {start.name}")
+    if start.warning:
+        print(f"warning: {start.warning}")
     if config.trials > 1:
         print(f"space    {', '.join(map(str, dimensions)) or 'nothing varies'}")
 

@@ -1,0 +1,90 @@
+"""What training starts from: which weights, and how these want to be fine-tuned."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bookcls.models.state_dict import read_features
+from bookcls.models.weights import find_weights
+
+SUITS: dict[str, tuple[str | None, float]] = {
+    "scratch": (None, 2e-4),
+    # The 2018 study's best train points lie in block 4.
+    "imagenet": ("block4_conv1", 1e-4),
+    "file": ("block4_conv1", 1e-4),
+    # docs/pretraining.md has the measurements.
+    "rendered": (None, 1e-4),
+}
+"""By source of the weights: ``freeze_to`` and the peak learning rate for who sets neither."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training starts from, decided once per command.
+
+    Attributes:
+        source: "scratch", "imagenet", "rendered" or "file".
+        name: A name for people.
+        path: The file of the weights; None from scratch.
+        sha256: Its hash.
+        warning: What a person should know about the choice; empty for nothing.
+        freeze_to: See :func:`bookcls.models.layers.first_trained`; never ``auto``.
+        lr: Peak learning rate of fine-tuning.
+    """
+
+    source: str
+    name: str
+    path: str | None = None
+    sha256: str | None = None
+    warning: str = ""
+    freeze_to: str | int | None = None
+    lr: float = SUITS["scratch"][1]
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The weights of ``features``, float32 tensors by name; None from scratch.
+
+        Raises:
+            BookclsError: If the file is gone or has changed.
+        """
+        if self.path is None:
+            return None
+        return read_features(Path(self.path), sha256_prefix=self.sha256 or "").state
+
+    def record(self) -> dict[str, Any]:
+        """For environment.json: ``weights``, ``freeze_to`` and ``lr``."""
+        weights = asdict(self)
+        return {"freeze_to": weights.pop("freeze_to"), "lr": weights.pop("lr"), "weights": weights}
+
+
+def recorded(environment: Mapping[str, Any]) -> Start:
+    """The inverse of :meth:`Start.record`."""
+    rest = {name: environment[name] for name in ("freeze_to", "lr")}
+    return Start(**environment["weights"], **rest)
+
+
+def resolve(
+    weights: str | None, freeze_to: str | int | None = "auto", lr: float | None = None
+) -> Start:
+    """Decides what training starts from.
+
+    Args:
+        weights: See :func:`bookcls.models.weights.find_weights`; None for random ones.
+        freeze_to: A layer; ``auto`` for what suits the weights.
+        lr: Peak learning rate; None for what suits the weights.
+
+    Raises:
+        BookclsError: If there are no such weights.
+    """
+    start = Start("scratch", "none (from scratch)")
+    if weights is not None:
+        found = find_weights(weights)
+        start = Start(found.source, found.name, str(found.path), found.sha256, found.warning)
+    suits_freeze_to, suits_lr = SUITS[start.source]
+    return replace(
+        start,
+        freeze_to=suits_freeze_to if freeze_to == "auto" else freeze_to,
+        lr=lr or suits_lr,
+    )

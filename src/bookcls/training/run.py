@@ -1,0 +1,150 @@
+"""A whole run, or the members of an ensemble: from checked settings to a tested model on disk."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bookcls import runs
+from bookcls.config import to_yaml
+from bookcls.data.photos import decode_folder
+from bookcls.data.samples import PhotoFolder, split_train_val
+from bookcls.environment import is_first_process, say_loading
+from bookcls.errors import BookclsError
+from bookcls.files import read_json
+from bookcls.settings import TrainConfig
+from bookcls.training.ensemble import MEMBERS, combine, fit_members
+
+if TYPE_CHECKING:
+    from bookcls.models.start import Start
+
+WAIT_SECONDS = 600.0
+"""How long the other processes of a run wait for the first one to decide on the weights."""
+
+
+def run(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    output: Path,
+    *,
+    origin: Mapping[str, Any],
+    started: float,
+    resumed: bool = False,
+    start: "Start | None" = None,
+    part_of: Path | None = None,
+) -> None:
+    """Decodes the photos, takes the run folder, trains and tests; for an ensemble each member.
+
+    Args:
+        config: The settings.
+        folder: The dataset.
+        output: The run folder.
+        origin: What else environment.json says: the words that led to the run, its cell.
+        started: ``time.monotonic()`` when the command began.
+        resumed: Whether the run goes on.
+        start: What training starts from; None decides it here.
+        part_of: Folder of the ensemble that this run is a member of.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+    """
+    if config.ensemble > 1:
+        _run_ensemble(config, folder, output, origin, started, resumed=resumed, start=start)
+        return
+    data = config.data
+    folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
+    split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
+    ckpt = output / runs.LAST if resumed and (output / runs.LAST).is_file() else None
+    if resumed:
+        runs.same_photos(output, folder)
+    else:
+        runs.claim(output, to_yaml(config))
+
+    # Only now, when the input is known to be good: these imports take seconds.
+    say_loading()
+    from bookcls.training.fitting import fit_and_test
+
+    fit_and_test(
+        config,
+        output,
+        folder,
+        images,
+        split=split,
+        start=start or find_start(config, output, begun=ckpt is not None),
+        ckpt=ckpt,
+        started=started,
+        origin=dict(origin),
+        part_of=part_of,
+    )
+
+
+def _run_ensemble(
+    config: TrainConfig,
+    folder: PhotoFolder,
+    output: Path,
+    origin: Mapping[str, Any],
+    started: float,
+    *,
+    resumed: bool,
+    start: "Start | None",
+) -> None:
+    """Trains each member in a run folder of its own, then averages them."""
+    if not resumed:
+        runs.claim(output, to_yaml(config))
+    first = output / MEMBERS / "1"
+    shared = start or find_start(config, first, begun=(first / runs.ENVIRONMENT).is_file())
+
+    def fit_member(own: TrainConfig, member: Path, resumed: bool) -> None:
+        run(
+            own,
+            folder,
+            member,
+            origin=origin,
+            started=time.monotonic(),
+            resumed=resumed,
+            start=shared,
+            part_of=output,
+        )
+
+    combine(config, output, fit_members(config, output, fit_member), folder, started)
+
+
+def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "Start":
+    """What a run starts from: decided once, by its first process, and kept for a resume.
+
+    Args:
+        config: The settings.
+        output: The run folder.
+        begun: Whether the run folder says already.
+
+    Raises:
+        BookclsError: If there are no such weights, or the first process does not decide.
+    """
+    from bookcls.models.start import recorded
+
+    path = output / runs.ENVIRONMENT
+    if begun and path.is_file():
+        return recorded(read_json(path))
+    if not is_first_process():
+        patience = time.monotonic() + WAIT_SECONDS
+        while not path.is_file():
+            if time.monotonic() > patience:
+                raise BookclsError(
+                    f"{path} did not appear within {WAIT_SECONDS:g} s: the first process of this "
+                    "run did not get as far as its weights, or has another run folder."
+                )
+            time.sleep(0.2)
+        return recorded(read_json(path))
+    return decide_start(config)
+
+
+def decide_start(config: TrainConfig) -> "Start":
+    """What a new run starts from.
+
+    Raises:
+        BookclsError: If there are no such weights.
+    """
+    from bookcls.models.start import resolve
+
+    model = config.model
+    return resolve(model.weights if model.pretrained else None, model.freeze_to, config.optim.lr)
