@@ -11,9 +11,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from bookcls import command, train
+from bookcls import train
 from bookcls.command import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
+from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
 from bookcls.models.start import SUITS
@@ -214,10 +215,10 @@ def test_help_is_hydras_own(run_verb, capsys):
 
 
 def test_the_silence_of_importing_torch_is_announced(monkeypatch, capsys):
-    command.say_loading()
+    say_loading()
     assert capsys.readouterr().out == "", "it is there already"
     monkeypatch.delitem(sys.modules, "torch")
-    command.say_loading()
+    say_loading()
     assert capsys.readouterr().out == "loading torch\n"
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "fitting",
     "precision",
     "recipe",
+    "run",
     "schedule",
     "testing",
 ]
