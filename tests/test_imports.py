@@ -45,12 +45,6 @@ LEAVES = {
     "pretraining.rendered": {"pretraining", "synthetic"},
     "pretraining.targets": set(),
     "pretraining.augment": {"weights"},
-    "pretraining.quads": set(),
-    "pretraining.atlas": set(),
-    "pretraining.arrange": {"pretraining"},
-    "pretraining.ground": {"pretraining"},
-    "pretraining.light": {"pretraining"},
-    "pretraining.composer": {"pretraining"},
     "pretraining.export": {"errors", "pretraining", "runs", "state_dict"},
     "pretraining.sheet": {"errors", "pretraining", "runs"},
     "pretraining.probe": {
