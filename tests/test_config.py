@@ -9,7 +9,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
 from bookcls import command, train
 from bookcls.command import quote_overrides
@@ -219,10 +218,3 @@ def test_the_silence_of_importing_torch_is_announced(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "torch")
     command.say_loading()
     assert capsys.readouterr().out == "loading torch\n"
-
-
-def test_a_config_of_an_earlier_version_is_read():
-    config = composed("data.root=somewhere")
-    OmegaConf.set_struct(config, False)
-    del config.data.cache_mb
-    assert typed(config, TrainConfig).data.cache_mb == 2000

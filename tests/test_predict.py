@@ -23,7 +23,7 @@ from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.table import growing
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
 from bookcls.samples import Sample
-from bookcls.tuning.held_out import HELD_OUT, TABLE, write_held_out
+from bookcls.tuning.held_out import HELD_OUT, write_held_out
 from conftest import CLASSES, NARROW, draw
 
 RED = (220, 50, 40)
@@ -402,9 +402,6 @@ def test_a_threshold_by_held_out_photos(run, run_verb, tmp_path, capsys):
     (tuned / HELD_OUT).write_text(text[:-60])
     assert run_verb(predict.main, *arguments) == 1
     assert "held_out.csv cannot be read" in capsys.readouterr().err
-    (tuned / HELD_OUT).rename(tuned / TABLE)
-    assert run_verb(predict.main, *arguments) == 1
-    assert "begun by an earlier version; run tune anew" in capsys.readouterr().err
 
 
 def test_the_answer_that_set_the_threshold_is_not_unsure(run, tmp_path):

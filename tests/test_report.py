@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def write_run(
     weights: str = "auto",
     commit: str = "a" * 40,
     sha256: str | None = None,
-    overrides: list[str] | None = None,
+    overrides: Sequence[str] = (),
     finished: bool = True,
     **optim: float,
 ) -> Path:
@@ -88,14 +89,14 @@ def write_run(
             "fingerprint": folder.fingerprint(),
             "class_names": folder.class_names,
         },
+        "freeze_to": None if freeze_to == "auto" else freeze_to,
+        "overrides": list(overrides),
     }
-    if overrides is not None:
-        environment["overrides"] = overrides
     runs.write_json(run / runs.ENVIRONMENT, environment)
     if not finished:
         return run
     rng = np.random.default_rng(seed)
-    metrics, probs = {"weights_source": source, "seconds": 1.0}, {}
+    metrics, probs = {"seconds": 1.0}, {}
     for split, samples in folder.tests.items():
         probs[split] = []
         for i, sample in enumerate(samples):
@@ -246,18 +247,6 @@ def test_a_setting_that_was_asked_for_is_in_the_label(tmp_path, shared_photos):
     assert labels == ["aug=none optim.lr=0.1", "aug=all optim.lr=0.2"]
 
 
-def test_old_runs_have_their_words_from_hydra(tmp_path, shared_photos):
-    run = write_run(tmp_path / "run", shared_photos)
-    (run / ".hydra").mkdir()
-    (run / ".hydra" / "overrides.yaml").write_text("- aug=none\n- seed=0\n")
-    metrics = runs.read_json(run / runs.METRICS)
-    del metrics["weights_source"]
-    runs.write_json(run / runs.METRICS, metrics)
-    (found,) = find_runs(tmp_path).runs
-    assert found.overrides == ["aug=none", "seed=0"]
-    assert found.source == "scratch"
-
-
 def test_other_code_weights_and_fewer_seeds_are_marked_not_mixed(sweep, shared_photos):
     write_run(sweep / "code", shared_photos, aug="all", seed=3, commit="b" * 40)
     for seed in range(3):
@@ -332,15 +321,9 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("config.yaml", "a: 2001-99-99", "is damaged"),
         ("logs/version_0/metrics.csv", "epoch,val/loss\n1,oh", "a row is cut off"),
         ("logs/version_0/metrics.csv", "epoch\n" + "1" * 200_000, "a row is cut off"),
-        (".hydra/overrides.yaml", "- [", "is damaged"),
     ],
 )
 def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, message):
-    if name.startswith(".hydra"):  # read where environment.json does not hold the words
-        environment = runs.read_json(sweep / "01" / runs.ENVIRONMENT)
-        del environment["overrides"]
-        runs.write_json(sweep / "01" / runs.ENVIRONMENT, environment)
-        (sweep / "01" / ".hydra").mkdir()
     (sweep / "01" / name).write_text(text)
     assert run_verb(report.main, f"runs={sweep}") == 1
     error = capsys.readouterr().err

@@ -213,7 +213,7 @@ def freeze_line(
     by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
     line: list[tuple[int, float]] = []
     for x, place in enumerate(places):
-        row = by_layer.get(freeze_name(place, {}))
+        row = by_layer.get(freeze_name(place))
         if row is None:
             continue
         seeds = value(row)
