@@ -163,7 +163,6 @@ LEAVES = {
     "reporting.found": {"errors", "layers", "reporting", "runs"},
     "reporting.cells": {"layers", "reporting"},
     "reporting.summary": {"reporting"},
-    "reporting.study": {"reporting"},
     "reporting.confusion": {"reporting"},
     "reporting.looked": {"errors", "reporting", "runs"},
     "reporting.sights": {"reporting"},

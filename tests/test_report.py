@@ -17,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from benchmarks import study
 from bookcls import environment, report, runs
 from bookcls.dataset import read_folder
 from bookcls.explaining import records
@@ -25,7 +26,6 @@ from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
-from bookcls.reporting.study import published
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import safe, to_csv
 from bookcls.reporting.thumbnails import thumbnail
@@ -175,13 +175,6 @@ def test_the_verb_writes_what_it_promises(sweep, run_verb, capsys):
             assert min(image.size) > 200
 
 
-def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_photos):
-    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
-    cells = {cell.facets["aug"]: i for i, cell in enumerate(cells_of(sweep))}
-    assert set(cells) == {"none", "all", "turn"}
-    assert published("difficult", cells_of(sweep)) == {cells["none"]: 0.10, cells["all"]: 0.65}
-
-
 def test_a_report_does_not_report_on_itself(sweep, run_verb, no_plots):
     for _ in range(2):
         assert run_verb(report.main, f"runs={sweep}") == 0
@@ -212,13 +205,24 @@ def test_no_lone_winner_in_bold(reported):
     assert "| above the others |" in text
 
 
-def test_the_study_stands_beside_cells_that_match(sweep, shared_photos, run_verb, no_plots):
-    write_run(sweep / "30", shared_photos, aug="mixup", source="rendered", skill=0.5)
-    run_verb(report.main, f"runs={sweep}")
-    text = (sweep / "report" / "results.md").read_text(encoding="utf-8")
-    assert "| scratch | all | 1.00 | 1.00 (1.00 - 1.00) | 0.65 | 0.95 (0.95 - 0.95) |" in text
-    assert "| pretrained | mixup | 1.00 | 0.50 | 0.35 | 0.50 | weights=rendered aug=mixup |" in text
-    assert "| pretrained | all | 1.00 | - | 0.95 | - | - |" in text
+def test_a_report_shows_no_results_but_those_of_its_runs(reported):
+    for name in ("report.html", "results.md"):
+        assert "study" not in (reported / name).read_text(encoding="utf-8").lower()
+
+
+def test_the_figures_of_the_docs_show_the_study_beside_the_runs(sweep, tmp_path, shared_photos):
+    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
+    cells = {cell.facets["aug"]: cell for cell in cells_of(sweep)}
+    shown = {aug: study.published(cell, "difficult") for aug, cell in cells.items()}
+    assert shown == {"none": 0.10, "all": 0.65, "turn": None}
+    study.main([str(sweep), "--output", str(tmp_path)])
+    layers = ("input", "block2_conv1", "block4_conv1")
+    for number, layer in enumerate(layers):
+        write_run(tmp_path / "freeze" / str(number), shared_photos, freeze_to=layer)
+    study.main([str(tmp_path / "freeze"), "--output", str(tmp_path)])
+    for name in ("ablation.png", "freeze.png"):
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 200
 
 
 def test_labels_hold_what_differs_and_no_more(tmp_path, shared_photos):
@@ -303,9 +307,6 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
     ]
     run_verb(report.main, f"runs={tmp_path}")
     assert (tmp_path / "report" / "freeze.png").is_file()
-    assert "the study (2018)" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    # A freeze sweep is one place of the study's table, many times over: it is left out.
-    assert "Beside the study" not in (tmp_path / "report" / "results.md").read_text()
 
 
 @pytest.mark.parametrize(
