@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from hashlib import sha256
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from bookcls.errors import BookclsError
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit, probe
 from bookcls.pretraining.augment import colour, erase
-from bookcls.pretraining.data import RenderedBatches, _loader
+from bookcls.pretraining.data import SceneData
 from bookcls.pretraining.export import fold_batchnorm, tensors_hash
 from bookcls.pretraining.identities import BASE, UNKNOWN_BASE, drawn, known, unknown
 from bookcls.pretraining.module import new_features
@@ -159,9 +160,10 @@ def test_identities_are_disjoint_from_the_sample_and_the_distractors(bank):
     assert len({row.tobytes() for row in rows}) == 12
 
 
-def test_the_bank_is_drawn_once(bank, cache, monkeypatch):
-    monkeypatch.setattr(banks, "_draw", None)
+def test_the_bank_is_drawn_once(bank, cache, capsys):
+    capsys.readouterr()
     assert np.array_equal(banks.open_bank(cache, 8, 4, 32).pictures(), bank.pictures())
+    assert "drawing" not in capsys.readouterr().out
     assert banks.key(8, 4, 32) != banks.key(8, 5, 32)
 
 
@@ -175,10 +177,16 @@ def test_a_damaged_bank_is_drawn_again(bank, tmp_path, capsys):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_rendered_scenes_do_not_depend_on_the_workers(bank, split):
-    dataset = RenderedBatches(bank, config_of(), split)
-    numbers = [3, 0, 2, 1] if split == "train" else [0]
-    alone, together = (list(_loader(dataset, numbers, k, keep=False)) for k in (0, 2))
-    assert [batch[0] for batch in together] == numbers
+    def batches(num_workers):
+        data = SceneData(bank, config_of(), num_workers)
+        data.trainer = SimpleNamespace(global_step=2)
+        if split == "train":
+            return list(data.train_dataloader())
+        data.setup("fit")
+        return data.held_out
+
+    alone, together = batches(0), batches(2)
+    assert [batch[0] for batch in together] == ([2, 3] if split == "train" else [0])
     for first, second in zip(alone, together, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
 
@@ -250,17 +258,18 @@ def test_a_run_belongs_to_one_process(run_verb, tmp_path, capsys):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="wants a machine without GPU")
-def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "open_bank", None)
-    assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda") == 1
+def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda", f"cache={cache}") == 1
+    assert not cache.exists()
     assert "accelerator=cuda, precision=32-true do not fit" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "open_bank", None)
-    run = tmp_path / "my run"
+def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, capsys):
+    run, cache = tmp_path / "my run", tmp_path / "cache"
     run.mkdir()
-    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config_of()))))
+    settings = asdict(config_of("toy", f"cache={cache}"))
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
     for content in (b"", b"this is no checkpoint", b"PK half"):
         (run / "last.ckpt").write_bytes(content)
         assert run_verb(pretrain.main, f"resume={run}") == 1
@@ -268,6 +277,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, monke
         assert f"{run / 'last.ckpt'} is damaged; delete it" in error
         assert f" -m bookcls.pretrain resume='{run}'" in error
         assert error.count("\n") == 1
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,7 @@ def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     handles, names = axes[0].get_legend_handles_labels()
     if any(names):
         axes[0].legend(handles, names, loc="best")
+    axes[-1].set_xlim(-0.6, len(places) - 0.4)
     axes[-1].set_xticks(range(len(places)), places, rotation=55, ha="right")
     axes[-1].set_xlabel("frozen below, trained from here on (hollow: same layers as the next conv)")
     return figure
