@@ -93,7 +93,7 @@ books: $(READY)  ## fetch the real photos of the 2018 study into dataset/books
 	$(PY) -m bookcls.fetch $(ARGS)
 
 .PHONY: pretrain
-pretrain: $(READY)  ## VGG16 weights from rendered scenes: hours on a CPU (ARGS=preset=gpu)
+pretrain: $(READY)  ## VGG16 weights from rendered scenes: hours on a CPU
 	$(PY) -m bookcls.pretrain $(ARGS)
 
 .PHONY: ablation

@@ -108,11 +108,8 @@ def test_on_a_gpu_an_epoch_without_a_number_is_noticed_at_its_end(
         """Takes the branch of a device whose single losses are not looked at."""
 
         def training_step(self, batch, batch_idx):
-            with monkeypatch.context() as patch:
-                patch.setattr(Classifier, "_check", lambda self, loss: None)
-                loss = super().training_step(batch, batch_idx)
-            nan = self.current_epoch == 1 and batch_idx == 1
-            if nan:
+            loss = super().training_step(batch, batch_idx)
+            if self.current_epoch == 1 and batch_idx == 1:
                 self.train_loss.update(loss.detach() * torch.nan)
             return loss
 

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from hashlib import sha256
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,21 +22,18 @@ from bookcls.errors import BookclsError
 from bookcls.models.weights import find_weights
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit, probe
-from bookcls.pretraining.atlas import atlas, look_at
-from bookcls.pretraining.augment import colour, erase, uniform
-from bookcls.pretraining.composer import Composer
-from bookcls.pretraining.data import RenderedBatches, SceneData, _loader
+from bookcls.pretraining.augment import colour, erase
+from bookcls.pretraining.data import SceneData
 from bookcls.pretraining.export import fold_batchnorm, tensors_hash
 from bookcls.pretraining.identities import BASE, UNKNOWN_BASE, drawn, known, unknown
 from bookcls.pretraining.module import new_features
-from bookcls.pretraining.quads import Boxes, edges, look, lying
 from bookcls.pretraining.rendered import scene_at
 from bookcls.pretraining.settings import PretrainConfig
-from bookcls.pretraining.targets import is_hit, soft_targets, visible_areas
+from bookcls.pretraining.targets import is_hit, soft_targets
 from bookcls.synthetic.books import BOOKS, UNKNOWN
 from test_config import composed
 
-PRESETS = ("cpu", "gpu", "toy")
+PRESETS = ("cpu", "toy")
 
 
 def config_of(preset="toy", *overrides):
@@ -101,7 +99,7 @@ def test_wrong_settings_are_refused_by_name(run_verb, capsys):
     assert run_verb(pretrain.main, "preset=toy", "lr=0") == 1
     assert "lr=0.0: must be above 0" in capsys.readouterr().err
     assert run_verb(pretrain.main, "preset=moon") == 1
-    assert "choose one of cpu, gpu, toy" in capsys.readouterr().err
+    assert "choose one of cpu, toy" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere") == 1
     assert "there is no run" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere", "lr=1") == 1
@@ -162,9 +160,10 @@ def test_identities_are_disjoint_from_the_sample_and_the_distractors(bank):
     assert len({row.tobytes() for row in rows}) == 12
 
 
-def test_the_bank_is_drawn_once(bank, cache, monkeypatch):
-    monkeypatch.setattr(banks, "_draw", None)
+def test_the_bank_is_drawn_once(bank, cache, capsys):
+    capsys.readouterr()
     assert np.array_equal(banks.open_bank(cache, 8, 4, 32).pictures(), bank.pictures())
+    assert "drawing" not in capsys.readouterr().out
     assert banks.key(8, 4, 32) != banks.key(8, 5, 32)
 
 
@@ -178,10 +177,16 @@ def test_a_damaged_bank_is_drawn_again(bank, tmp_path, capsys):
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_rendered_scenes_do_not_depend_on_the_workers(bank, split):
-    dataset = RenderedBatches(bank, config_of(), split)
-    numbers = [3, 0, 2, 1] if split == "train" else [0]
-    alone, together = (list(_loader(dataset, numbers, k, keep=False)) for k in (0, 2))
-    assert [batch[0] for batch in together] == numbers
+    def batches(num_workers):
+        data = SceneData(bank, config_of(), num_workers)
+        data.trainer = SimpleNamespace(global_step=2)
+        if split == "train":
+            return list(data.train_dataloader())
+        data.setup("fit")
+        return data.held_out
+
+    alone, together = batches(0), batches(2)
+    assert [batch[0] for batch in together] == ([2, 3] if split == "train" else [0])
     for first, second in zip(alone, together, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
 
@@ -215,61 +220,6 @@ def test_soft_targets_by_visible_area():
     assert torch.allclose(target, torch.tensor(expected, dtype=torch.float32))
     logits = torch.eye(4)[[1, 0, 1, 2]]
     assert is_hit(logits, target).tolist() == [True, True, False, False]
-
-
-def square(left, top, side):
-    return torch.tensor([(left, top), (left + side, top), (left + side, top + side),
-                         (left, top + side)])  # fmt: skip
-
-
-def test_composed_areas_match_a_hand_made_scene(bank):
-    # A square of half the side, and a quarter of it hidden by another of half the side.
-    front = torch.stack([square(0.25, 0.25, 0.5), square(0.5, 0.5, 0.5), square(0.0, 0.0, 0.5)])
-    inverse = torch.eye(3).repeat(1, 3, 1, 1)
-    zero = torch.zeros(1, 3, 2)
-    boxes = Boxes(front[None], zero, zero, inverse)
-    canvas, x = torch.zeros(1, 3, 64, 64), (torch.arange(64) + 0.5) / 64
-    rows = torch.tensor([[0, 9, -1]])
-    composer = Composer(bank, "cpu")
-    painted, areas = composer.paint(canvas, boxes, rows, torch.full((1, 1), 0.4), x)
-    assert torch.allclose(areas, torch.tensor([[0.1875, 0.25, 0.0]]), atol=1e-3)
-    mask = (painted[0] > 0).any(0)
-    assert mask[16:48, 16:48].float().mean() > 0.9
-    assert not mask[:14].any()
-    target = soft_targets(torch.tensor([[0, -1, -1]]), areas, 8, 0.01)
-    assert target[0, 1] == 1
-
-
-def test_a_swept_quad_covers_its_way():
-    normal, offset = edges(square(0.2, 0.2, 0.2)[None], torch.tensor([[0.3, 0.3]]))
-    inside = torch.tensor([(0.3, 0.3), (0.6, 0.6), (0.45, 0.45)])
-    outside = torch.tensor([(0.25, 0.65), (0.75, 0.6), (0.15, 0.3)])
-    for points, sign in ((inside, True), (outside, False)):
-        distance = (offset - points @ normal[0].T).amin(-1)
-        assert ((distance > 0) == sign).all()
-
-
-def test_visible_areas_of_soft_edges():
-    alphas = torch.zeros(1, 2, 2, 2)
-    alphas[0, 0] = 1
-    alphas[0, 1, 0, 0] = 0.5
-    assert torch.allclose(visible_areas(alphas), torch.tensor([[0.875, 0.125]]))
-
-
-def test_composed_scenes_are_fixed_by_their_seed(bank):
-    composer = Composer(bank, "cpu")
-    first, second, other = (composer.compose(24, 32, seed) for seed in (5, 5, 6))
-    assert torch.equal(first.images, second.images)
-    assert torch.equal(first.areas, second.areas)
-    assert torch.equal(first.ids, second.ids)
-    assert not torch.equal(first.images, other.images)
-    assert first.images.shape == (24, 3, 32, 32)
-    assert first.images.min() >= 0
-    assert first.images.max() <= 1
-    assert first.areas.sum(1).max() <= 1 + 1e-5
-    target = soft_targets(first.ids, first.areas, 8, 0.01)
-    assert torch.allclose(target.sum(1), torch.ones(24))
-    assert (target[:, 1:].sum(1) > 0).float().mean() > 0.6
 
 
 def test_resumed_equals_uninterrupted(whole, cache, run_verb, tmp_path, capsys):
@@ -308,17 +258,18 @@ def test_a_run_belongs_to_one_process(run_verb, tmp_path, capsys):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="wants a machine without GPU")
-def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "open_bank", None)
-    assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda") == 1
+def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda", f"cache={cache}") == 1
+    assert not cache.exists()
     assert "accelerator=cuda, precision=32-true do not fit" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit, "open_bank", None)
-    run = tmp_path / "my run"
+def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, capsys):
+    run, cache = tmp_path / "my run", tmp_path / "cache"
     run.mkdir()
-    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config_of()))))
+    settings = asdict(config_of("toy", f"cache={cache}"))
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
     for content in (b"", b"this is no checkpoint", b"PK half"):
         (run / "last.ckpt").write_bytes(content)
         assert run_verb(pretrain.main, f"resume={run}") == 1
@@ -326,6 +277,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, monke
         assert f"{run / 'last.ckpt'} is damaged; delete it" in error
         assert f" -m bookcls.pretrain resume='{run}'" in error
         assert error.count("\n") == 1
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize(
@@ -344,41 +296,6 @@ def test_a_probe_that_cannot_be_says_so_in_a_line(words, code, said, capsys):
     else:
         assert stop.value.code == code
         assert said in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.parametrize("width", [14, 15])
-def test_an_atlas_gives_back_its_picture_at_any_width(width):
-    fronts = torch.arange(20.0 * width).view(1, 1, 20, width).expand(1, 3, -1, -1).remainder(256)
-    sheets = atlas(fronts)
-    u = ((torch.arange(width) + 0.5) * 2 / width - 1).view(1, 1, -1).expand(1, 20, -1)
-    v = ((torch.arange(20) + 0.5) * 2 / 20 - 1).view(1, -1, 1).expand(1, -1, width)
-    near = torch.tensor([[(0.0, 0), (1, 0), (1, 1), (0, 1)]])
-    assert torch.allclose(look_at(sheets, u, v, near, 64) * 255, fronts, atol=0.01)
-
-
-def test_the_gpu_recipe_runs_on_a_cpu_at_toy_size(cache, run_verb, tmp_path):
-    run = tmp_path / "run"
-    stages = "stages=[{image_size: 32, steps: 1, batch_size: 2},{image_size: 64, steps: 1, "
-    settings = ("preset=gpu", "precision=32-true", "accelerator=cpu", stages + "batch_size: 3}]",
-                "num_identities=8", "num_unknown=4", "cover_height=32", "val_scenes=4",
-                "round_steps=2", "val_every=1", "num_workers=0", f"cache={cache}",
-                f"hydra.run.dir={run}")  # fmt: skip
-    assert run_verb(pretrain.main, *settings) == 0
-    card = json.loads((run / "vgg16_rendered.json").read_text())
-    assert (card["finished"], card["steps"], card["images_seen"]) == (True, 2, 5)
-
-
-def test_the_batch_of_a_step_is_fixed(bank):
-    stages = "stages=[{image_size: 32, steps: 1, batch_size: 2},{image_size: 64, steps: 1, "
-    config = config_of("toy", stages + "batch_size: 3}]", "scenes=gpu")
-    device = torch.device("cpu")
-    first, again = (
-        [SceneData(bank, config, 0).compose(step, device) for step in order]
-        for order in ((0, 1), (1, 0))
-    )
-    assert [batch[0].shape for batch in first] == [(2, 3, 32, 32), (3, 3, 64, 64)]
-    for one, other in zip(first, again[::-1], strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_the_weights_load_and_the_card_tells_of_them(whole):
@@ -416,13 +333,11 @@ def test_no_photo_is_read(whole):
     assert not [name for name in OPENED if name.lower().endswith((".jpg", ".jpeg", ".png"))]
 
 
-def test_scenes_can_be_looked_at(cache, run_verb, tmp_path, capsys):
-    for scenes in ("cpu", "gpu"):
-        path = tmp_path / f"{scenes}.png"
-        overrides = ("preset=toy", f"scenes={scenes}", f"cache={cache}", f"show={path}")
-        assert run_verb(pretrain.main, *overrides) == 0
-        with Image.open(path) as picture:
-            assert picture.size == (340, 204)
+def test_scenes_can_be_looked_at(cache, run_verb, tmp_path):
+    path = tmp_path / "scenes.png"
+    assert run_verb(pretrain.main, "preset=toy", f"cache={cache}", f"show={path}") == 0
+    with Image.open(path) as picture:
+        assert picture.size == (340, 204)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
@@ -433,36 +348,6 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     with pytest.raises(BookclsError, match="not finite"):
         write_weights(tmp_path / "w.safetensors", features, {})
     assert not list(tmp_path.iterdir())
-
-
-def test_homographies_map_the_corners_of_a_front():
-    rng = torch.Generator().manual_seed(3)
-    num, slots = 5, 2
-    camera = look(uniform(rng, (num,), 0, 0.7), uniform(rng, (num,), 0, 6), torch.full((num,), 3.0))
-    spot, turn = uniform(rng, (num, slots, 3), -0.4, 0.4), uniform(rng, (num, slots), 0, 6)
-    size = torch.tensor([0.7, 1.0, 0.1]).expand(num, slots, 3)
-    boxes = lying(camera, spot, turn, size, torch.zeros(num, 2))
-    corners = torch.cat([boxes.front, torch.ones(num, slots, 4, 1)], -1)
-    mapped = corners @ boxes.inverse.transpose(2, 3)
-    expected = torch.tensor([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]).expand(num, slots, 4, 2)
-    assert torch.allclose(mapped[..., :2] / mapped[..., 2:], expected, atol=1e-4)
-    side = boxes.front.roll(-1, 2) - boxes.front
-    after = side.roll(-1, 2)
-    # Clockwise on the screen: nothing is mirrored.
-    assert (side[..., 0] * after[..., 1] - side[..., 1] * after[..., 0] > 0).all()
-
-
-def test_a_book_shows_its_own_cover_the_right_way_round(bank):
-    x = (torch.arange(32) + 0.5) / 32
-    front = torch.tensor([[(0.0, 0), (1, 0), (1, 1), (0, 1)]])
-    inverse = torch.tensor([[[2.0, 0, -1], [0, 2, -1], [0, 0, 1]]])
-    composer = Composer(bank, "cpu")
-    for row in (0, 5, 11):
-        seen = composer.book(front, torch.zeros(1, 2), inverse, torch.tensor([row]), x)[0]
-        cover = torch.tensor(bank.pictures()[row, :, :24]).permute(2, 0, 1)[None].float() / 255
-        whole = torch.nn.functional.interpolate(cover, (32, 32), mode="bilinear")[0]
-        assert (seen - whole)[:, 2:-2, 2:-2].abs().mean() < 0.01
-        assert (seen - whole.flip(2)).abs().mean() > 0.02
 
 
 def test_the_average_follows_early_and_remembers_late():

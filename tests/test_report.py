@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,17 +17,17 @@ import pytest
 import yaml
 from PIL import Image
 
+from benchmarks import study
 from bookcls import environment, report, runs
 from bookcls.data.dataset import read_folder
 from bookcls.explaining import records
 from bookcls.explaining.numbers import FLAGS
-from bookcls.files import read_json, write_json
+from bookcls.files import write_json
 from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
-from bookcls.reporting.study import published
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import safe, to_csv
 from conftest import draw, make_photos, write_labels
@@ -52,7 +53,7 @@ def write_run(
     weights: str = "auto",
     commit: str = "a" * 40,
     sha256: str | None = None,
-    overrides: list[str] | None = None,
+    overrides: Sequence[str] = (),
     finished: bool = True,
     **optim: float,
 ) -> Path:
@@ -89,14 +90,14 @@ def write_run(
             "fingerprint": folder.fingerprint(),
             "class_names": folder.class_names,
         },
+        "freeze_to": None if freeze_to == "auto" else freeze_to,
+        "overrides": list(overrides),
     }
-    if overrides is not None:
-        environment["overrides"] = overrides
     write_json(run / runs.ENVIRONMENT, environment)
     if not finished:
         return run
     rng = np.random.default_rng(seed)
-    metrics, probs = {"weights_source": source, "seconds": 1.0}, {}
+    metrics, probs = {"seconds": 1.0}, {}
     for split, samples in folder.tests.items():
         probs[split] = []
         for i, sample in enumerate(samples):
@@ -175,13 +176,6 @@ def test_the_verb_writes_what_it_promises(sweep, run_verb, capsys):
             assert min(image.size) > 200
 
 
-def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_photos):
-    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
-    cells = {cell.facets["aug"]: i for i, cell in enumerate(cells_of(sweep))}
-    assert set(cells) == {"none", "all", "turn"}
-    assert published("difficult", cells_of(sweep)) == {cells["none"]: 0.10, cells["all"]: 0.65}
-
-
 def test_a_report_does_not_report_on_itself(sweep, run_verb, no_plots):
     for _ in range(2):
         assert run_verb(report.main, f"runs={sweep}") == 0
@@ -212,13 +206,24 @@ def test_no_lone_winner_in_bold(reported):
     assert "| above the others |" in text
 
 
-def test_the_study_stands_beside_cells_that_match(sweep, shared_photos, run_verb, no_plots):
-    write_run(sweep / "30", shared_photos, aug="mixup", source="rendered", skill=0.5)
-    run_verb(report.main, f"runs={sweep}")
-    text = (sweep / "report" / "results.md").read_text(encoding="utf-8")
-    assert "| scratch | all | 1.00 | 1.00 (1.00 - 1.00) | 0.65 | 0.95 (0.95 - 0.95) |" in text
-    assert "| pretrained | mixup | 1.00 | 0.50 | 0.35 | 0.50 | weights=rendered aug=mixup |" in text
-    assert "| pretrained | all | 1.00 | - | 0.95 | - | - |" in text
+def test_a_report_shows_no_results_but_those_of_its_runs(reported):
+    for name in ("report.html", "results.md"):
+        assert "study" not in (reported / name).read_text(encoding="utf-8").lower()
+
+
+def test_the_figures_of_the_docs_show_the_study_beside_the_runs(sweep, tmp_path, shared_photos):
+    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
+    cells = {cell.facets["aug"]: cell for cell in cells_of(sweep)}
+    shown = {aug: study.published(cell, "difficult") for aug, cell in cells.items()}
+    assert shown == {"none": 0.10, "all": 0.65, "turn": None}
+    study.main([str(sweep), "--output", str(tmp_path)])
+    layers = ("input", "block2_conv1", "block4_conv1")
+    for number, layer in enumerate(layers):
+        write_run(tmp_path / "freeze" / str(number), shared_photos, freeze_to=layer)
+    study.main([str(tmp_path / "freeze"), "--output", str(tmp_path)])
+    for name in ("ablation.png", "freeze.png"):
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 200
 
 
 def test_labels_hold_what_differs_and_no_more(tmp_path, shared_photos):
@@ -245,18 +250,6 @@ def test_a_setting_that_was_asked_for_is_in_the_label(tmp_path, shared_photos):
         write_run(tmp_path / aug, shared_photos, aug=aug, lr=lr, overrides=words)
     labels = [cell.label for cell in cells_of(tmp_path)]
     assert labels == ["aug=none optim.lr=0.1", "aug=all optim.lr=0.2"]
-
-
-def test_old_runs_have_their_words_from_hydra(tmp_path, shared_photos):
-    run = write_run(tmp_path / "run", shared_photos)
-    (run / ".hydra").mkdir()
-    (run / ".hydra" / "overrides.yaml").write_text("- aug=none\n- seed=0\n")
-    metrics = read_json(run / runs.METRICS)
-    del metrics["weights_source"]
-    write_json(run / runs.METRICS, metrics)
-    (found,) = find_runs(tmp_path).runs
-    assert found.overrides == ["aug=none", "seed=0"]
-    assert found.source == "scratch"
 
 
 def test_other_code_weights_and_fewer_seeds_are_marked_not_mixed(sweep, shared_photos):
@@ -315,9 +308,6 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
     ]
     run_verb(report.main, f"runs={tmp_path}")
     assert (tmp_path / "report" / "freeze.png").is_file()
-    assert "the study (2018)" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    # A freeze sweep is one place of the study's table, many times over: it is left out.
-    assert "Beside the study" not in (tmp_path / "report" / "results.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -333,15 +323,9 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("config.yaml", "a: 2001-99-99", "is damaged"),
         ("logs/version_0/metrics.csv", "epoch,val/loss\n1,oh", "a row is cut off"),
         ("logs/version_0/metrics.csv", "epoch\n" + "1" * 200_000, "a row is cut off"),
-        (".hydra/overrides.yaml", "- [", "is damaged"),
     ],
 )
 def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, message):
-    if name.startswith(".hydra"):  # read where environment.json does not hold the words
-        environment = read_json(sweep / "01" / runs.ENVIRONMENT)
-        del environment["overrides"]
-        write_json(sweep / "01" / runs.ENVIRONMENT, environment)
-        (sweep / "01" / ".hydra").mkdir()
     (sweep / "01" / name).write_text(text)
     assert run_verb(report.main, f"runs={sweep}") == 1
     error = capsys.readouterr().err

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -29,7 +30,7 @@ from conftest import NARROW, draw
 pytest.importorskip("gradio")
 
 from bookcls.serving import connections, run
-from bookcls.serving.answerer import TooBusyError
+from bookcls.serving.answerer import Answerer, TooBusyError
 from bookcls.serving.chosen import address_of, choose, is_local, listen
 from bookcls.serving.photos import find_photos, spread
 from bookcls.serving.settings import ServeConfig
@@ -196,18 +197,32 @@ def test_slow_and_broken_clients_cost_the_others_nothing(served, photos):
     assert served.predict(body)[0] == 200
 
 
-def test_too_many_are_sent_away(served, photos):
-    answerer = served.answerer
-    body = next((photos / "test").rglob("*.jpg")).read_bytes()
-    with answerer._model:
-        status, value = served.predict(body)
-        assert status == 503
-        assert "no answer within 5 seconds" in value["error"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(answerer, "_places", threading.BoundedSemaphore(1))
-            with answerer._places, pytest.raises(TooBusyError, match="too many photos"):
-                answerer.predict(photos)
-    assert served.predict(body)[0] == 200
+def test_too_many_are_sent_away(served, photos, monkeypatch):
+    path = next((photos / "test").rglob("*.jpg"))
+    predictor = served.answerer.predictor
+    predict, asked, go_on = predictor.predict, threading.Semaphore(0), threading.Event()
+
+    def slow(path):
+        asked.release()
+        go_on.wait(60)
+        return predict(path)
+
+    monkeypatch.setattr(predictor, "predict", slow)
+    alone = Answerer(predictor, "cpu", max_waiting=0, timeout=60)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(served.predict, path.read_bytes())
+        second = pool.submit(alone.predict, path)
+        assert asked.acquire(timeout=60)
+        assert asked.acquire(timeout=60)
+        try:
+            with pytest.raises(TooBusyError, match="too many photos"):
+                alone.predict(path)
+            status, value = served.predict(path.read_bytes())
+            assert (status, "no answer within 5 seconds" in value["error"]) == (503, True)
+        finally:
+            go_on.set()
+        assert first.result()[0] == 200
+        assert second.result().answer in CLASSES
 
 
 def test_no_file_is_served_but_uploads(served, trained, photos):

@@ -289,8 +289,9 @@ def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_pat
     assert "model.weights=nowhere.pth: there is no such file" in capsys.readouterr().err
     assert not list((tmp_path / "runs").iterdir())
     gone = ModelConfig(
-        pretrained=True, weights="nowhere.pth", freeze_to="auto", head="gap256", dropout=0.0
-    )
+        pretrained=True, weights="nowhere.pth", freeze_to="auto", head="gap256", dropout=0.0,
+        activation="softmax", init_seed=None,
+    )  # fmt: skip
     assert train.settled(gone, [], begun=True) == gone
     # The experiment brings weights; from scratch they are left aside.
     words = ("experiment=laptop", "model.pretrained=false", root, "trainer=smoke")

@@ -40,9 +40,8 @@ class DataConfig:
     batch_size: int
     on_bad: str
     num_workers: int | None
-    # Runs of earlier versions do not say.
-    cache_mb: int = field(default=2000, kw_only=True)
-    cached_views: int = field(default=0, kw_only=True)
+    cache_mb: int
+    cached_views: int
 
     def __post_init__(self) -> None:
         if not self.root.strip():
@@ -75,9 +74,8 @@ class ModelConfig:
     freeze_to: str | int | None
     head: str
     dropout: float
-    # Runs of earlier versions do not say.
-    activation: str = field(default="softmax", kw_only=True)
-    init_seed: int | None = field(default=None, kw_only=True)
+    activation: str
+    init_seed: int | None
 
     def __post_init__(self) -> None:
         if self.freeze_to != "auto":
@@ -99,10 +97,9 @@ class AugConfig:
     zoom: float
     erase: float
     mixup_alpha: float
-    # Runs of earlier versions do not say.
-    cutmix_alpha: float = field(default=0.0, kw_only=True)
-    scenes: float = field(default=0.0, kw_only=True)
-    scene_unknown: float = field(default=0.0, kw_only=True)
+    cutmix_alpha: float
+    scenes: float
+    scene_unknown: float
 
     def __post_init__(self) -> None:
         for name in ("hflip", "vflip", "erase", "scenes", "scene_unknown"):

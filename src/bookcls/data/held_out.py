@@ -89,11 +89,6 @@ def read_held_out(run: Path) -> HeldOut:
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:
-        if (run / TABLE).is_file():
-            raise BookclsError(
-                f"{run} holds no {HELD_OUT}: this search was begun by an earlier version; run tune "
-                "anew."
-            ) from error
         raise BookclsError(
             f"{run} holds no {HELD_OUT}: give a folder that tune wrote (tuning/DATE/TIME)."
         ) from error

@@ -6,9 +6,7 @@ NeurIPS 2021), and pasted objects teach what they look like anywhere (Dwibedi et
 
 - ``settings``: conf/pretrain.yaml as typed values.
 - ``identities``, ``bank``: which covers there are, and their pictures, drawn once.
-- ``rendered``: scenes from ``bookcls.synthetic``, on CPUs. ``composer``: scenes in batches on the
-  device, with ``arrange`` (what lies where), ``quads`` (boxes before a camera), ``ground``
-  (floors), ``atlas`` (covers at several sizes) and ``light``.
+- ``rendered``: scenes from ``bookcls.synthetic``.
 - ``targets``, ``augment``: what the loss gets; colour and erasing.
 - ``data``, ``module``, ``rounds``, ``fit``: Lightning. ``export``: BatchNorm folded away, weights
   and card.

@@ -1,7 +1,6 @@
 """Augmentation on the device, each image by draws of its own: colour, then erasing.
 
-The renderer and the composer do light, blur, noise and rotation. Nothing is mirrored: mirrored
-print never occurs.
+The renderer does light, blur, noise and rotation. Nothing is mirrored: mirrored print never occurs.
 """
 
 import torch

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bookcls.pretraining.augment import colour, erase, normalised
 from bookcls.pretraining.bank import Bank
-from bookcls.pretraining.composer import Composer
 from bookcls.pretraining.rendered import Split, scene_at
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.synthetic.arrays import Bytes
@@ -23,7 +22,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Images, identities, visible areas: (N, 3, S, S), (N, K), (N, K)."""
 
 VAL_BATCH = 64
-_COMPOSE, _AUGMENT = 73, 74
+_AUGMENT = 74
 
 
 class RenderedBatches(Dataset[tuple[int, *Batch]]):
@@ -56,13 +55,6 @@ class RenderedBatches(Dataset[tuple[int, *Batch]]):
         ids = torch.from_numpy(np.stack([s.ids for s in scenes]))
         areas = torch.from_numpy(np.stack([s.areas for s in scenes]))
         return number, images, ids, areas
-
-
-class StepNumbers(Dataset[int]):
-    """Nothing but the step's number, for scenes that the device composes."""
-
-    def __getitem__(self, number: int) -> int:
-        return number
 
 
 class RoundSampler(Sampler[int]):
@@ -103,7 +95,6 @@ class SceneData(pl.LightningDataModule):
         self.config = config
         self.num_workers = num_workers
         self.held_out: list[tuple[int, *Batch]] = []
-        self._composer: Composer | None = None
 
     def setup(self, stage: str) -> None:
         """Renders the held-out scenes, once."""
@@ -113,12 +104,10 @@ class SceneData(pl.LightningDataModule):
             self.held_out = list(_loader(dataset, list(numbers), self.num_workers, keep=False))
 
     def train_dataloader(self) -> DataLoader[object]:
-        """One item a step: a batch, or only the step's number where the device composes."""
+        """One batch a step."""
         trainer = self.trainer
         assert trainer is not None
         sampler = RoundSampler(self.config.round_steps, lambda: trainer.global_step)
-        if self.config.scenes == "gpu":
-            return _loader(StepNumbers(), sampler, 0)
         dataset = RenderedBatches(self.bank, self.config, "train")
         return _loader(dataset, sampler, self.num_workers)
 
@@ -126,27 +115,14 @@ class SceneData(pl.LightningDataModule):
         """The held-out scenes."""
         return DataLoader(self.held_out, batch_size=None)  # type: ignore[arg-type]
 
-    def on_after_batch_transfer(
-        self, batch: int | tuple[int, *Batch], dataloader_idx: int
-    ) -> Batch:
-        """Composes the batch where that is the device's work, augments it, normalises it."""
+    def on_after_batch_transfer(self, batch: tuple[int, *Batch], dataloader_idx: int) -> Batch:
+        """Augments a batch of training and normalises it."""
         assert self.trainer is not None
-        if isinstance(batch, int):
-            return self.compose(batch, self.trainer.strategy.root_device)
         number, pixels, ids, areas = batch
         images = pixels.float() / 255
         if self.trainer.training:
             images = self.augment(images, number)
         return normalised(images), ids, areas
-
-    def compose(self, step: int, device: torch.device) -> Batch:
-        """The composer's batch of a step."""
-        if self._composer is None:
-            self._composer = Composer(self.bank, device)
-        stage = self.config.stage_at(step)
-        seed = mixed(self.config.seed, _COMPOSE, step)
-        scenes = self._composer.compose(stage.batch_size, stage.image_size, seed)
-        return normalised(self.augment(scenes.images, step)), scenes.ids, scenes.areas
 
     def augment(self, images: Tensor, step: int) -> Tensor:
         """Colour and erasing, decided by the step."""
@@ -160,7 +136,7 @@ def mixed(*numbers: int) -> int:
 
 
 def _loader(
-    dataset: Dataset[object] | RenderedBatches | StepNumbers,
+    dataset: RenderedBatches,
     sampler: Sampler[int] | list[int],
     num_workers: int,
     *,

@@ -110,9 +110,7 @@ def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
 
 def show(config: PretrainConfig, path: Path) -> None:
     """Writes a contact sheet of scenes instead of training."""
-    bank = covers(config, workers(config))
-    device = "cuda" if torch.cuda.is_available() and config.accelerator != "cpu" else "cpu"
-    write_sheet(path, bank, config, device)
+    write_sheet(path, covers(config, workers(config)), config)
     print(f"scenes   {path}")
 
 
@@ -161,7 +159,6 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
             enable_progress_bar=terminal,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            benchmark=config.scenes == "gpu",
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise BookclsError(
@@ -240,6 +237,5 @@ def say_what_comes(config: PretrainConfig, trainer: pl.Trainer, num_workers: int
     stages = ", then ".join(f"{s.steps} steps of {s.batch_size} at {s.image_size} px"
                             for s in config.stages)  # fmt: skip
     device = trainer.strategy.root_device
-    source = f"{num_workers} workers" if config.scenes == "cpu" else str(device)
-    print(f"scenes   {config.num_identities} identities, composed by {source}")
+    print(f"scenes   {config.num_identities} identities, composed by {num_workers} workers")
     print(f"budget   {stages}: {config.images_before(config.num_steps)} images on {device}")

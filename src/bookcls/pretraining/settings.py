@@ -27,7 +27,6 @@ class StageConfig:
 class PretrainConfig:
     """conf/pretrain.yaml with one of conf/pretrain/preset."""
 
-    scenes: str
     num_identities: int
     num_unknown: int
     cover_height: int
@@ -55,7 +54,6 @@ class PretrainConfig:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("scenes", self.scenes, ("cpu", "gpu"))
         between("num_identities", self.num_identities, 2, 100_000)
         between("num_unknown", self.num_unknown, 1, 100_000)
         between("cover_height", self.cover_height, 16, 512)

@@ -3,43 +3,36 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from bookcls.errors import BookclsError
 from bookcls.files import replacing
 from bookcls.pretraining.bank import Bank
-from bookcls.pretraining.composer import Composer
 from bookcls.pretraining.rendered import scene_at
 from bookcls.pretraining.settings import PretrainConfig
 
 COLUMNS, ROWS, GAP = 10, 6, 2
 
 
-def write_sheet(path: Path, bank: Bank, config: PretrainConfig, device: str = "cpu") -> None:
-    """Saves scenes of the kind that ``config.scenes`` asks for, before augmentation.
+def write_sheet(path: Path, bank: Bank, config: PretrainConfig) -> None:
+    """Saves some training scenes, before augmentation.
 
     Args:
         path: A .png file.
         bank: The covers.
-        config: Gives kind, seed and size (the last stage's).
-        device: Where the composer works.
+        config: Gives the seed and the size (the last stage's).
 
     Raises:
         BookclsError: If the file cannot be written.
     """
     side, num = config.stages[-1].image_size, COLUMNS * ROWS
-    if config.scenes == "gpu":
-        composed = Composer(bank, device).compose(num, side, config.seed).images
-        images = (composed * 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    else:
-        rows = bank.pictures()
-        images = np.stack(
-            [
-                scene_at(bank, rows, side, seed=config.seed, split="train", index=k).image
-                for k in range(num)
-            ]
-        )
+    rows = bank.pictures()
+    images = np.stack(
+        [
+            scene_at(bank, rows, side, seed=config.seed, split="train", index=k).image
+            for k in range(num)
+        ]
+    )
     padded = np.pad(images, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
     grid = padded.reshape(ROWS, COLUMNS, side + GAP, side + GAP, 3).swapaxes(1, 2)
     picture = Image.fromarray(grid.reshape(ROWS * (side + GAP), COLUMNS * (side + GAP), 3))

@@ -28,24 +28,6 @@ def soft_targets(ids: Tensor, areas: Tensor, num_identities: int, min_share: flo
     return target / target.sum(dim=1, keepdim=True)
 
 
-def visible_areas(alphas: Tensor) -> Tensor:
-    """Visible share of the picture of things that lie on one another.
-
-    Args:
-        alphas: float32 (N, K, H, W), 0 to 1: how much of each pixel each thing covers by itself;
-            later things lie on earlier ones.
-
-    Returns:
-        float32 (N, K).
-    """
-    open_above = torch.ones_like(alphas[:, 0])
-    areas: list[Tensor] = []
-    for alpha in alphas.unbind(dim=1)[::-1]:
-        areas.append((alpha * open_above).mean(dim=(1, 2)))
-        open_above = open_above * (1 - alpha)
-    return torch.stack(areas[::-1], dim=1)
-
-
 def is_hit(logits: Tensor, target: Tensor) -> Tensor:
     """True (N,) where the likeliest class is one that is to be seen."""
     return target.gather(1, logits.argmax(dim=1, keepdim=True))[:, 0] > 0

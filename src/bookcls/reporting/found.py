@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bookcls.errors import BookclsError
 from bookcls.files import read_json
 from bookcls.models.layers import CONV_INDEX, first_trained
@@ -34,7 +32,7 @@ class Run:
         data: Fingerprint of the dataset.
         environment: environment.json.
         metrics: metrics.json.
-        overrides: The words of its command line, as far as they are known.
+        overrides: The words of its command line.
         answers: Its answers, in the order of the file.
         finished: When it ended, in seconds since 1970.
         curve: (epoch, train loss or None, validation loss or None).
@@ -130,30 +128,25 @@ def read_run(folder: Path, name: str) -> Run:
             if key not in NOT_DECIDING and not key.startswith("logger.")
         }
         answers = read_answers(folder / PREDICTIONS)
-        provenance = environment.get("weights", {})
-        pretrained = settings.get("model.pretrained", False)
-        if provenance.get(
-            "name"
-        ):  # Name and hash stand for them, whichever way they were asked for.
-            settings.pop("model.weights", None)
-            settings.pop("model.pretrained", None)
-        known = metrics.get("weights_source") or provenance.get("source") or "unknown"
-        settings["model.freeze_to"] = freeze_name(settings.get("model.freeze_to"), environment)
-        if settings.get("trainer.precision") == "auto":
-            settings["trainer.precision"] = environment.get("precision", "auto")
-        commit = environment.get("git_commit")
+        provenance = environment["weights"]
+        # Name and hash stand for the weights, whichever way they were asked for.
+        del settings["model.weights"], settings["model.pretrained"]
+        settings["model.freeze_to"] = freeze_name(environment["freeze_to"])
+        if settings["trainer.precision"] == "auto":
+            settings["trainer.precision"] = environment["precision"]
+        commit = environment["git_commit"]
         run = Run(
             folder,
             name,
             settings,
             int(config["seed"]),
             f"{environment['bookcls']}{f' {commit}' if commit else ''}",
-            str(known) if pretrained else "scratch",
-            f"{provenance.get('name', '')} {provenance.get('sha256') or ''}".strip(),
+            provenance["source"],
+            f"{provenance['name']} {provenance['sha256'] or ''}".strip(),
             environment["dataset"]["fingerprint"],
             environment,
             metrics,
-            environment["overrides"] if "overrides" in environment else hydra_words(folder),
+            environment["overrides"],
             answers,
             (folder / METRICS).stat().st_mtime,
             read_curve(folder),
@@ -180,27 +173,9 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def freeze_name(freeze_to: str | int | None, environment: dict[str, Any]) -> str:
-    """One name for all values that train the same layers: input, a conv, head, or auto."""
-    if freeze_to == "auto":
-        if "freeze_to" not in environment:
-            return "auto"
-        freeze_to = environment["freeze_to"]
+def freeze_name(freeze_to: str | int | None) -> str:
+    """One name for all values that train the same layers: input, a conv, or head."""
     index = first_trained(freeze_to)
     if index == 0:
         return "input"
     return next((name for name, at in CONV_INDEX.items() if at >= index), "head")
-
-
-def hydra_words(folder: Path) -> list[str]:
-    """The words that Hydra noted, for runs from before environment.json held them.
-
-    Raises:
-        BookclsError: If that file is damaged.
-    """
-    path = folder / ".hydra" / "overrides.yaml"
-    try:
-        words = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
-    except (yaml.YAMLError, OSError, ValueError) as error:
-        raise damaged(path, " ".join(str(error).split())[:100]) from error
-    return [str(word) for word in words] if isinstance(words, list) else []

@@ -56,8 +56,7 @@ def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked] | 
         seen = {(row["split"], row["file"]): row["pred"] for row in run["photos"]}
         if seen != {(f"test_{a.split}", a.file): a.pred for a in answers}:
             return None
-        if "unsure" in told:  # an earlier version did not say
-            made = f"{made}, unsure below {told['unsure']:g}"
+        made = f"{made}, unsure below {told['unsure']:g}"
         return {
             split.removeprefix("test_"): Looked(
                 made,

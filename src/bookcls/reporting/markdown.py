@@ -9,7 +9,7 @@ from bookcls.reporting.summary import Row
 
 
 def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]) -> str:
-    """The tables of all test splits, how to read them, the study beside, and what is missing."""
+    """The tables of all test splits, how to read them, and what is missing."""
     lines = [f"# {md(found.root.name)}", ""]
     for split, rows in table.items():
         lines += [f"## {md(split)}, {count(rows[0].num_photos, 'photo')}", ""]
@@ -23,27 +23,10 @@ def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]
         lines += [f"| *floor: always {md(rows[0].constant)}* | | {rows[0].floor:.2f} |"
                   + " |" * len(tables.COLUMNS), ""]  # fmt: skip
     lines += [f"- {note}" for note in tables.notes(table)]
-    lines += ["", *study_markdown(table), *looked_markdown(cells)]
+    lines += ["", *looked_markdown(cells)]
     lines += ["## What was counted", ""]
     lines += [f"- {md(line)}" for line in tables.accounts(found, cells)]
     return "\n".join(lines) + "\n"
-
-
-def study_markdown(table: dict[str, list[Row]]) -> list[str]:
-    """The study's table with our cells beside its figures."""
-    lines = tables.study_lines(table)
-    if not lines:
-        return []
-    return [
-        "## Beside the study of 2018",
-        "",
-        tables.STUDY_NOTE,
-        "",
-        "| weights | augmentation | study, Easy | ours | study, Difficult | ours | our cell |",
-        "|---|---|--:|--:|--:|--:|---|",
-        *(f"| {' | '.join(map(md, line))} |" for line in lines),
-        "",
-    ]
 
 
 def looked_markdown(cells: Sequence[Cell]) -> list[str]:

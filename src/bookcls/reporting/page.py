@@ -14,7 +14,6 @@ from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import sights, tables
 from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
 from bookcls.reporting.found import Found, Run
-from bookcls.reporting.study import published
 from bookcls.reporting.summary import Row
 
 HERE = Path(__file__).parent
@@ -45,15 +44,12 @@ def render(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         count=count,
         splits=[
-            split_context(i, split, rows, cells, number)
-            for i, (split, rows) in enumerate(table.items())
+            split_context(i, split, rows, number) for i, (split, rows) in enumerate(table.items())
         ],
         columns=tables.COLUMNS,
         notes=tables.notes(table),
         looked=looked_context(cells),
         looked_note=sights.NOTE,
-        study=tables.study_lines(table),
-        study_note=tables.STUDY_NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
         accounts=tables.accounts(found, cells),
         provenance=provenance([run for cell in cells for run in cell.runs]),
@@ -71,10 +67,9 @@ def as_json(value: dict[str, Any]) -> str:
 
 
 def split_context(
-    index: int, split: str, rows: Sequence[Row], cells: Sequence[Cell], number: dict[int, int]
+    index: int, split: str, rows: Sequence[Row], number: dict[int, int]
 ) -> dict[str, Any]:
     """What the template shows of a test split."""
-    theirs = published(split, cells)
     return {
         "name": split,
         "index": index,
@@ -97,7 +92,6 @@ def split_context(
                 "low": row.interval.low,
                 "high": row.interval.high,
                 "method": row.interval.method,
-                "study": theirs.get(number[id(row.cell)]),
                 "p": None if row.p is None else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001",
             }
             for row in rows

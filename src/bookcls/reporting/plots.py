@@ -19,7 +19,6 @@ from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
 from bookcls.reporting.confusion import confusion
 from bookcls.reporting.found import freeze_name
-from bookcls.reporting.study import FREEZE, published
 from bookcls.reporting.summary import Row
 
 INK = "#757575"
@@ -103,13 +102,12 @@ def as_svg(figure: Figure, name: str) -> str:
 
 
 def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
-    """A line per cell: every seed, the mean with its interval, the floor, the study's figure."""
+    """A line per cell: every seed, the mean with its interval, and the floor."""
     labels = [plain(cell.label) for cell in cells]
     lines = sum(1 + label.count("\n") for label in labels)
     figure = Figure(figsize=(3.2 + 2.6 * len(table), 1.4 + 0.27 * max(lines, len(cells))))
     axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
     for ax, (split, rows) in zip(axes, table.items(), strict=True):
-        theirs = published(split, cells)
         for i, cell in enumerate(cells):
             row = next((row for row in rows if row.cell is cell), None)
             if row is None:
@@ -119,8 +117,6 @@ def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
             ax.plot(row.interval[:2], [i, i], color=BLUE, linewidth=2, alpha=0.55)
             ax.plot(row.by_seed, [i] * len(row.by_seed), "o", mfc="none", color=BLUE, ms=4)
             ax.plot([row.mean], [i], "o", color=BLUE, ms=6)
-            if i in theirs:
-                ax.plot([theirs[i]], [i], "D", mfc="none", color=ORANGE, ms=5)
         ax.axvline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
         ax.set(xlim=(-0.03, 1.03), xlabel="accuracy", title=plain(f"{split}, {rows[0].num_photos}"))
         ax.grid(axis="x")
@@ -132,17 +128,15 @@ def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
         axes[0].plot([], [], linestyle=(0, (4, 3)), color=INK, linewidth=1, label="floor")[0],
         axes[0].plot([], [], color=GREEN, alpha=0.25, linewidth=7, label="tied with the best")[0],
     ]
-    if any(published(split, cells) for split in table):
-        handles += axes[0].plot([], [], "D", mfc="none", color=ORANGE, ms=5, label="study (2018)")
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
 def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
-    """Accuracy by the layer from which all train, as the study drew it, and the study's own curve.
+    """Accuracy by the layer from which all train, a panel for each test split.
 
-    The input and the pools train the same layers as the conv after them. They stand on the axis
-    because the study had runs there; ours are drawn again, hollow and without a line.
+    The input and the pools train the same layers as the conv after them: their points repeat that
+    conv's, hollow and without a line.
 
     Returns:
         None without three such layers under otherwise equal settings.
@@ -161,27 +155,18 @@ def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     if not series:
         return None
     places = [name for name in NAMES if name != "block5_pool"]
-    drawn: list[tuple[str, Callable[[Row], list[float]]]] = [
-        (f"{split}, accuracy", lambda row: row.by_seed) for split in table
-    ]
-    figure = Figure(figsize=(8, 1.2 + 2 * (len(drawn) + 1)))
-    axes = figure.subplots(len(drawn) + 1, 1, sharex=True)
-    for ax, (title, value), rows in zip(axes, drawn, table.values(), strict=False):
+    figure = Figure(figsize=(8, 1.2 + 2 * len(table)))
+    axes = figure.subplots(len(table), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, (split, rows) in zip(axes, table.items(), strict=True):
         for number, (name, group) in enumerate(series.items()):
-            freeze_line(ax, places, group, rows, value, name, number)
+            freeze_line(ax, places, group, rows, name, number)
         ax.axhline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
-        ax.set(title=plain(title, 80))
+        ax.set(title=plain(f"{split}, accuracy", 80))
         ax.grid(axis="y")
     handles, names = axes[0].get_legend_handles_labels()
     if any(names):
         axes[0].legend(handles, names, loc="best")
-    theirs = [(places.index(name), value) for name, value in FREEZE.items()]
-    axes[-1].plot(*zip(*theirs, strict=True), "o-", color=ORANGE, ms=4, linewidth=1.2)
-    axes[-1].set(
-        title="the study (2018): a soft score on a scale of its own, mean of five repeats; input "
-        "and pools\nare further repeats of the next conv: their distance from it is noise"
-    )
-    axes[-1].grid(axis="y")
+    axes[-1].set_xlim(-0.6, len(places) - 0.4)
     axes[-1].set_xticks(range(len(places)), places, rotation=55, ha="right")
     axes[-1].set_xlabel("frozen below, trained from here on (hollow: same layers as the next conv)")
     return figure
@@ -192,7 +177,6 @@ def freeze_line(
     places: Sequence[str],
     group: Sequence[Cell],
     rows: Sequence[Row],
-    value: Callable[[Row], list[float]],
     name: str,
     number: int,
 ) -> None:
@@ -202,10 +186,10 @@ def freeze_line(
     by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
     line: list[tuple[int, float]] = []
     for x, place in enumerate(places):
-        row = by_layer.get(freeze_name(place, {}))
+        row = by_layer.get(freeze_name(place))
         if row is None:
             continue
-        seeds = value(row)
+        seeds = row.by_seed
         repeated = place not in CONV_INDEX and place != "head"
         face = "none" if repeated else colour
         if not repeated:

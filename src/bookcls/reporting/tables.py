@@ -12,7 +12,6 @@ from rich.table import Table
 from bookcls.files import safe
 from bookcls.reporting.cells import Cell, count, short
 from bookcls.reporting.found import Found
-from bookcls.reporting.study import TABLE, beside
 from bookcls.reporting.summary import Row
 
 WORDS = {
@@ -133,33 +132,6 @@ def figures(row: Row) -> list[str]:
         f"{row.nll:.2f}",
         f"{row.brier:.2f}",
     ]
-
-
-STUDY_NOTE = (
-    "The study's figures are single runs on its own 6 Easy and 20 Difficult photos, pretrained on "
-    "ImageNet; ours are means over seeds with the lowest and the highest one, on the photos and "
-    "with the weights of these runs."
-)
-
-
-def study_lines(table: dict[str, list[Row]]) -> list[list[str]]:
-    """Weights, augmentation, Easy there and here, Difficult there and here, our cell."""
-    lines = []
-    for (start, aug), rows in beside(table):
-        line = [start, aug]
-        for split in ("easy", "difficult"):
-            row = rows.get(split)
-            line += [f"{TABLE[start, aug][split]:.2f}", spread(row) if row else "-"]
-        cell = next((row.cell for row in rows.values()), None)
-        lines.append([*line, cell.label if cell else "-"])
-    return lines
-
-
-def spread(row: Row) -> str:
-    """Mean and range over seeds."""
-    if len(row.by_seed) == 1:
-        return f"{row.mean:.2f}"
-    return f"{row.mean:.2f} ({min(row.by_seed):.2f} - {max(row.by_seed):.2f})"
 
 
 def accounts(found: Found, cells: Sequence[Cell]) -> list[str]:

@@ -20,9 +20,6 @@ RECORD = "cells.jsonl"
 UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
               "model.weights", "trainer.accelerator")  # fmt: skip
 """Settings that the key leaves out: they change no result, or something better stands for them."""
-LATER = (("aug", "cutmix_alpha", 0.0), ("model", "activation", "softmax"),
-         ("model", "init_seed", None))  # fmt: skip
-"""Settings that came later, with what they are when they are off."""
 
 
 def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
@@ -44,15 +41,8 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
         for name, value in settings.items()
         if name not in UNDECIDING
     }
-    # Cells of earlier versions do not know these, and switched off they decide nothing.
-    if not deciding["aug"].get("scenes"):
-        deciding["aug"].pop("scenes", None)
-        deciding["aug"].pop("scene_unknown", None)
-    if deciding.get("ensemble") == 1:
-        del deciding["ensemble"]
-    for group, name, off in LATER:
-        if deciding[group].get(name) == off:
-            deciding[group].pop(name, None)
+    if not deciding["aug"]["scenes"]:
+        del deciding["aug"]["scene_unknown"]
     first = first_trained(deciding["model"]["freeze_to"])
     same = (index for index in CONV_INDEX.values() if index >= first)
     deciding["model"]["freeze_to"] = next(same, NUM_FEATURES)
