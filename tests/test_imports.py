@@ -84,9 +84,10 @@ LEAVES = {
     "composing.sheet": {"composing", "runs", "samples", "synthetic"},
     "command": {"cells", "config", "errors", "runs", "usage"},
     "usage": {"config"},
-    "books.manifest": {"errors"},
-    "books.source": {"books", "errors"},
-    "fetching": {"books", "errors", "images", "runs", "settings"},
+    "fetching.settings": {"errors", "settings"},
+    "fetching.manifest": {"errors"},
+    "fetching.download": {"errors", "fetching", "images", "runs"},
+    "fetching.dataset": {"errors", "fetching", "runs"},
     "schedule": set(),
     "devices": {"errors"},
     "predicting.settings": {"errors", "settings"},
@@ -263,7 +264,15 @@ def test_leaves_know_only_leaves_below_them(name):
 
 def test_every_file_has_its_place():
     placed = set(LEAVES) | LIGHTNING | HYDRA | {"__init__", "__main__"}
-    rooms = ("adopting", "books", "checking", "composing", "explaining", "exporting", "predicting")
+    rooms = (
+        "adopting",
+        "checking",
+        "composing",
+        "explaining",
+        "exporting",
+        "fetching",
+        "predicting",
+    )
     rooms += ("pretraining", "reporting", "serving", "tuning")
     placed |= {f"{room}.__init__" for room in rooms}
     assert {name for name in modules() if not name.startswith("synthetic.")} <= placed
