@@ -240,9 +240,9 @@ def test_lasting_faults_are_named(mirror, run_fetch, tmp_path):
     assert re.search(f"- {PHOTOS[0]}: .*IncompleteRead", err)
     expected = dict(hashes(mirror.root))[PHOTOS[1]]
     assert f"- {PHOTOS[1]}: expected git hash {expected}, got " in err
-    assert f"- 404 Client Error: Not Found for url: {mirror.url}/{PHOTOS[2]}" in err
+    assert f"- {PHOTOS[2]}: 404 Client Error: Not Found for url: {mirror.url}/{PHOTOS[2]}" in err
     assert f"- {PHOTOS[3]}: 503 Server Error: Service Unavailable for url: {mirror.url}" in err
-    assert [Counter(mirror.requests)[path] for path in PHOTOS[:4]] == [2, 2, 1, 2]
+    assert [Counter(mirror.requests)[path] for path in PHOTOS[:4]] == [2, 2, 2, 2]
     assert not (tmp_path / "books").exists()
     mirror.faults = {}
     mirror.requests.clear()
@@ -251,9 +251,8 @@ def test_lasting_faults_are_named(mirror, run_fetch, tmp_path):
 
 
 def test_an_address_without_the_files(mirror, run_fetch):
-    _, err = run_fetch(mirror.url + "/elsewhere")
-    assert err.count("404 Client Error") == 10
-    assert len(mirror.requests) < 17, "not all are tried"
+    _, err = run_fetch(mirror.url + "/elsewhere", jobs=8)
+    assert err.count("404 Client Error") == 10, "not all are tried"
 
 
 def test_a_silent_server(mirror, run_fetch, monkeypatch):
@@ -409,7 +408,7 @@ def small_disk(tmp_path):
 def test_a_full_disk(upstream, run_fetch, small_disk, size):
     _, err = run_fetch(upstream, size=size, output=small_disk / "books")
     assert "is full" in err
-    assert " of 17 files are stored, the others need about 0." in err
+    assert f" of 17 files are in {small_disk}" in err
     assert not (small_disk / "books").exists()
     stored = [p for p in (small_disk / "books.partial").rglob("*") if p.is_file()]
     assert stored

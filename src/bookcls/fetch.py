@@ -1,5 +1,7 @@
 """``python -m bookcls.fetch``: the real photos of the 2018 study, as a dataset."""
 
+import errno
+import shutil
 from pathlib import Path
 
 from bookcls import command
@@ -18,7 +20,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
         BookclsError: For anything that the user can put right.
     """
     dataset = Dataset.from_config(config)
-    output, total = dataset.output, len(dataset.entries)
+    output = dataset.output
     print(f"{REPOSITORY}: {CREDIT}")
     print(
         f"{EXTRA} is left out: copies of training photos, re-compressed or turned, that were made "
@@ -38,14 +40,25 @@ def fetch(config: FetchConfig, _: Path) -> None:
             fetch_files(dataset.missing(), dataset.partial, config)
             dataset.finish()
     except KeyboardInterrupt:
-        raise BookclsError(
-            f"interrupted. {total - len(dataset.missing())} of {total} files are in "
-            f"{dataset.partial}; the same command goes on from there."
-        ) from None
+        raise BookclsError(f"interrupted. {kept(dataset)}") from None
     except OSError as error:
-        raise dataset.disk_error(error) from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(output.parent).free / 1e6
+        raise BookclsError(
+            f"the disk of {output} is full, {free:.1f} MB are free: make room. {kept(dataset)}"
+        ) from error
     where = "data=books" if output == Path(project_path(BOOKS)) else f"data.root={output}"
-    print(f"{total - 1} photos in {output}. Next: python -m bookcls.train {where}")
+    print(f"{len(dataset.entries) - 1} photos in {output}. Next: python -m bookcls.train {where}")
+
+
+def kept(dataset: Dataset) -> str:
+    """Says that nothing is lost when a fetch ends early."""
+    total = len(dataset.entries)
+    return (
+        f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; the same "
+        "command goes on from there."
+    )
 
 
 def main() -> None:

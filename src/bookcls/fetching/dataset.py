@@ -1,8 +1,6 @@
 """The dataset's folder: built beside its place, and moved there when it is whole."""
 
-import errno
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,12 @@ from bookcls.runs import TEMPORARY, read_json, write_json, write_text
 RECORD = "fetched.json"
 LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")
 """Files of a process that was killed: ours, and pooch's."""
+
+
+def hashes_of(folder: Path, entries: list[Entry]) -> dict[str, str]:
+    """Path in the dataset -> git hash, of the files that are there."""
+    names = [e.stored for e in entries if (folder / e.stored).is_file()]
+    return {name: blob_sha1((folder / name).read_bytes()) for name in names}
 
 
 @dataclass(frozen=True)
@@ -94,21 +98,18 @@ class Dataset:
         hashes = self.read_record(self.output)
         if hashes is None:
             return False
-
-        def is_intact(path: Path, sha1: str | None) -> bool:
-            return path.is_file() and blob_sha1(path.read_bytes()) == sha1
-
-        paths = {self.output / e.stored: hashes.get(e.stored) for e in self.entries}
-        damaged = [path for path, sha1 in paths.items() if not is_intact(path, sha1)]
-        if not damaged and all((self.output / name).is_file() for name in self.texts):
+        present = hashes_of(self.output, self.entries)
+        damaged = [name for name, sha1 in present.items() if hashes.get(name) != sha1]
+        names = [e.stored for e in self.entries] + list(self.texts)
+        if not damaged and all((self.output / name).is_file() for name in names):
             return True
         if self.partial.exists():
             raise BookclsError(
                 f"{self.output} lacks files and {self.partial} exists: delete one of them."
             )
         print(f"{self.output} lacks files or has damaged ones: these are fetched again.")
-        for path in damaged:
-            path.unlink(missing_ok=True)
+        for name in damaged:
+            (self.output / name).unlink()
         self.output.rename(self.partial)
         return False
 
@@ -134,21 +135,3 @@ class Dataset:
         if self.output.is_dir():
             self.output.rmdir()
         self.partial.rename(self.output)
-
-    def disk_error(self, error: OSError) -> BookclsError:
-        """What the file system refused and, if the disk is full, how much space is needed."""
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return BookclsError(str(error))
-        missing = self.missing()
-        photos = [p for p in self.partial.rglob("*.jp*g") if not LEFTOVER.fullmatch(p.name)]
-        size = self.settings["size"]
-        typical = 2e6 if size == "full" else size * size / 5
-        if photos:
-            typical = sum(p.stat().st_size for p in photos) / len(photos)
-        free = shutil.disk_usage(self.output.parent).free
-        return BookclsError(
-            f"the disk of {self.partial} is full: {len(self.entries) - len(missing)} of "
-            f"{len(self.entries)} files are stored, the others need about "
-            f"{len(missing) * typical / 1e6:.1f} MB more, {free / 1e6:.1f} MB are free. "
-            "Make room; the same command goes on from there."
-        )
