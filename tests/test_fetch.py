@@ -8,7 +8,8 @@ import stat
 import subprocess
 import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -56,58 +57,51 @@ def upstream(tmp_path):
     return root
 
 
-class Mirror(ThreadingHTTPServer):
+class Mirror(SimpleHTTPRequestHandler):
     """Serves a folder; ``faults`` holds, for a path, what to answer the next times instead."""
 
-    daemon_threads = True
-
-    def __init__(self, root: Path):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.root = root
-        self.requests: list[str] = []
-        self.faults: dict[str, list] = {}
-        self.interrupt_at = 0  # The number of a request at which the user presses Ctrl+C.
-        self.closing = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request, client_address):
-        pass  # A client that gave up is part of the tests.
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Mirror
+    requests: list[str]
+    faults: dict[str, list]
+    closing: threading.Event
 
     def log_message(self, *args):
         pass
 
     def do_GET(self):
         path = self.path.lstrip("/")
-        self.server.requests.append(path)
-        if len(self.server.requests) == self.server.interrupt_at:
+        self.requests.append(path)
+        fault = (self.faults.get(path) or [None]).pop(0)
+        if fault == "interrupt":  # The user presses Ctrl+C.
             _thread.interrupt_main()
-            self.server.closing.wait(0.3)
-        fault = (self.server.faults.get(path) or [None]).pop(0)
-        file = self.server.root / path
-        body = file.read_bytes() if file.is_file() else b""
-        if fault == "silent":
-            self.server.closing.wait(5)
-        if fault == "wrong":
-            body = body[:-1] + b"?"
-        self.send_response(fault if isinstance(fault, int) else 200 if file.is_file() else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if fault == "truncated" else body)
+            self.closing.wait(0.3)
+        elif fault == "silent":
+            self.closing.wait(5)
+        elif isinstance(fault, int):
+            self.send_error(fault)
+        elif fault:
+            body = Path(self.directory, path).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:-9] if fault == "truncated" else body[:-1] + b"?")
+        else:
+            super().do_GET()
 
 
 @pytest.fixture
 def mirror(upstream, monkeypatch):
+    """The repository behind an address, at ``mirror.url``."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(download, "RETRIES", 1)
-    with Mirror(upstream) as server:
+    now = {"root": upstream, "requests": [], "faults": {}, "closing": threading.Event()}
+    handler = type("Handler", (Mirror,), now)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=upstream)) as server:
+        server.daemon_threads = True
+        handler.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
-        server.closing.set()
+        yield handler
+        handler.closing.set()
         server.shutdown()
         thread.join()
 
@@ -191,7 +185,7 @@ def test_a_local_folder_becomes_a_dataset_of_full_size(upstream, run_fetch, tmp_
 
 
 def test_an_interrupted_fetch_goes_on(mirror, run_fetch, tmp_path):
-    mirror.interrupt_at = 7
+    mirror.faults = {PHOTOS[5]: ["interrupt"]}
     _, err = run_fetch(mirror.url)
     partial = tmp_path / "books.partial"
     kept = {str(p.relative_to(partial)) for p in partial.rglob("*") if p.is_file()}
@@ -202,7 +196,6 @@ def test_an_interrupted_fetch_goes_on(mirror, run_fetch, tmp_path):
     for name in (".LICENSE.77", "train/tmp12_ab3cd", "train/.tmp12_ab3cd.77"):
         (partial / name).touch()  # as a killed process leaves them
 
-    mirror.interrupt_at = 0
     mirror.requests.clear()
     assert run_fetch(mirror.url)[1] == ""
     fetched = {p.removeprefix("dataset/").replace("test/", "test_easy/") for p in mirror.requests}
@@ -357,6 +350,7 @@ def test_a_local_folder_that_lacks_files(upstream, run_fetch, tmp_path):
     assert PHOTOS[0] in err
     assert PHOTOS[15] in err
     assert "neither an http(s) address nor a folder" in run_fetch(tmp_path / "nowhere")[1]
+    assert {p.name for p in tmp_path.iterdir()} == {"upstream"}, "no litter"
 
 
 def test_a_file_that_is_no_photo(upstream, run_fetch):

@@ -34,10 +34,12 @@ def fetch(config: FetchConfig, _: Path) -> None:
                 return
 
             # Only now, when there is something to fetch: pooch and requests take half a second.
-            from bookcls.fetching.download import fetch_files
+            from bookcls.fetching.download import fetch_files, locate
 
+            missing = dataset.missing()
+            source = locate(config.source, missing)
             dataset.begin()
-            fetch_files(dataset.missing(), dataset.partial, config)
+            fetch_files(missing, source, dataset.partial, config.size, config.jobs)
             dataset.finish()
     except KeyboardInterrupt:
         raise BookclsError(f"interrupted. {kept(dataset)}") from None

@@ -15,7 +15,6 @@ from rich.progress import Progress
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.fetching.manifest import Entry, blob_sha1, listed
-from bookcls.fetching.settings import FetchConfig
 from bookcls.images import ImageError, load_image
 from bookcls.runs import replacing
 
@@ -27,13 +26,34 @@ MAX_FAILURES = 10
 """After this many failed files the others are not tried."""
 
 
-def fetch_files(entries: list[Entry], folder: Path, config: FetchConfig) -> None:
+def locate(source: str, entries: list[Entry]) -> str:
+    """The address, or the absolute path of the folder, below which the files lie.
+
+    Raises:
+        BookclsError: If there is no such folder, or naming the files that it lacks.
+    """
+    if re.match("https?://", source):
+        return source.rstrip("/")
+    folder = full_path("source", source)
+    if not folder.is_dir():
+        raise BookclsError(f"source={source} is neither an http(s) address nor a folder.")
+    missing = [e.path for e in entries if not (folder / e.path).is_file()]
+    if missing:
+        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{listed(missing)}")
+    return str(folder)
+
+
+def fetch_files(
+    entries: list[Entry], source: str, folder: Path, size: int | str, jobs: int
+) -> None:
     """Gets files into a folder, several at a time, each of them checked and whole or not at all.
 
     Args:
         entries: The files.
+        source: Where from, as :func:`locate` returns it.
         folder: Where to.
-        config: Where from, what size and how many at a time.
+        size: Long side of the stored photos in pixels, or "full".
+        jobs: How many at a time.
 
     Raises:
         BookclsError: If a file cannot be had or is not the one in the manifest; those that are in
@@ -41,13 +61,12 @@ def fetch_files(entries: list[Entry], folder: Path, config: FetchConfig) -> None
         KeyboardInterrupt: After the downloads on their way have ended.
     """
     pooch.get_logger().setLevel("WARNING")
-    remote = re.match("https?://", config.source)
-    base = config.source.rstrip("/") if remote else local_folder(config.source, entries)
+    remote = source.startswith("http")
     pup = pooch.create(
         folder,
         "",
         registry={e.stored: None for e in entries},  # pooch does not know git's hashes.
-        urls={e.stored: f"{base}/{quote(e.path) if remote else e.path}" for e in entries},
+        urls={e.stored: f"{source}/{quote(e.path) if remote else e.path}" for e in entries},
         retry_if_failed=RETRIES if remote else 0,
     )
     stop = Event()
@@ -60,14 +79,14 @@ def fetch_files(entries: list[Entry], folder: Path, config: FetchConfig) -> None
             sha1 = blob_sha1(content)
             if sha1 != entry.sha1:  # pooch tries again after a ValueError.
                 raise ValueError(f"expected git hash {entry.sha1}, got {sha1}")
-            store(content, Path(output_file), "full" if entry.path == "LICENSE" else config.size)
+            store(content, Path(output_file), "full" if entry.path == "LICENSE" else size)
 
         # pooch's threads would get into each other's way.
         (folder / entry.stored).parent.mkdir(parents=True, exist_ok=True)
         pup.fetch(entry.stored, downloader=download)
 
     failures: list[str] = []
-    executor = ThreadPoolExecutor(config.jobs)
+    executor = ThreadPoolExecutor(jobs)
     try:
         futures = {executor.submit(fetch, entry): entry.path for entry in entries}
         with Progress() as progress:
@@ -77,7 +96,7 @@ def fetch_files(entries: list[Entry], folder: Path, config: FetchConfig) -> None
                     future.result()
                 except (requests.ConnectionError, requests.Timeout) as error:
                     raise BookclsError(
-                        f"{urlsplit(config.source).netloc} cannot be reached ({error}); "
+                        f"{urlsplit(source).netloc} cannot be reached ({error}); "
                         f"{futures[future]} was tried {RETRIES + 1} times. Check the network and "
                         "the proxy settings, or give source=ADDRESS of a mirror or source=DIR, a "
                         "local copy of the repository."
@@ -94,21 +113,6 @@ def fetch_files(entries: list[Entry], folder: Path, config: FetchConfig) -> None
             f"{len(failures)} file(s) could not be fetched:{listed(sorted(failures))}\n"
             "The others are kept; the same command goes on from there."
         )
-
-
-def local_folder(source: str, entries: list[Entry]) -> Path:
-    """A local copy of the repository.
-
-    Raises:
-        BookclsError: If there is no such folder, or naming the files that it lacks.
-    """
-    folder = full_path("source", source)
-    if not folder.is_dir():
-        raise BookclsError(f"source={source} is neither an http(s) address nor a folder.")
-    missing = [e.path for e in entries if not (folder / e.path).is_file()]
-    if missing:
-        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{listed(missing)}")
-    return folder
 
 
 def read_url(url: str) -> bytes:
