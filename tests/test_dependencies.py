@@ -29,9 +29,9 @@ REFUSED = {
     "pillow": ["12.2.0"],
     "pillow-heif": ["1.2.1"],
     "pytest": ["9.0.2"],
+    "requests": ["2.32.3"],
     "starlette": ["1.3.0"],
     "torch": ["2.9.1"],
-    "urllib3": ["2.6.3"],
 }
 
 
