@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bookcls import cells
 from bookcls.config import conf_dir, full_path, register_resolvers, typed
 from bookcls.errors import BookclsError
-from bookcls.runs import CONFIG, is_first_process
+from bookcls.runs import CONFIG, is_first_process, refuse_links, write_text
 from bookcls.usage import usage
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def verb(
             if traceback_wanted or not multirun:
                 raise
             path = output / f"traceback_{hydra_config.job.num}.txt"
-            path.write_text(traceback.format_exc(), encoding="utf-8")
+            write_text(path, traceback.format_exc())
             said = str(error).strip().partition("\n")[0]
             failed.append(f"{type(error).__name__}: {said} (see {path})")
         else:
@@ -185,7 +185,7 @@ def resumed(
         is_finished: Whether there is nothing left to do in a run folder.
 
     Raises:
-        BookclsError: If there is no such unfinished run.
+        BookclsError: If there is no such unfinished run, or anything in it leads elsewhere.
     """
     given = [arg for arg in argv if arg.startswith("resume=") and arg != "resume=null"]
     # Lightning starts further processes with the overrides that are made below.
@@ -202,6 +202,7 @@ def resumed(
         )
     if not (run / CONFIG).is_file():
         raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
+    refuse_links(run)
     if is_finished(run):
         raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
     folder = quote(str(run))

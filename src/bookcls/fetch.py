@@ -18,7 +18,7 @@ from bookcls.books.manifest import (
 from bookcls.config import BOOKS, project_path
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig, Record, fetch_files
-from bookcls.runs import TEMPORARY, held, write_text
+from bookcls.runs import TEMPORARY, held, refuse_links, write_text
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
@@ -45,6 +45,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
             if is_complete(output, entries, texts, record):
                 print(f"{output} is complete: nothing to do.")
                 return
+            refuse_links(record.folder)
             fetch_files(record.load(), record.lacks(entries), config)
             finish(record.folder, output, texts)
     except KeyboardInterrupt:
@@ -71,6 +72,7 @@ def is_complete(output: Path, entries: list[Entry], texts: dict[str, str], recor
         return True
     if record.folder.exists():
         raise BookclsError(f"{output} lacks files and {record.folder} exists: delete one of them.")
+    refuse_links(output)
     print(f"{output} lacks files or has damaged ones: these are fetched again.")
     output.rename(record.folder)
     return False

@@ -34,6 +34,74 @@ TEMPORARY = re.compile(r"\..+\.\d+")
 """What :func:`replacing` calls a file until it is whole."""
 LOOK_IN = "runs"
 """Where the latest run is looked for."""
+IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
+"""What is written under its own name; all other files are replaced as a whole."""
+
+
+def refuse_links(folder: Path, root: Path | None = None) -> None:
+    """Refuses a folder in which anything leads out of it, before it is read or written.
+
+    Links to places inside are let pass, and so is one by which the folder itself is reached. No
+    link is followed; each file and folder is looked at once.
+
+    Args:
+        folder: A run folder, or one of sweeps, tuning or results; it may be missing.
+        root: What nothing may lead out of, the folder itself included; None for ``folder``.
+
+    Raises:
+        BookclsError: If a link or junction does, or if there is a pipe, a socket or a device.
+        OSError: If a folder cannot be listed.
+    """
+    home = os.path.realpath(folder if root is None else root)
+    top = os.path.realpath(folder)
+    _refuse_outside(folder, top, home)
+    waiting = [top] if os.path.isdir(top) else []
+    seen = set(waiting)
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue  # removed by another process, a moment ago
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                continue
+            # Not only for symbolic links: Python 3.11 takes a junction of Windows for a folder.
+            real = os.path.realpath(entry.path)
+            _refuse_outside(entry.path, real, home)
+            if os.path.isdir(real):
+                if real not in seen:
+                    seen.add(real)
+                    waiting.append(real)
+            elif os.path.exists(real) and not os.path.isfile(real):
+                raise BookclsError(
+                    f"{entry.path} is neither a file nor a folder (a pipe, a socket or a device), "
+                    "and reading it could wait for ever: remove it."
+                )
+
+
+def _refuse_outside(path: Path | str, real: str, home: str) -> None:
+    """Raises if ``real``, where a path leads to, is not in ``home``."""
+    if not Path(real).is_relative_to(home):
+        raise BookclsError(
+            f"{path} is a link to {real}, outside of {home}: files there could be read, changed or "
+            "deleted in the name of this folder. Remove the link, or put a copy of what it points "
+            "to in its place."
+        )
+
+
+def refuse_shared(folder: Path) -> None:
+    """Refuses a folder whose files, where they are written in place, have a second name elsewhere.
+
+    Raises:
+        BookclsError: If one is a hard link.
+    """
+    for pattern in IN_PLACE:
+        for path in folder.glob(pattern):
+            if path.lstat().st_nlink > 1:
+                raise BookclsError(
+                    f"{path} has another name elsewhere (a hard link), and what is written here "
+                    "would change that file too: put a copy in its place."
+                )
 
 
 @contextmanager
@@ -44,6 +112,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # Opening a link of that name would write where it leads.
     try:
         yield temporary
         with temporary.open("r+b") as file:  # Windows syncs only what is open for writing.
@@ -99,10 +168,14 @@ def held(run: Path, beside: Path | None = None) -> Iterator[None]:
 
     Raises:
         BusyError: If another process has it.
+        BookclsError: If anything in it leads elsewhere, see :func:`refuse_links`.
     """
     if not is_first_process():
         yield
         return
+    if beside is None:
+        refuse_links(run)
+        refuse_shared(run)
     path = run / LOCK if beside is None else beside
     lock = FileLock(path)
     try:
@@ -173,10 +246,11 @@ def find_checkpoint(run_or_file: str) -> Path:
     """The checkpoint that a person means by a run folder or a file.
 
     Raises:
-        BookclsError: If there is none.
+        BookclsError: If there is none, or anything in the run folder leads elsewhere.
     """
     path = Path(run_or_file).expanduser()
     if path.is_dir():
+        refuse_links(path)
         if not (path / BEST).is_file():
             raise BookclsError(
                 f"{path} holds no {BEST}: give a run folder that training wrote "
@@ -185,6 +259,8 @@ def find_checkpoint(run_or_file: str) -> Path:
         return path / BEST
     if not path.is_file():
         raise BookclsError(f"ckpt={run_or_file}: there is no such run folder or file.")
+    if os.path.lexists(path.parent / CONFIG):
+        refuse_links(path.parent)
     return path
 
 

@@ -1,4 +1,4 @@
-"""What Hydra calls when a sweep begins and ends, and before and after each of its cells."""
+"""What Hydra calls before a run, when a sweep begins and ends, and around each of its cells."""
 
 import os
 import sys
@@ -13,7 +13,38 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from bookcls import cells, command
-from bookcls.runs import python
+from bookcls.errors import BookclsError
+from bookcls.runs import python, refuse_links, refuse_shared
+
+
+class OwnFolder(Callback):
+    """Refuses a folder for results in which anything leads elsewhere.
+
+    Made by the conf/ of verbs that write a run folder. The job would be too late: Hydra has written
+    into the folder by then.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
+        """Looks at the run folder."""
+        refuse(Path(config.hydra.run.dir))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+        """Looks at the sweep's folder, and at the runs in it."""
+        refuse(Path(config.hydra.sweep.dir))
+
+
+def refuse(folder: Path) -> None:
+    """Ends the program if anything in a folder leads elsewhere.
+
+    Raises:
+        SystemExit: With code 1; Hydra would make a warning of an error.
+    """
+    try:
+        refuse_links(folder)
+        refuse_shared(folder)
+    except (BookclsError, OSError) as error:
+        command.complain(error)
+        sys.exit(1)
 
 
 class Sweep(Callback):

@@ -129,12 +129,13 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, Answer] | None
 
 
 def keep_photos(output: Path, splits: dict[str, list[Sample]]) -> None:
-    """Refuses to write pictures over the photos that they explain.
+    """Refuses to write pictures over the photos that they explain, or through a link.
 
     Raises:
-        BookclsError: If the output folder holds them.
+        BookclsError: If the output folder holds them, or a folder in it leads elsewhere.
     """
     for split, samples in splits.items():
+        runs.refuse_links(output / split, output)
         folder = (output / split).resolve()
         if any(sample.path.resolve().is_relative_to(folder) for sample in samples):
             raise BookclsError(

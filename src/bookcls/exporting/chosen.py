@@ -45,7 +45,9 @@ def choose(config: ExportConfig) -> Chosen:
         output = full_path("output", config.output)
     else:
         size = "" if config.precision == "fp32" else f".{config.precision}"
-        output = ckpt.with_name(f"{ckpt.stem}{size}{config.suffix}").resolve()
+        output = ckpt.with_name(f"{ckpt.stem}{size}{config.suffix}")
+        runs.refuse_links(output, ckpt.parent)
+        output = output.resolve()
     refuse_unwritable(output, overwrite=config.overwrite)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if config.format == "onnx" and missing:

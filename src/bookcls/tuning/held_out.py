@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bookcls.errors import BookclsError
 from bookcls.formulas import meant, safe_row
-from bookcls.runs import replacing
+from bookcls.runs import refuse_links, replacing
 from bookcls.samples import Sample
 
 HELD_OUT = "held_out.csv"
@@ -72,8 +72,9 @@ def read_held_out(run: Path) -> HeldOut:
     """Reads what a search left.
 
     Raises:
-        BookclsError: If it is missing or damaged.
+        BookclsError: If it is missing or damaged, or anything in the folder leads elsewhere.
     """
+    refuse_links(run)
     path = run / HELD_OUT
     try:
         with path.open(encoding="utf-8", newline="") as file:
