@@ -52,10 +52,11 @@ def refuse_links(folder: Path, root: Path | None = None) -> None:
         BookclsError: If a link or junction does, or if there is a pipe, a socket or a device.
         OSError: If a folder cannot be listed.
     """
-    home = os.path.realpath(folder if root is None else root)
-    top = os.path.realpath(folder)
-    _refuse_outside(folder, top, home)
-    waiting = [top] if os.path.isdir(top) else []
+    home, top = _real(root or folder), _real(folder)
+    for path in (*reversed(folder.parents), folder):  # the link itself is named, not what is below
+        if root is not None and path.is_relative_to(root):
+            _refuse_outside(path, _real(path), home)
+    waiting = [top] if top.is_dir() else []
     seen = set(waiting)
     while waiting:
         try:
@@ -65,23 +66,30 @@ def refuse_links(folder: Path, root: Path | None = None) -> None:
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 continue
-            # Not only for symbolic links: Python 3.11 takes a junction of Windows for a folder.
-            real = os.path.realpath(entry.path)
-            _refuse_outside(entry.path, real, home)
-            if os.path.isdir(real):
+            path = Path(entry.path)
+            # On Windows, Python 3.11 takes a junction for a folder.
+            is_folder = os.name == "posix" and entry.is_dir(follow_symlinks=False)
+            real = path if is_folder else _real(path)
+            _refuse_outside(path, real, home)
+            if real.is_dir():
                 if real not in seen:
                     seen.add(real)
                     waiting.append(real)
-            elif os.path.exists(real) and not os.path.isfile(real):
+            elif real.exists() and not real.is_file():
                 raise BookclsError(
-                    f"{entry.path} is neither a file nor a folder (a pipe, a socket or a device), "
-                    "and reading it could wait for ever: remove it."
+                    f"{path} is neither a file nor a folder (a pipe, a socket or a device), and "
+                    "reading it could wait for ever: remove it."
                 )
 
 
-def _refuse_outside(path: Path | str, real: str, home: str) -> None:
-    """Raises if ``real``, where a path leads to, is not in ``home``."""
-    if not Path(real).is_relative_to(home):
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike ``Path.resolve`` also for links that lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _refuse_outside(path: Path, real: Path, home: Path) -> None:
+    """Raises if ``real``, where a path leads, is not in ``home``."""
+    if not real.is_relative_to(home):
         raise BookclsError(
             f"{path} is a link to {real}, outside of {home}: files there could be read, changed or "
             "deleted in the name of this folder. Remove the link, or put a copy of what it points "
