@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bookcls import train
-from bookcls.command import quote_overrides
+from bookcls.command.overrides import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
 from bookcls.environment import say_loading
 from bookcls.errors import BookclsError

@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bookcls import train
-from bookcls.command import explained
+from bookcls.command.messages import explained
 from bookcls.config import conf_dir, register_resolvers, typed
 from bookcls.errors import BookclsError
 from bookcls.models.layers import CONV_INDEX, NAMES

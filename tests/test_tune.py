@@ -16,7 +16,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from bookcls import tune
-from bookcls.command import quote_overrides
+from bookcls.command.overrides import quote_overrides
 from bookcls.config import typed
 from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError

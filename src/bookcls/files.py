@@ -15,6 +15,8 @@ from bookcls.errors import BookclsError
 
 LOCK = ".lock"
 """While a process writes into the folder."""
+IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
+"""What is written under its own name; all other files are replaced as a whole."""
 TEMPORARY = re.compile(r"\..+\.\d+")
 """What :func:`replacing` calls a file until it is whole."""
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -56,6 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # Opening a link of that name would write where it leads.
     try:
         yield temporary
         with temporary.open("r+b") as file:  # Windows syncs only what is open for writing.
@@ -92,6 +95,80 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def refuse_links(folder: Path, root: Path | None = None) -> None:
+    """Refuses a folder in which anything leads out of it, before it is read or written.
+
+    Links to places inside are let pass, and so is one by which the folder itself is reached. No
+    link is followed; each file and folder is looked at once.
+
+    Args:
+        folder: A run folder, or one of sweeps, tuning or results; it may be missing.
+        root: What nothing may lead out of, the folder itself included; None for ``folder``.
+
+    Raises:
+        BookclsError: If a link or junction does, or if there is a pipe, a socket or a device.
+        OSError: If a folder cannot be listed.
+    """
+    home, top = _real(root or folder), _real(folder)
+    for path in (*reversed(folder.parents), folder):  # the link itself is named, not what is below
+        if root is not None and path.is_relative_to(root):
+            _refuse_outside(path, _real(path), home)
+    waiting = [top] if top.is_dir() else []
+    seen = set(waiting)
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue  # removed by another process, a moment ago
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                continue
+            path = Path(entry.path)
+            # On Windows, Python 3.11 takes a junction for a folder.
+            is_folder = os.name == "posix" and entry.is_dir(follow_symlinks=False)
+            real = path if is_folder else _real(path)
+            _refuse_outside(path, real, home)
+            if real.is_dir():
+                if real not in seen:
+                    seen.add(real)
+                    waiting.append(real)
+            elif real.exists() and not real.is_file():
+                raise BookclsError(
+                    f"{path} is neither a file nor a folder (a pipe, a socket or a device), and "
+                    "reading it could wait for ever: remove it."
+                )
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike ``Path.resolve`` also for links that lead in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _refuse_outside(path: Path, real: Path, home: Path) -> None:
+    """Raises if ``real``, where a path leads, is not in ``home``."""
+    if not real.is_relative_to(home):
+        raise BookclsError(
+            f"{path} is a link to {real}, outside of {home}: files there could be read, changed or "
+            "deleted in the name of this folder. Remove the link, or put a copy of what it points "
+            "to in its place."
+        )
+
+
+def refuse_shared(folder: Path) -> None:
+    """Refuses a folder whose files, where they are written in place, have a second name elsewhere.
+
+    Raises:
+        BookclsError: If one is a hard link.
+    """
+    for pattern in IN_PLACE:
+        for path in folder.glob(pattern):
+            if path.lstat().st_nlink > 1:
+                raise BookclsError(
+                    f"{path} has another name elsewhere (a hard link), and what is written here "
+                    "would change that file too: put a copy in its place."
+                )
+
+
 class BusyError(BookclsError):
     """Another process writes into a run folder."""
 
@@ -106,10 +183,14 @@ def held(run: Path, beside: Path | None = None) -> Iterator[None]:
 
     Raises:
         BusyError: If another process has it.
+        BookclsError: If anything in it leads elsewhere, see :func:`refuse_links`.
     """
     if not is_first_process():
         yield
         return
+    if beside is None:
+        refuse_links(run)
+        refuse_shared(run)
     path = run / LOCK if beside is None else beside
     lock = FileLock(path)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import write_text
+from bookcls.files import refuse_links, write_text
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
 
@@ -18,6 +18,8 @@ def report(config: ReportConfig, _: Path) -> None:
     """
     root = full_path("runs", config.runs)
     output = full_path("output", config.output) if config.output else root / "report"
+    if not config.output:
+        refuse_links(output, root)
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
     found = find_runs(root)

@@ -1,13 +1,14 @@
 """The only owner of the run folder's format. No heavy imports."""
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, replacing, safe_row, write_text
+from bookcls.files import read_json, refuse_links, replacing, safe_row, write_text
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -67,10 +68,11 @@ def find_checkpoint(run_or_file: str) -> Path:
     """The checkpoint that a person means by a run folder or a file.
 
     Raises:
-        BookclsError: If there is none.
+        BookclsError: If there is none, or anything in the run folder leads elsewhere.
     """
     path = Path(run_or_file).expanduser()
     if path.is_dir():
+        refuse_links(path)
         if not (path / BEST).is_file():
             raise BookclsError(
                 f"{path} holds no {BEST}: give a run folder that training wrote "
@@ -79,6 +81,8 @@ def find_checkpoint(run_or_file: str) -> Path:
         return path / BEST
     if not path.is_file():
         raise BookclsError(f"ckpt={run_or_file}: there is no such run folder or file.")
+    if os.path.lexists(path.parent / CONFIG):
+        refuse_links(path.parent)
     return path
 
 

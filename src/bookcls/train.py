@@ -164,7 +164,8 @@ def run_cell(
     for left in run.iterdir():
         # What was stopped before its first checkpoint begins again; so does a half written file.
         if left.name != LOCK and (not resumed or left.name.startswith(".")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+            is_folder = left.is_dir() and not left.is_symlink()
+            shutil.rmtree(left) if is_folder else left.unlink()
     try:
         with workers.side_by_side(cell):
             fit(

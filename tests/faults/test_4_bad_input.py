@@ -384,7 +384,8 @@ def test_overrides(tmp_path, tries):
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    from bookcls.command import explained, of_hydra, quote_overrides
+    from bookcls.command.messages import explained, of_hydra
+    from bookcls.command.overrides import quote_overrides
 
     @given(st.lists(WORD, min_size=1, max_size=2))
     @example(["seed=" + "[" * 300])

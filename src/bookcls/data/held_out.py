@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, replacing, safe_row
+from bookcls.files import meant, refuse_links, replacing, safe_row
 
 HELD_OUT = "held_out.csv"
 TABLE = "trials.csv"
@@ -71,8 +71,9 @@ def read_held_out(run: Path) -> HeldOut:
     """Reads what a search left.
 
     Raises:
-        BookclsError: If it is missing or damaged.
+        BookclsError: If it is missing or damaged, or anything in the folder leads elsewhere.
     """
+    refuse_links(run)
     path = run / HELD_OUT
     try:
         with path.open(encoding="utf-8", newline="") as file:

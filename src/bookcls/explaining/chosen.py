@@ -12,7 +12,7 @@ from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
 from bookcls.explaining.settings import CamConfig
-from bookcls.files import read_json
+from bookcls.files import read_json, refuse_links
 
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
@@ -56,6 +56,8 @@ def choose(config: CamConfig) -> Chosen:
     root = find_root(config, ckpts[0], data.get("root"))
     batch_size = config.data.batch_size or data.get("batch_size") or 16
     folder = default_output(config, ckpts, data.get("root"))
+    if not config.output:
+        refuse_links(folder, ckpts[0].parent)
     output = full_path("output", config.output) if config.output else folder
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
@@ -101,7 +103,11 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 def earlier(output: Path) -> set[Path]:
-    """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours."""
+    """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours.
+
+    Raises:
+        BookclsError: If the folder of a split leads elsewhere.
+    """
     files: dict[str, list[str]] = {}
     try:
         for row in read_json(output / runs.CAM_JSON)["runs"][0]["photos"]:
@@ -111,6 +117,7 @@ def earlier(output: Path) -> set[Path]:
         return set()
     found = {path for path in output.iterdir() if PAGES.fullmatch(path.name)}
     for split, names in files.items():
+        refuse_links(output / split, output)
         found |= {output / split / f"{name}.png" for name in safe_names(names).values()}
     return found
 

@@ -20,6 +20,7 @@ from bookcls.explaining.records import Record
 from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.explaining.words import say
+from bookcls.files import refuse_links
 from bookcls.training.classifier import load_classifier
 
 
@@ -129,12 +130,13 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, Answer] | None
 
 
 def keep_photos(output: Path, splits: dict[str, list[Sample]]) -> None:
-    """Refuses to write pictures over the photos that they explain.
+    """Refuses to write pictures over the photos that they explain, or through a link.
 
     Raises:
-        BookclsError: If the output folder holds them.
+        BookclsError: If the output folder holds them, or a folder in it leads elsewhere.
     """
     for split, samples in splits.items():
+        refuse_links(output / split, output)
         folder = (output / split).resolve()
         if any(sample.path.resolve().is_relative_to(folder) for sample in samples):
             raise BookclsError(

@@ -9,6 +9,7 @@ from bookcls import runs
 from bookcls.config import full_path, read_config
 from bookcls.errors import BookclsError
 from bookcls.exporting.settings import ExportConfig
+from bookcls.files import refuse_links
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -45,7 +46,9 @@ def choose(config: ExportConfig) -> Chosen:
         output = full_path("output", config.output)
     else:
         size = "" if config.precision == "fp32" else f".{config.precision}"
-        output = ckpt.with_name(f"{ckpt.stem}{size}{config.suffix}").resolve()
+        output = ckpt.with_name(f"{ckpt.stem}{size}{config.suffix}")
+        refuse_links(output, ckpt.parent)
+        output = output.resolve()
     refuse_unwritable(output, overwrite=config.overwrite)
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if config.format == "onnx" and missing:

@@ -9,7 +9,7 @@ from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, companions, read_manifest
 from bookcls.fetching.settings import FetchConfig
-from bookcls.files import TEMPORARY, read_json, write_json, write_text
+from bookcls.files import TEMPORARY, read_json, refuse_links, write_json, write_text
 
 RECORD = "fetched.json"
 LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")
@@ -107,6 +107,7 @@ class Dataset:
             raise BookclsError(
                 f"{self.output} lacks files and {self.partial} exists: delete one of them."
             )
+        refuse_links(self.output)
         print(f"{self.output} lacks files or has damaged ones: these are fetched again.")
         for name in damaged:
             (self.output / name).unlink()
@@ -119,6 +120,7 @@ class Dataset:
         Raises:
             BookclsError: If something else is in the way.
         """
+        refuse_links(self.partial)
         if self.read_record(self.partial) is None:
             write_json(self.partial / RECORD, self.settings)
 

@@ -25,6 +25,7 @@ def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Predic
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # Opening a link of that name would write where it leads.
     num_rows = 0
     try:
         # Line by line, so that what is stopped without warning leaves its rows too.

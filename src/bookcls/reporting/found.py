@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
+from bookcls.files import read_json, refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
 from bookcls.reporting.looked import Looked, read_looked
@@ -103,12 +103,19 @@ def find_runs(root: Path) -> Found:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of training runs; pretraining and tuning have a config.yaml of another kind."""
+    """Folders of training runs; pretraining and tuning have a config.yaml of another kind.
+
+    Raises:
+        BookclsError: If anything in one leads elsewhere.
+    """
     for path in sorted(root.rglob(CONFIG)):
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
+        if path.is_symlink() or not path.is_file():
+            refuse_links(path.parent)
         names = set(read_yaml(path))
         if {"data", "model", "aug", "optim", "seed"} <= names and "space" not in names:
+            refuse_links(path.parent)
             yield path.parent
 
 

@@ -1,4 +1,4 @@
-"""What Hydra calls when a sweep begins and ends, and before and after each of its cells."""
+"""What Hydra calls before a run, when a sweep begins and ends, and around each of its cells."""
 
 import os
 import sys
@@ -12,7 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from bookcls import command
+from bookcls.command import messages
+from bookcls.command.messages import complain
 from bookcls.environment import python
 from bookcls.sweeping import cells
 
@@ -48,7 +49,7 @@ class Sweep(Callback):
 
     def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
         """In the process of the cell: makes it the current one."""
-        cells.current, command.error_prefix = None, ""
+        cells.current, messages.prefix = None, ""
         if not self.command:
             return  # a single run, or a sweep whose cells could not be listed
         number = config.hydra.job.num
@@ -60,11 +61,11 @@ class Sweep(Callback):
             self.words[number],
             self.at_once,
         )
-        command.error_prefix = f"{cells.current}: "
+        messages.prefix = f"{cells.current}: "
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
         """In the process of the cell: records what became of it."""
-        cell, cells.current, command.error_prefix = cells.current, None, ""
+        cell, cells.current, messages.prefix = cells.current, None, ""
         if cell is None:
             return
         # A job of ours returns what went wrong, see bookcls.command.
@@ -82,7 +83,7 @@ class Sweep(Callback):
         """
         folder = str(config.hydra.sweep.dir)
         if not self.command:
-            command.complain(f"the cells of {folder} could not be listed, see the warning above.")
+            complain(f"the cells of {folder} could not be listed, see the warning above.")
             sys.exit(1)
         try:
             text, complete = cells.summary(Path(folder), self.command, len(self.words))
@@ -90,7 +91,7 @@ class Sweep(Callback):
         except Exception as error:
             # Hydra would make a warning of it, and the sweep would seem to have gone well.
             complete = False
-            command.complain(
+            complain(
                 f"what became of the sweep in {folder} cannot be said ({type(error).__name__}: "
                 f"{error}); the same command goes on with it."
             )

@@ -55,6 +55,11 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
         seed = config.seed + number
         print(f"\nmember {number + 1} of {config.ensemble}, seed {seed}", flush=True)
         resumed = (member / runs.CONFIG).is_file() and (member / runs.LAST).is_file()
+        if member.is_symlink():
+            raise BookclsError(
+                f"{member} is a link to {member.resolve()}: a member has a folder of its own. "
+                "Remove the link."
+            )
         if member.exists() and not resumed:
             shutil.rmtree(member)  # stopped before its first checkpoint
         member.mkdir(parents=True, exist_ok=True)
