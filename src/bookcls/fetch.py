@@ -15,7 +15,7 @@ from bookcls.books.manifest import (
     companions,
     read_manifest,
 )
-from bookcls.config import BOOKS, project_path
+from bookcls.config import BOOKS, full_path, project_path
 from bookcls.errors import BookclsError
 from bookcls.fetching import FetchConfig, Record, fetch_files
 from bookcls.runs import TEMPORARY, held, write_text
@@ -27,12 +27,12 @@ def fetch(config: FetchConfig, _: Path) -> None:
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    manifest = Path(config.manifest).expanduser() if config.manifest else MANIFEST
+    manifest = full_path("manifest", config.manifest) if config.manifest else MANIFEST
     entries = read_manifest(manifest)
     texts = companions(entries, config.size, own_manifest=bool(config.manifest))
     hashes = "\n".join(sorted(f"{e.sha1} {e.stored}" for e in entries))
     settings = {"size": config.size, "manifest": blob_sha1(hashes.encode())}
-    output = Path(config.output).expanduser().resolve()
+    output = full_path("output", config.output)
     record = Record(output.with_name(f"{output.name}.partial"), settings)
     print(f"{REPOSITORY}: {CREDIT}")
     print(

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bookcls.config import expand_home
 from bookcls.errors import BookclsError
 from bookcls.formulas import safe_row
 from bookcls.samples import PhotoFolder, Sample
@@ -175,7 +176,7 @@ def find_checkpoint(run_or_file: str) -> Path:
     Raises:
         BookclsError: If there is none.
     """
-    path = Path(run_or_file).expanduser()
+    path = expand_home("ckpt", run_or_file)
     if path.is_dir():
         if not (path / BEST).is_file():
             raise BookclsError(

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,6 +21,7 @@ from urllib3.exceptions import (
 )
 
 from bookcls.books.manifest import Entry, blob_sha1, listed
+from bookcls.config import full_path
 from bookcls.errors import BookclsError
 
 TIMEOUT = 20.0
@@ -72,7 +72,7 @@ def open_source(
         with ProxyManager(proxy, **options) if proxy else PoolManager(**options) as pool:
             yield lambda path: download(pool, f"{source.rstrip('/')}/{quote(path)}", stop)
         return
-    folder = Path(source).expanduser().resolve()
+    folder = full_path("source", source)
     if not folder.is_dir():
         raise BookclsError(f"source={source} is neither an http(s) address nor a folder.")
     lacking = [e.path for e in entries if not (folder / e.path).is_file()]
