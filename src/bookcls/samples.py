@@ -15,6 +15,9 @@ from bookcls.images import SUFFIXES
 NOTHING = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
+SCORES = ("acc", "n", "correct", "ci_low", "ci_high", "nll", "brier", "strict_acc", "strict_n",
+          "floor")  # fmt: skip
+"""Names of all that is measured on a test split; metrics.json has it by ``test/<split>_<name>``."""
 
 
 @dataclass(frozen=True)
