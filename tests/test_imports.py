@@ -1,6 +1,7 @@
 """Imports point down (docs/design.md). This test keeps the arrows."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bookcls
+from bookcls.config import conf_dir
 
 PACKAGE = Path(bookcls.__file__).parent
 VERBS = {"train", "evaluate", "fetch", "pretrain", "tune", "report", "cam", "check", "init"}
@@ -123,6 +125,7 @@ LEAVES = {
     "explaining.road": {"explaining", "vgg16"},
     "explaining.numbers": {"explaining"},
     "explaining.explained": {"explaining", "samples"},
+    "explaining.similarity": set(),
     "explaining.versus": {"explaining", "formulas", "runs", "samples"},
     "explaining.explainer": {
         "classifier",
@@ -324,3 +327,12 @@ def test_the_package_itself_loads_nothing():
     code = "import sys, bookcls; bookcls.load; print(len(set(sys.modules) & {'numpy', 'PIL'}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "0\n", done.stderr
+
+
+def test_python_m_bookcls_lists_every_verb():
+    told = subprocess.run(
+        [sys.executable, "-m", "bookcls"], capture_output=True, text=True, check=True
+    ).stdout
+    listed = re.findall(r"^  python -m bookcls\.(\w+)  ", told, re.MULTILINE)
+    assert sorted(listed) == sorted(VERBS)
+    assert {path.stem for path in conf_dir("train").glob("*.yaml")} == VERBS
