@@ -170,7 +170,7 @@ LEAVES = {
     "reporting.statistics": set(),
     "reporting.files": {"errors", "formulas"},
     "reporting.found": {"errors", "layers", "reporting", "runs"},
-    "reporting.cells": {"layers", "reporting"},
+    "reporting.cells": {"config", "layers", "reporting"},
     "reporting.summary": {"reporting"},
     "reporting.study": {"reporting"},
     "reporting.confusion": {"reporting"},

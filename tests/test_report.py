@@ -31,11 +31,19 @@ from bookcls.reporting.thumbnails import thumbnail
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)
+USUAL = {"hflip": 0.5, "vflip": 0.5, "rotate": 40.0, "zoom": 0.3, "erase": 0.5}
+TURN = {"hflip": 0.0, "vflip": 0.0, "rotate": 180.0, "zoom": 0.5}
 AUGS = {
     "none": AUG,
     "mixup": AUG | {"mixup_alpha": 0.2},
-    "usual": AUG | {"hflip": 0.5, "rotate": 40.0},
-    "all": AUG | {"hflip": 0.5, "rotate": 40.0, "mixup_alpha": 0.2},
+    "usual": AUG | USUAL,
+    "all": AUG | USUAL | {"mixup_alpha": 0.2},
+    "turn": AUG | USUAL | TURN | {"mixup_alpha": 0.2},
+    "all, rotated more": AUG | USUAL | {"mixup_alpha": 0.2, "rotate": 90.0},
+    "with scenes": AUG
+    | USUAL
+    | TURN
+    | {"mixup_alpha": 0.2, "cutmix_alpha": 0.0, "scenes": 0.5, "scene_unknown": 0.2},
 }
 
 
@@ -175,9 +183,16 @@ def test_the_verb_writes_what_it_promises(sweep, run_verb, capsys):
 
 
 def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_photos):
-    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
+    # Whether a command line asked for it, as a sweep's does, or a yaml of the user's own.
+    write_run(sweep / "turn", shared_photos, aug="turn", overrides=["aug=mine"])
+    more = ["aug=all", "aug.rotate=90"]
+    write_run(sweep / "more", shared_photos, aug="all, rotated more", overrides=more)
+    write_run(sweep / "scenes", shared_photos, aug="with scenes", overrides=["aug=turn"])
     cells = {cell.facets["aug"]: i for i, cell in enumerate(cells_of(sweep))}
-    assert set(cells) == {"none", "all", "turn"}
+    names = ["none", "all", "all+rotate=90", "turn", "turn+scenes=0.5+scene_unknown=0.2"]
+    assert list(cells) == names
+    labels = [cell.label for cell in cells_of(sweep)]
+    assert labels == [f"aug={name}" for name in names]
     assert published("difficult", cells_of(sweep)) == {cells["none"]: 0.10, cells["all"]: 0.65}
 
 
