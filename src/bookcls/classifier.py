@@ -21,6 +21,7 @@ from bookcls.layers import block_of
 from bookcls.schedule import warmup_cosine
 from bookcls.scores import SplitScores
 from bookcls.state_dict import UNREADABLE, load_plain
+from bookcls.streams import Stream
 from bookcls.vgg16 import VGG16, channels_last
 from bookcls.views import View
 from bookcls.weights import MEAN, STD
@@ -150,7 +151,7 @@ class Classifier(pl.LightningModule):
         """Makes dropout depend on seed and step alone, so that a resumed run repeats it."""
         if not self.hparams["dropout"]:
             return  # nothing else draws from torch, and seeding all devices takes its time
-        step = [self.hparams["seed"], 5, self.global_step, self.global_rank]
+        step = [self.hparams["seed"], Stream.DROPOUT, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor] | View, batch_idx: int) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bookcls.errors import BookclsError
 from bookcls.images import SUFFIXES
+from bookcls.streams import Stream
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
@@ -172,7 +173,7 @@ def split_train_val(
             f"class {', '.join(few)} has a single photo{grouped}, so none can be held out for "
             "validation: add photos, or set data.val_fraction=0 to train on all of them."
         )
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, Stream.SPLIT])
     held = set[str]()
     for _, sizes in sorted(distinct.items()):
         units = list(sizes)

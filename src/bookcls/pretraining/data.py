@@ -17,13 +17,13 @@ from bookcls.pretraining.bank import Bank
 from bookcls.pretraining.composer import Composer
 from bookcls.pretraining.rendered import Split, scene_at
 from bookcls.pretraining.settings import PretrainConfig
+from bookcls.streams import Stream
 from bookcls.synthetic.arrays import Bytes
 
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Images, identities, visible areas: (N, 3, S, S), (N, K), (N, K)."""
 
 VAL_BATCH = 64
-_COMPOSE, _AUGMENT = 73, 74
 
 
 class RenderedBatches(Dataset[tuple[int, *Batch]]):
@@ -144,13 +144,14 @@ class SceneData(pl.LightningDataModule):
         if self._composer is None:
             self._composer = Composer(self.bank, device)
         stage = self.config.stage_at(step)
-        seed = mixed(self.config.seed, _COMPOSE, step)
+        seed = mixed(self.config.seed, Stream.COMPOSED, step)
         scenes = self._composer.compose(stage.batch_size, stage.image_size, seed)
         return normalised(self.augment(scenes.images, step)), scenes.ids, scenes.areas
 
     def augment(self, images: Tensor, step: int) -> Tensor:
         """Colour and erasing, decided by the step."""
-        rng = torch.Generator(images.device).manual_seed(mixed(self.config.seed, _AUGMENT, step))
+        seed = mixed(self.config.seed, Stream.COLOUR_AND_ERASE, step)
+        rng = torch.Generator(images.device).manual_seed(seed)
         return erase(colour(images, rng, self.config.colour), rng, self.config.erase)
 
 

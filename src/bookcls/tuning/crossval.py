@@ -16,6 +16,7 @@ from bookcls.photos import Decoded
 from bookcls.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.samples import PhotoFolder, Sample
 from bookcls.settings import TrainConfig
+from bookcls.streams import Stream
 from bookcls.transforms import Transform
 from bookcls.weights import MEAN, STD
 
@@ -67,7 +68,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
     """
     labels = {s.unit: s.label for s in samples}
     units = np.array(list(labels))
-    state = int(np.random.SeedSequence([seed, 6]).generate_state(1)[0])
+    state = int(np.random.SeedSequence([seed, Stream.FOLDS]).generate_state(1)[0])
     divider = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=state)
     folds = []
     for number, (_, held) in enumerate(divider.split(units, list(labels.values()))):
@@ -76,7 +77,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
             Fold(
                 [i for i, s in enumerate(samples) if s.unit not in out],
                 [i for i, s in enumerate(samples) if s.unit in out],
-                int(np.random.SeedSequence([seed, 7, number]).generate_state(1)[0]),
+                int(np.random.SeedSequence([seed, Stream.FOLD_SEED, number]).generate_state(1)[0]),
             )
         )
     return folds
@@ -111,7 +112,10 @@ def judge_fold(
     trainer.fit(classifier, datamodule=datamodule)
     classifier = classifier.to(trainer.strategy.root_device).eval()
     seeds = [
-        [int(np.random.SeedSequence([views_seed, 8, i, v]).generate_state(1)[0]) for i in fold.held]
+        [
+            int(np.random.SeedSequence([views_seed, Stream.FOLD_VIEWS, i, v]).generate_state(1)[0])
+            for i in fold.held
+        ]
         for v in range(views)
     ]
     judged = judge(
