@@ -14,6 +14,7 @@ import torch
 from bookcls import callbacks, evaluate, fitting, train, weights
 from bookcls.classifier import Classifier, load_classifier
 from bookcls.errors import BookclsError
+from bookcls.reporting.files import read_curve
 from bookcls.settings import ModelConfig
 from conftest import TINY, draw
 
@@ -370,3 +371,13 @@ def test_damaged_and_foreign_checkpoints_are_refused(trained, tmp_path):
     path.write_bytes((trained / "best.ckpt").read_bytes()[:10_000])
     with pytest.raises(BookclsError, match="is not a bookcls checkpoint"):
         load_classifier(path)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_patience_begins_after_the_probe(shared_photos, run_verb, tmp_path):
+    still = ("optim.probe_lr=1e-30", "optim.lr=1e-30", "optim.weight_decay=0")
+    stages = ("optim.probe_epochs=4", "optim.epochs=5", "optim.patience=1")
+    words = (f"data.root={shared_photos}", *TINY, *still, *stages, "hydra.run.dir=run")
+    assert run_verb(train.main, *words) == 0
+    # The loss never falls: the first epoch of fine-tuning is the best, the second ends it.
+    assert [epoch for epoch, _, _ in read_curve(tmp_path / "run")] == list(range(6))

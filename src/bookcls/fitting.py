@@ -11,11 +11,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 
 from bookcls import runs
 from bookcls.advice import advise
-from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress
+from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
 from bookcls.classifier import load_classifier
 from bookcls.composing.gather import say_scenes
 from bookcls.composing.sheet import write_sheet, write_table
@@ -72,7 +72,7 @@ def fit_and_test(
     progress = LineProgress()
     callbacks: list[Callback] = [progress, *([EpochBar()] if terminal else []), checkpoints]
     if config.optim.patience is not None and val:
-        callbacks.append(EarlyStopping("val/loss", patience=config.optim.patience))
+        callbacks.append(Patience(config.optim.patience, probe_epochs=stages[0]))
     trainer = make_trainer(
         config,
         epochs=sum(stages),
