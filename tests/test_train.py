@@ -381,3 +381,17 @@ def test_patience_begins_after_the_probe(shared_photos, run_verb, tmp_path):
     assert run_verb(train.main, *words) == 0
     # The loss never falls: the first epoch of fine-tuning is the best, the second ends it.
     assert [epoch for epoch, _, _ in read_curve(tmp_path / "run")] == list(range(6))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_validation_losses_that_are_all_no_numbers_mean_divergence(
+    shared_photos, run_verb, tmp_path, capsys
+):
+    # A single step: its loss is finite, and what it makes of the weights is not.
+    step = ("data.batch_size=500", "optim.probe_epochs=0", "optim.epochs=1", "optim.lr=1e38")
+    words = (f"data.root={shared_photos}", *TINY, *step, "hydra.run.dir=run")
+    assert run_verb(train.main, *words) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("bookcls: error: training diverged: the validation loss")
+    assert "Try a lower optim.lr (it was 1e+38)" in err
+    assert not (tmp_path / "run" / "metrics.json").exists()

@@ -40,6 +40,14 @@ class DivergedError(BookclsError):
     """The loss is no longer a number."""
 
 
+def gentler(lr: float) -> str:
+    """What to change after training has diverged, given its ``optim.lr``."""
+    return (
+        f"Try a lower optim.lr (it was {lr:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
+        "trainer.precision=32-true."
+    )
+
+
 class Classifier(pl.LightningModule):
     """VGG16 that learns to name one class per photo.
 
@@ -182,8 +190,7 @@ class Classifier(pl.LightningModule):
         if not math.isfinite(float(loss)):
             raise DivergedError(
                 f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. Checkpoints of "
-                f"earlier epochs are kept. Try a lower optim.lr (it was {self.hparams['lr']:g}), a "
-                "longer optim.warmup_images, optim.clip_norm=1 or trainer.precision=32-true."
+                f"earlier epochs are kept. {gentler(self.hparams['lr'])}"
             )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

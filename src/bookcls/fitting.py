@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from bookcls import runs
 from bookcls.advice import advise
 from bookcls.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
-from bookcls.classifier import load_classifier
+from bookcls.classifier import DivergedError, gentler, load_classifier
 from bookcls.composing.gather import say_scenes
 from bookcls.composing.sheet import write_sheet, write_table
 from bookcls.console import python, quiet_lightning, say_how_to_use, say_what_comes, show
@@ -111,6 +111,11 @@ def fit_and_test(
             torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return
+        if not checkpoints.best:
+            raise DivergedError(
+                "training diverged: the validation loss was not a finite number after any epoch, "
+                f"so there are no weights to keep. {gentler(classifier.hparams['lr'])}"
+            )
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
     if folder.tests:
