@@ -196,6 +196,19 @@ def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_
     assert published("difficult", cells_of(sweep)) == {cells["none"]: 0.10, cells["all"]: 0.65}
 
 
+def test_an_ensemble_is_one_run_without_its_members(tmp_path, shared_photos):
+    run = write_run(tmp_path / "ensemble", shared_photos, skill=0.9)
+    for seed in range(2):
+        write_run(run / "members" / str(seed + 1), shared_photos, seed=seed)
+    write_run(tmp_path / "members" / "mine", shared_photos, seed=5)
+    write_run(tmp_path / "stopped", shared_photos, finished=False)
+    write_run(tmp_path / "stopped" / "members" / "1", shared_photos)
+    found = find_runs(tmp_path)
+    assert [one.name for one in found.runs] == ["ensemble", "members/mine"]
+    assert found.unfinished == ["stopped"]
+    assert [one.name for one in find_runs(run / "members").runs] == ["1", "2"]
+
+
 def test_a_report_does_not_report_on_itself(sweep, run_verb, no_plots):
     for _ in range(2):
         assert run_verb(report.main, f"runs={sweep}") == 0

@@ -29,6 +29,8 @@ CUTOUTS = "cutouts.csv"
 SCENES = "scenes.png"
 """Folder of what the model looked at; written later, by another verb."""
 CAM_JSON = "cam.json"
+MEMBERS = "members"
+"""Of an ensemble: a run folder for each member, MEMBERS/1 and so on."""
 LOCK = ".lock"
 """While a process writes into the folder."""
 TEMPORARY = re.compile(r"\..+\.\d+")

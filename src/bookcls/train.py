@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from bookcls import cells, command, workers
 from bookcls.config import BOOKS, full_path, project_path, read_config, typed
 from bookcls.dataset import read_folder
-from bookcls.ensemble import MEMBERS, combine, fit_members
+from bookcls.ensemble import combine, fit_members, none_to_begin
 from bookcls.errors import BookclsError
 from bookcls.layers import first_trained
 from bookcls.photos import decode_folder
@@ -22,6 +22,7 @@ from bookcls.runs import (
     ENVIRONMENT,
     LAST,
     LOCK,
+    MEMBERS,
     BusyError,
     claim,
     held,
@@ -62,7 +63,10 @@ def train(config: TrainConfig, run: Path) -> None:
             root = config.data.root
     folder_path = full_path("data.root", root)
     config = replace(config, data=replace(config.data, root=str(folder_path)))
-    begun = resumed and (run / LAST).is_file()
+    if config.ensemble > 1:
+        begun = resumed and none_to_begin(run, config.ensemble)
+    else:
+        begun = resumed and (run / LAST).is_file()
     config = replace(config, model=settled(config.model, words, begun=begun))
     if config.model.freeze_to != "auto":
         first_trained(config.model.freeze_to)
