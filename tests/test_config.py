@@ -10,7 +10,20 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bookcls import train
+from bookcls import (
+    cam,
+    check,
+    evaluate,
+    export,
+    fetch,
+    init,
+    predict,
+    pretrain,
+    report,
+    serve,
+    train,
+    tune,
+)
 from bookcls.command.overrides import quote_overrides
 from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
 from bookcls.environment import say_loading
@@ -219,3 +232,63 @@ def test_the_silence_of_importing_torch_is_announced(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "torch")
     say_loading()
     assert capsys.readouterr().out == "loading torch\n"
+
+
+NOBODY = "~nobody_here/x"
+
+
+@pytest.mark.parametrize(
+    ("module", "given"),
+    [
+        (cam, "ckpt={}"),
+        (cam, "ckpt=RUN images={}"),
+        (cam, "ckpt=RUN images=PHOTOS output={}"),
+        (cam, "ckpt=RUN data.root={}"),
+        (cam, "ckpt=RUN data.root=PHOTOS external={}"),
+        (check, "data.root={}"),
+        (check, "data.root=. output={}"),
+        (evaluate, "ckpt={}"),
+        (evaluate, "ckpt=RUN data.root={}"),
+        (export, "ckpt={}"),
+        (export, "ckpt=RUN output={}.onnx"),
+        (export, "ckpt=RUN precision=int8 data.root={}"),
+        (fetch, "manifest={}"),
+        (fetch, "output={}"),
+        (fetch, "output=books source={}"),
+        (init, "data.root={}"),
+        (init, "data.root=. output={}"),
+        (init, "data.root=. labels={}"),
+        (predict, "ckpt=RUN images={}"),
+        (predict, "ckpt=RUN images={}/*.png"),
+        (predict, "ckpt={} images=PHOTOS"),
+        (predict, "ckpt=RUN images=PHOTOS output={}"),
+        (predict, "ckpt=RUN images=PHOTOS cam={}"),
+        (predict, "ckpt=RUN images=PHOTOS unsure={}"),
+        (pretrain, "resume={}"),
+        (pretrain, "show={}"),
+        (pretrain, "cache={}"),
+        (report, "runs={}"),
+        (report, "runs=. output={}"),
+        (serve, "ckpt={}"),
+        (serve, "ckpt=RUN unsure={}"),
+        (serve, "ckpt=RUN data.root={}"),
+        (train, "data.root={}"),
+        (train, "resume={}"),
+        (train, "model.pretrained=true model.weights={}"),
+        (tune, "data.root={}"),
+        (tune, "resume={}"),
+        (tune, "data.root=PHOTOS model.pretrained=true model.weights={}"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__.rpartition(".")[2],
+)
+def test_a_home_of_nobody_is_refused_by_the_name_of_the_setting(
+    module, given, run_verb, capsys, tmp_path, shared_photos
+):
+    (tmp_path / "best.ckpt").touch()
+    given = given.replace("=RUN", "=best.ckpt").replace("PHOTOS", str(shared_photos))
+    words = given.format(NOBODY).split()
+    assert run_verb(module.main, *words) == 1
+    err = capsys.readouterr().err
+    (name,) = (word.partition("=")[0] for word in words if NOBODY in word)
+    assert err.startswith(f"bookcls: error: {name}={NOBODY}"), err
+    assert "is no user's home directory" in err

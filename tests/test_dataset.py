@@ -245,6 +245,15 @@ def test_split_names_do_not_collide(photos):
     assert "test_: give it a name of its own" in message
 
 
+def test_splits_that_would_overwrite_each_others_scores_are_refused(photos):
+    (photos / "test_difficult").rename(photos / "test_easy_strict")
+    message = refusal(photos)
+    assert "test_easy_strict: rename this folder: it and test_easy would both write" in message
+    assert "test/easy_strict_acc" in message
+    (photos / "test_easy").rename(photos / "test_plain")
+    read_folder(photos)
+
+
 def test_problems_of_all_kinds_are_named_at_once(photos):
     (photos / "train" / "red" / "empty.png").touch()
     (photos / "train" / "red" / "notes.txt").touch()

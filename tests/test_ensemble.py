@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bookcls import evaluate, train
+from bookcls import callbacks, evaluate, fitting, train
+from bookcls.training.callbacks import LineProgress
 from bookcls.training.classifier import Classifier, load_classifier
-from conftest import TINY
+from conftest import CLASSES, TINY
 
 pytestmark = pytest.mark.usefixtures("narrow")
 
@@ -78,6 +79,38 @@ def test_members_begin_with_the_same_weights(shared_photos, run_verb, tmp_path):
     configs = [(run / f"members/{k}/config.yaml").read_text() for k in (1, 2)]
     assert "\nseed: 0\n" in configs[0]
     assert "\nseed: 1\n" in configs[1]
+
+
+def test_a_stopped_ensemble_goes_on_without_the_file_of_its_first_weights(
+    shared_photos, run_verb, tmp_path, monkeypatch, capsys
+):
+    weights, run = tmp_path / "weights.pth", tmp_path / "run"
+    torch.save(Classifier(list(CLASSES), image_size=32).model.features.state_dict(), weights)
+    given = ("model.pretrained=true", f"model.weights={weights}", "optim.probe_epochs=0")
+    words = (f"data.root={shared_photos}", *TINY, *given, "ensemble=2", f"hydra.run.dir={run}")
+    stopped_seed = 0
+
+    class Stopped(LineProgress):
+        """Stops a member after the first epoch."""
+
+        def on_train_epoch_start(self, trainer, pl_module):
+            if pl_module.hparams["seed"] == stopped_seed and trainer.current_epoch == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks, "SAVE_EVERY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "LineProgress", Stopped)
+        assert run_verb(train.main, *words) != 0
+        weights.rename(tmp_path / "away.pth")
+        # The second member has yet to begin, from those weights.
+        assert run_verb(train.main, f"resume={run}") == 1
+        assert "weights.pth: there is no such file" in capsys.readouterr().err
+        (tmp_path / "away.pth").rename(weights)
+        stopped_seed = 1
+        assert run_verb(train.main, f"resume={run}") != 0
+    weights.unlink()
+    assert run_verb(train.main, f"resume={run}") == 0
+    assert (run / "metrics.json").is_file()
 
 
 @pytest.mark.parametrize(

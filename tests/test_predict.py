@@ -348,6 +348,21 @@ def test_a_picture_says_what_the_table_says(run, tmp_path, monkeypatch):
     assert drawn[0][1] == "gradcam at block5_conv3, 128 px (answers at 32 px, the size of training)"
 
 
+def test_a_picture_asks_the_model_for_its_answer_and_its_map_alone(run, tmp_path):
+    path = draw(tmp_path / "a.png", RED, 1)
+    model = bookcls.load(run, accelerator="cpu")
+    (found,) = model.predict(path)
+    pictures = Pictures(tmp_path / "seen", model, "cpu")
+    shapes = []
+    hook = pictures.explainer.model.features.register_forward_pre_hook(
+        lambda _, inputs: shapes.append(tuple(inputs[0].shape))
+    )
+    pictures.draw(path, found)
+    hook.remove()
+    assert shapes == [(1, 3, 32, 32), (1, 3, 128, 128)]
+    assert not pictures.missing
+
+
 def test_the_lowest_threshold_that_keeps_answers_right():
     probs = np.array([0.99, 0.9, 0.8, 0.7, 0.6, 0.5])
     right = np.array([1, 1, 1, 1, 0, 1], bool)

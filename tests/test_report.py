@@ -33,11 +33,19 @@ from bookcls.reporting.tables import safe, to_csv
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)
+USUAL = {"hflip": 0.5, "vflip": 0.5, "rotate": 40.0, "zoom": 0.3, "erase": 0.5}
+TURN = {"hflip": 0.0, "vflip": 0.0, "rotate": 180.0, "zoom": 0.5}
 AUGS = {
     "none": AUG,
     "mixup": AUG | {"mixup_alpha": 0.2},
-    "usual": AUG | {"hflip": 0.5, "rotate": 40.0},
-    "all": AUG | {"hflip": 0.5, "rotate": 40.0, "mixup_alpha": 0.2},
+    "usual": AUG | USUAL,
+    "all": AUG | USUAL | {"mixup_alpha": 0.2},
+    "turn": AUG | USUAL | TURN | {"mixup_alpha": 0.2},
+    "all, rotated more": AUG | USUAL | {"mixup_alpha": 0.2, "rotate": 90.0},
+    "with scenes": AUG
+    | USUAL
+    | TURN
+    | {"mixup_alpha": 0.2, "cutmix_alpha": 0.0, "scenes": 0.5, "scene_unknown": 0.2},
 }
 
 
@@ -174,6 +182,32 @@ def test_the_verb_writes_what_it_promises(sweep, run_verb, capsys):
     for name in ("ablation", "confusion_easy"):
         with Image.open(output / f"{name}.png") as image:
             assert min(image.size) > 200
+
+
+def test_an_augmentation_that_the_study_had_not_stands_beside_its(sweep, shared_photos):
+    # Whether a command line asked for it, as a sweep's does, or a yaml of the user's own.
+    write_run(sweep / "turn", shared_photos, aug="turn", overrides=["aug=mine"])
+    more = ["aug=all", "aug.rotate=90"]
+    write_run(sweep / "more", shared_photos, aug="all, rotated more", overrides=more)
+    write_run(sweep / "scenes", shared_photos, aug="with scenes", overrides=["aug=turn"])
+    cells = {cell.facets["aug"]: i for i, cell in enumerate(cells_of(sweep))}
+    names = ["none", "all", "all+rotate=90", "turn", "turn+scenes=0.5+scene_unknown=0.2"]
+    assert list(cells) == names
+    labels = [cell.label for cell in cells_of(sweep)]
+    assert labels == [f"aug={name}" for name in names]
+
+
+def test_an_ensemble_is_one_run_without_its_members(tmp_path, shared_photos):
+    run = write_run(tmp_path / "ensemble", shared_photos, skill=0.9)
+    for seed in range(2):
+        write_run(run / "members" / str(seed + 1), shared_photos, seed=seed)
+    write_run(tmp_path / "members" / "mine", shared_photos, seed=5)
+    write_run(tmp_path / "stopped", shared_photos, finished=False)
+    write_run(tmp_path / "stopped" / "members" / "1", shared_photos)
+    found = find_runs(tmp_path)
+    assert [one.name for one in found.runs] == ["ensemble", "members/mine"]
+    assert found.unfinished == ["stopped"]
+    assert [one.name for one in find_runs(run / "members").runs] == ["1", "2"]
 
 
 def test_a_report_does_not_report_on_itself(sweep, run_verb, no_plots):

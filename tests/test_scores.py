@@ -6,8 +6,12 @@ import torch
 from scipy.stats import beta
 from sklearn.metrics import accuracy_score, log_loss
 
+from bookcls.data.samples import SCORES, Sample
+from bookcls.runs import METRICS, write_json
 from bookcls.scoring.scores import SplitScores, interval
+from bookcls.sweeping.cells import accuracies
 from bookcls.training.console import show, unused_folders
+from bookcls.training.testing import TestResult, mean_of_answers
 
 
 def scored(probs, labels, accepted, batches=1):
@@ -78,3 +82,15 @@ def test_folders_that_were_meant_for_testing_are_noticed(tmp_path):
     for name in ("train", "test", "test_easy", "tests", "Test_new", "validation", "masks"):
         (tmp_path / name).mkdir()
     assert [p.name for p in unused_folders(tmp_path)] == ["Test_new", "tests", "validation"]
+
+
+def test_every_score_is_among_the_names_that_splits_are_checked_for(tmp_path):
+    sample = Sample(tmp_path / "a.png", "a.png", 0, (0,), "")
+    result = mean_of_answers([TestResult({}, {"easy": [[0.9, 0.1]]})], {"easy": [sample]})
+    assert {key.removeprefix("test/easy_") for key in result.metrics} == set(SCORES)
+
+
+def test_a_split_called_strict_is_named_among_the_accuracies(tmp_path):
+    metrics = {"test/easy_strict_acc": 0.5, "test/easy_strict_strict_acc": 0.25}
+    write_json(tmp_path / METRICS, metrics | {"test/easy_strict_floor": 0.1})
+    assert accuracies(tmp_path) == "easy_strict 0.50"

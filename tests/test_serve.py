@@ -24,6 +24,8 @@ from PIL import Image
 import bookcls
 from bookcls import runs, serve
 from bookcls.errors import BookclsError
+from bookcls.explaining import failures
+from bookcls.explaining.explainer import Explainer
 from bookcls.training.classifier import Classifier
 from conftest import NARROW, draw
 
@@ -343,6 +345,21 @@ def test_an_answer_shows_map_and_neighbours(served, photos):
     assert CLASSES[near[0].sample.label] == "blue"
     assert near[0].similarity == pytest.approx(1, abs=1e-3)
     assert [n.similarity for n in near] == sorted((n.similarity for n in near), reverse=True)
+
+
+def test_the_nearest_training_photos_are_those_that_cam_shows(served, photos):
+    assert served.ask("GET", "/health")[0] == 200  # it has started
+    predictor, neighbours = served.answerer.predictor, served.answerer.neighbours
+    config = replace(served.answerer.explainer.config, road=False)
+    explainer = Explainer(predictor.ckpt, predictor.classifier, config)
+    test = find_photos(photos, CLASSES).tests[0]
+    (found,) = explainer.explain("test", [test], None, 1)
+    wanted = failures.place(explainer, neighbours.samples, 4).nearest(found)
+    near = neighbours.nearest(torch.from_numpy(found.features))
+    assert [n.sample for n in near][: len(wanted)] == [sample for sample, _ in wanted]
+    assert [n.similarity for n in near][: len(wanted)] == pytest.approx(
+        [similarity for _, similarity in wanted], abs=1e-4
+    )
 
 
 def test_unsure_is_said_with_the_threshold(served, photos, monkeypatch):

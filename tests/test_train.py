@@ -14,6 +14,7 @@ import torch
 from bookcls import evaluate, train
 from bookcls.errors import BookclsError
 from bookcls.models import download, weights
+from bookcls.reporting.files import read_curve
 from bookcls.settings import ModelConfig
 from bookcls.training import callbacks, fitting
 from bookcls.training.classifier import Classifier, load_classifier
@@ -375,3 +376,27 @@ def test_damaged_and_foreign_checkpoints_are_refused(trained, tmp_path):
     path.write_bytes((trained / "best.ckpt").read_bytes()[:10_000])
     with pytest.raises(BookclsError, match="is not a bookcls checkpoint"):
         load_classifier(path)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_patience_begins_after_the_probe(shared_photos, run_verb, tmp_path):
+    still = ("optim.probe_lr=1e-30", "optim.lr=1e-30", "optim.weight_decay=0")
+    stages = ("optim.probe_epochs=4", "optim.epochs=5", "optim.patience=1")
+    words = (f"data.root={shared_photos}", *TINY, *still, *stages, "hydra.run.dir=run")
+    assert run_verb(train.main, *words) == 0
+    # The loss never falls: the first epoch of fine-tuning is the best, the second ends it.
+    assert [epoch for epoch, _, _ in read_curve(tmp_path / "run")] == list(range(6))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_validation_losses_that_are_all_no_numbers_mean_divergence(
+    shared_photos, run_verb, tmp_path, capsys
+):
+    # A single step: its loss is finite, and what it makes of the weights is not.
+    step = ("data.batch_size=500", "optim.probe_epochs=0", "optim.epochs=1", "optim.lr=1e38")
+    words = (f"data.root={shared_photos}", *TINY, *step, "hydra.run.dir=run")
+    assert run_verb(train.main, *words) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("bookcls: error: training diverged: the validation loss")
+    assert "Try a lower optim.lr (it was 1e+38)" in err
+    assert not (tmp_path / "run" / "metrics.json").exists()

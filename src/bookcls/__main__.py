@@ -12,6 +12,7 @@ TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
   python -m bookcls.tune       choose a recipe by the training photos alone
   python -m bookcls.report     tables, plots and a page of many runs
   python -m bookcls.cam        show what it looked at, and measure it
+  python -m bookcls.serve      answer photos in a web page, and other programs over HTTP
   python -m bookcls.export     write it as one file for other programs
   python -m bookcls.fetch      get the real photos of the 2018 study
   python -m bookcls.pretrain   make VGG16 weights from rendered scenes alone

@@ -36,6 +36,22 @@ def project_path(relative: str) -> str:
     return str(home / relative)
 
 
+def expand_home(name: str, value: str) -> Path:
+    """The path that a setting means, with ``~`` and ``~user`` expanded; it may be relative.
+
+    Raises:
+        BookclsError: If there is no such user, or no home directory.
+    """
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        user = Path(value).parts[0]
+        raise BookclsError(
+            f"{name}={value}: {user} is no user's home directory on this machine. Write the path "
+            f"in full, or ./{value} for a folder of that name."
+        ) from error
+
+
 def full_path(name: str, value: str) -> Path:
     """The absolute path that a setting means, with ``~`` expanded.
 
@@ -43,7 +59,7 @@ def full_path(name: str, value: str) -> Path:
         BookclsError: If there is no such home, or links lead in a circle.
     """
     try:
-        return Path(value).expanduser().resolve()
+        return expand_home(name, value).resolve()
     except (RuntimeError, OSError, ValueError) as error:
         raise BookclsError(f"{name}={value}: {error}.") from error
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bookcls.config import expand_home
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
@@ -21,6 +22,8 @@ CUTOUTS = "cutouts.csv"
 SCENES = "scenes.png"
 """Folder of what the model looked at; written later, by another verb."""
 CAM_JSON = "cam.json"
+MEMBERS = "members"
+"""Of an ensemble: a run folder for each member, MEMBERS/1 and so on."""
 LOCK = ".lock"
 """While a process writes into the folder."""
 LOOK_IN = "runs"
@@ -70,7 +73,7 @@ def find_checkpoint(run_or_file: str) -> Path:
     Raises:
         BookclsError: If there is none, or anything in the run folder leads elsewhere.
     """
-    path = Path(run_or_file).expanduser()
+    path = expand_home("ckpt", run_or_file)
     if path.is_dir():
         refuse_links(path)
         if not (path / BEST).is_file():

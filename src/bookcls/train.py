@@ -16,10 +16,17 @@ from bookcls.data.samples import PhotoFolder
 from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.files import BusyError, held, read_json
-from bookcls.runs import CONFIG, ENVIRONMENT, LAST, LOCK, is_finished
+from bookcls.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    LAST,
+    LOCK,
+    MEMBERS,
+    is_finished,
+)
 from bookcls.settings import ModelConfig, TrainConfig
 from bookcls.sweeping import cells, workers
-from bookcls.training.ensemble import MEMBERS
+from bookcls.training.ensemble import none_to_begin
 from bookcls.training.run import run as fit
 
 if TYPE_CHECKING:
@@ -55,7 +62,10 @@ def train(config: TrainConfig, run: Path) -> None:
             root = config.data.root
     folder_path = full_path("data.root", root)
     config = replace(config, data=replace(config.data, root=str(folder_path)))
-    begun = resumed and (run / LAST).is_file()
+    if config.ensemble > 1:
+        begun = resumed and none_to_begin(run, config.ensemble)
+    else:
+        begun = resumed and (run / LAST).is_file()
     config = replace(config, model=settled(config.model, words, begun=begun))
     if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
         raise BookclsError(f"{folder_path} is not there yet: get it by python -m bookcls.fetch.")

@@ -76,7 +76,7 @@ def quote_overrides(argv: list[str]) -> list[str]:
             path_list = override.is_sweep_override() and "/" in value and not multirun
             named = re.search(r"[,~\[\](){}$]", value) and Path(value).expanduser().exists()
             plain = not (named or path_list or "\\" in value)
-        except (HydraException, OSError):
+        except (HydraException, OSError, RuntimeError):  # the last: ~user, and no such user
             plain = False
         quoted.append(arg if plain else f"{key}={quote(value)}")
     return quoted

@@ -15,6 +15,7 @@ from bookcls.composing.cutout import Cutout
 from bookcls.composing.looks import lit, part_of, size_of, unknown_things
 from bookcls.data.images import fit_square
 from bookcls.data.samples import Sample
+from bookcls.data.streams import Stream
 from bookcls.synthetic import rooms, sampling, scenes
 from bookcls.synthetic.arrays import Bytes, Floats
 from bookcls.synthetic.layout import Layout
@@ -26,7 +27,6 @@ COUNTS = (0.3, 0.24, 0.2, 0.15, 0.11)
 """How often a scene holds 1 to 5 things."""
 
 TRIES = 4
-_STREAM = 10
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Scenes:
                 be cut out), or none of any class where it is of the background.
             seed: Decides everything.
         """
-        rng = np.random.default_rng([seed, _STREAM])
+        rng = np.random.default_rng([seed, Stream.SCENE])
         empty = sample.label == self.background
         if rng.random() >= self.share or not (empty or sample.label in self.things):
             return None

@@ -15,5 +15,6 @@ __all__ = [
     "sampler",
     "samples",
     "sources",
+    "streams",
     "transforms",
 ]

@@ -2,12 +2,15 @@
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 from bookcls.data.groups import read_groups
 from bookcls.data.images import SUFFIXES
 from bookcls.data.samples import (
     NOTHING,
+    SCORES,
     PhotoFolder,
     Sample,
     list_photos,
@@ -124,7 +127,28 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
             tests[split] = read_class_test(folder, root, class_names, problems)
         if not tests[split]:
             problems.append(f"{folder.name}: no photos with labels; add some or remove the folder")
+    problems += [
+        f"test_{second}: rename this folder: it and test_{first} would both write test/{key} "
+        "to metrics.json"
+        for first, second, key in same_keys(list(tests))
+    ]
     return tests
+
+
+def same_keys(splits: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Pairs of test splits whose scores would overwrite each other in metrics.json.
+
+    Returns:
+        The two names, the one to change last, and a key that both would write.
+
+    Example:
+        >>> same_keys(["easy", "easy_strict", "easy_2"])
+        [('easy', 'easy_strict', 'easy_strict_acc')]
+    """
+    keys = {split: [f"{split}_{score}" for score in SCORES] for split in splits}
+    pairs = combinations(sorted(splits, key=len), 2)
+    clashes = ((a, b, [key for key in keys[a] if key in keys[b]]) for a, b in pairs)
+    return [(a, b, shared[0]) for a, b, shared in clashes if shared]
 
 
 def read_class_test(

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from bookcls.data.streams import Stream
+
 Item = tuple[Tensor, int | Tensor, int]
 """An image, float32 (3, H, W); its label, or its soft target (C,); the seed of its draw."""
 
@@ -43,7 +45,7 @@ class MixupCollate:
         alpha = self.alpha or self.cutmix_alpha
         if alpha == 0:
             return images, target
-        rng = np.random.default_rng([items[0][2], 4])
+        rng = np.random.default_rng([items[0][2], Stream.MIXUP])
         cut = self.alpha == 0
         if self.alpha and self.cutmix_alpha and rng.random() < 0.5:
             alpha, cut = self.cutmix_alpha, True

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from bookcls.data.streams import Stream
+
 Draw = tuple[int, int]
 """Index of the photo and a seed of its own for this draw."""
 
@@ -48,7 +50,7 @@ class OverSampler(Sampler[Draw]):
 
     def indices(self, epoch: int) -> list[int]:
         """Indices of all photos of an epoch, over all processes, in order."""
-        rng = np.random.default_rng([self.seed, 2, epoch])
+        rng = np.random.default_rng([self.seed, Stream.ORDER, epoch])
         indices = np.arange(len(self.labels))
         if self.oversample:
             # Only now: with scikit-learn it takes as long to import as half of torch.
@@ -69,7 +71,7 @@ class OverSampler(Sampler[Draw]):
         epoch = self.epoch
         drawn = self.indices(epoch)
         for position in range(self.rank, len(drawn), self.world_size):
-            seeds = np.random.SeedSequence([self.seed, 3, epoch, position])
+            seeds = np.random.SeedSequence([self.seed, Stream.DRAW, epoch, position])
             yield drawn[position], int(seeds.generate_state(1)[0])
 
     def __len__(self) -> int:

@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from bookcls.data.images import SUFFIXES
+from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 
 NOTHING = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
+SCORES = ("acc", "n", "correct", "ci_low", "ci_high", "nll", "brier", "strict_acc", "strict_n",
+          "floor")  # fmt: skip
+"""Names of all that is measured on a test split; metrics.json has it by ``test/<split>_<name>``."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def split_train_val(
             f"class {', '.join(few)} has a single photo{grouped}, so none can be held out for "
             "validation: add photos, or set data.val_fraction=0 to train on all of them."
         )
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, Stream.SPLIT])
     held = set[str]()
     for _, sizes in sorted(distinct.items()):
         units = list(sizes)

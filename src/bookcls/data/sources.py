@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bookcls.config import full_path
+from bookcls.config import expand_home, full_path
 from bookcls.data.images import SUFFIXES, ImageError
 from bookcls.data.samples import Sample, is_hidden
 from bookcls.errors import BookclsError
@@ -64,7 +64,7 @@ def find_source(images: str) -> Source:
         return Source(path)
     if path.exists():
         return Source(path.parent, file=path.name)
-    parts = Path(images).expanduser().parts
+    parts = expand_home("images", images).parts
     fixed = next((i for i, part in enumerate(parts) if MAGIC & set(part)), len(parts))
     if fixed == len(parts):
         raise BookclsError(f"images={images}: there is no such photo or folder.")

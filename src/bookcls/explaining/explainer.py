@@ -64,7 +64,13 @@ class Explainer:
             )
 
     def explain(
-        self, split: str, samples: Sequence[Sample], root: Path | None, batch_size: int
+        self,
+        split: str,
+        samples: Sequence[Sample],
+        root: Path | None,
+        batch_size: int,
+        *,
+        audit: bool = True,
     ) -> Iterator[Explained]:
         """Explains photos one batch after another; only one batch is in memory.
 
@@ -73,6 +79,8 @@ class Explainer:
             samples: Its photos.
             root: Folder of the dataset, where the masks are, or None.
             batch_size: Photos a step.
+            audit: Whether to ask the model again about changed photos; False leaves ``audit``
+                empty, for those who need the maps alone.
 
         Yields:
             One for each photo, in order.
@@ -82,7 +90,8 @@ class Explainer:
         """
         try:
             for start in range(0, len(samples), batch_size):
-                yield from self._batch(split, samples[start : start + batch_size], root)
+                part = samples[start : start + batch_size]
+                yield from self._batch(split, part, root, audit=audit)
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
@@ -115,7 +124,7 @@ class Explainer:
         return probs.cpu(), hidden.float().cpu()
 
     def _batch(
-        self, split: str, samples: Sequence[Sample], root: Path | None
+        self, split: str, samples: Sequence[Sample], root: Path | None, *, audit: bool
     ) -> Iterator[Explained]:
         images = self.images(samples, self.image_size)
         probs, features = self.answers(images)
@@ -137,7 +146,10 @@ class Explainer:
         masks = [self._mask(root, sample) for sample in samples]
         small = [None if m is None else fit_mask(m, self.image_size, self.fit) for m in masks]
         maps = [found[i][p] for i, p in enumerate(preds)]
-        audit = self._audit(samples, images, probs, maps, small)
+        if audit:
+            again = self._audit(samples, images, probs, maps, small)
+        else:
+            again = [Audit() for _ in samples]
         for i, sample in enumerate(samples):
             mask = masks[i]
             numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
@@ -152,7 +164,7 @@ class Explainer:
                 unsure=self.config.unsure,
                 heat=found[i][preds[i]],
                 numbers=numbers[preds[i]],
-                audit=audit[i],
+                audit=again[i],
             )
             yield Explained(
                 split=split,
@@ -165,7 +177,7 @@ class Explainer:
                 heats=found[i],
                 numbers=numbers,
                 shown=shown[i],
-                audit=audit[i],
+                audit=again[i],
                 road=self._road(images[i], found[i][preds[i]], preds[i], mask is None, sample),
                 photo=self.shown(sample),
             )

@@ -13,6 +13,7 @@ from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.numbers import WRONG
 from bookcls.explaining.panels import bare, save, title
+from bookcls.explaining.similarity import similarity
 from bookcls.pages.figures import literal
 
 MOST = 24
@@ -29,15 +30,8 @@ class Training:
     features: npt.NDArray[np.float32]
 
     def nearest(self, found: Explained) -> list[tuple[Sample, float]]:
-        """The training photos most like a photo, with their likeness; never itself.
-
-        Likeness is the cosine of the angle between two photos as seen from the mean training
-        photo: hidden units are never negative, so that from zero all photos look alike.
-        """
-        mean = self.features.mean(axis=0)
-        places, here = self.features - mean, found.features - mean
-        lengths = np.linalg.norm(places, axis=1) * np.linalg.norm(here)
-        likeness = places @ here / np.maximum(lengths, 1e-12)
+        """The training photos most similar to a photo, with their similarity; never itself."""
+        likeness = similarity(self.features, found.features)
         order = [i for i in np.argsort(-likeness) if self.samples[i].path != found.sample.path]
         return [(self.samples[i], float(likeness[i])) for i in order[:NEAREST]]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.models import VGG16_Weights
 
+from bookcls.config import expand_home
 from bookcls.errors import BookclsError
 from bookcls.models import download
 from bookcls.models.state_dict import read_features
@@ -61,11 +62,10 @@ def find_weights(weights: str) -> Weights:
         return _imagenet()
     if weights == "rendered":
         return _rendered()
-    path, why = Path(weights), "there is no such file"
+    path, why = expand_home("model.weights", weights), "there is no such file"
     try:
-        path = path.expanduser()
         found = path.is_file()
-    except (RuntimeError, OSError) as error:
+    except OSError as error:
         found, why = False, str(error).rstrip(".")
     if not found:
         raise BookclsError(

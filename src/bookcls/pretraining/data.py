@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from bookcls.data.streams import Stream
 from bookcls.pretraining.augment import colour, erase, normalised
 from bookcls.pretraining.bank import Bank
 from bookcls.pretraining.rendered import Split, scene_at
@@ -22,7 +23,6 @@ Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Images, identities, visible areas: (N, 3, S, S), (N, K), (N, K)."""
 
 VAL_BATCH = 64
-_AUGMENT = 74
 
 
 class RenderedBatches(Dataset[tuple[int, *Batch]]):
@@ -126,7 +126,8 @@ class SceneData(pl.LightningDataModule):
 
     def augment(self, images: Tensor, step: int) -> Tensor:
         """Colour and erasing, decided by the step."""
-        rng = torch.Generator(images.device).manual_seed(mixed(self.config.seed, _AUGMENT, step))
+        seed = mixed(self.config.seed, Stream.COLOUR_AND_ERASE, step)
+        rng = torch.Generator(images.device).manual_seed(seed)
         return erase(colour(images, rng, self.config.colour), rng, self.config.erase)
 
 

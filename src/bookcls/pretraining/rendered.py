@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from bookcls.data.streams import Stream
 from bookcls.pretraining.bank import Bank
 from bookcls.synthetic import rooms, sampling, scenes
 from bookcls.synthetic.arrays import Bytes
@@ -20,7 +21,7 @@ NO_KNOWN = 0.08
 """Share of scenes without a known cover: half of them empty rooms, half with distractors."""
 
 Split = Literal["train", "val"]
-_STREAM = {"train": 71, "val": 72}
+_STREAM = {"train": Stream.RENDERED_TRAIN, "val": Stream.RENDERED_VAL}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bookcls.config import conf_dir
 from bookcls.models.layers import NAMES
-from bookcls.reporting.files import Answer
+from bookcls.reporting.files import Answer, read_yaml
 from bookcls.reporting.found import Run
 
 Photo = tuple[str, str, str, tuple[str, ...]]
@@ -90,11 +93,10 @@ def facets_of(runs: Sequence[Run]) -> dict[str, str]:
     settings = runs[0].settings
     words = [word.partition("=") for run in runs for word in run.overrides]
     experiments = {value for name, _, value in words if name == "experiment"}
-    augs = {value for name, _, value in words if name == "aug"} & set(NAMED_AUGS)
     first = {
         "experiment": experiments.pop() if len(experiments) == 1 else "",
         "weights": runs[0].source if runs[0].source != "file" else runs[0].weights.split(" ")[0],
-        "aug": augs.pop() if len(augs) == 1 else aug_name(settings),
+        "aug": aug_name(settings),
         "freeze_to": str(settings["model.freeze_to"]),
     }
     rest = {k: "null" if v is None else str(v) for k, v in settings.items() if k not in FOLDED}
@@ -102,10 +104,42 @@ def facets_of(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def aug_name(settings: dict[str, Any]) -> str:
-    """The study's name for a set of augmentations, by what is on."""
-    on = {k.removeprefix("aug.") for k, v in settings.items() if k.startswith("aug.") and v}
-    usual = bool(on - {"mixup_alpha"})
-    return AUGS[2 * usual + ("mixup_alpha" in on)]
+    """The option of conf/aug that a run trained with, and what was set otherwise.
+
+    Example:
+        >>> aug_name({"aug.mixup_alpha": 0.2})
+        'mixup'
+        >>> aug_name({"aug.mixup_alpha": 1.0})
+        'mixup+mixup_alpha=1'
+    """
+    own = {k.removeprefix("aug."): v for k, v in settings.items() if k.startswith("aug.")}
+    options = aug_options()
+
+    def changes(name: str) -> dict[str, float]:
+        # Runs of earlier versions lack the augmentations that came later.
+        return {k: own.get(k, 0.0) for k, v in options[name].items() if own.get(k, 0.0) != v}
+
+    def distance(name: str) -> tuple[int, int]:
+        # Another strength is less of a change than another augmentation.
+        changed = changes(name)
+        return sum(bool(v) != bool(options[name][k]) for k, v in changed.items()), len(changed)
+
+    name = min(options, key=distance)
+    return "+".join([name, *(f"{k}={v:g}" for k, v in changes(name).items())])
+
+
+@cache
+def aug_options() -> dict[str, dict[str, float]]:
+    """The options of conf/aug with all their values, the study's first."""
+    folder = conf_dir("train") / "aug"
+
+    def values(name: str) -> dict[str, float]:
+        own = read_yaml(folder / f"{name}.yaml")
+        bases = [base for base in own.pop("defaults", []) if base != "_self_"]
+        return dict(chain(*(values(base).items() for base in bases), own.items()))
+
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    return {name: values(name) for name in sorted(names, key=lambda name: rank("aug", name))}
 
 
 def add_labels(cells: list[Cell]) -> None:
@@ -134,7 +168,11 @@ def add_labels(cells: list[Cell]) -> None:
 
 def rank(key: str, value: str) -> tuple[float, str]:
     """Where a value stands among those of its setting."""
-    orders: dict[str, Sequence[str]] = {"weights": SOURCES, "aug": NAMED_AUGS, "freeze_to": NAMES}
+    if key == "aug":
+        option, _, changes = value.partition("+")
+        if option in NAMED_AUGS:
+            return NAMED_AUGS.index(option), changes
+    orders: dict[str, Sequence[str]] = {"weights": SOURCES, "freeze_to": NAMES}
     if value in orders.get(key, ()):
         return orders[key].index(value), ""
     try:

@@ -10,7 +10,14 @@ from bookcls.files import read_json, refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
 from bookcls.reporting.looked import Looked, read_looked
-from bookcls.runs import CONFIG, ENVIRONMENT, METRICS, PREDICTIONS, is_finished
+from bookcls.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    MEMBERS,
+    METRICS,
+    PREDICTIONS,
+    is_finished,
+)
 
 NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip
@@ -105,10 +112,16 @@ def find_runs(root: Path) -> Found:
 def run_folders(root: Path) -> Iterator[Path]:
     """Folders of training runs; pretraining and tuning have a config.yaml of another kind.
 
+    An ensemble is one run: its members are left out, unless ``root`` lies in it.
+
     Raises:
         BookclsError: If anything in one leads elsewhere.
     """
     for path in sorted(root.rglob(CONFIG)):
+        members = path.parent.parent
+        of_ensemble = members.name == MEMBERS and (members.parent / CONFIG).is_file()
+        if of_ensemble and members.parent.is_relative_to(root):
+            continue
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         if path.is_symlink() or not path.is_file():

@@ -7,11 +7,11 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from bookcls.data.photos import decode
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
+from bookcls.explaining.similarity import similarity
 
 NEAREST = 4
 BATCH = 16
@@ -19,7 +19,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training photo and how near it lies: the cosine of the angle between features."""
+    """A training photo and its :func:`bookcls.explaining.similarity.similarity` to a photo."""
 
     sample: Sample
     similarity: float
@@ -49,7 +49,7 @@ class Neighbours:
             batch = self.samples[start : start + BATCH]
             squares = torch.stack([explainer.transform(images[s.path]) for s in batch])
             parts.append(explainer.answers(squares)[1])
-        self.features = normalize(torch.cat(parts), dim=1)
+        self.features = torch.cat(parts)
 
     def nearest(self, features: Tensor) -> list[Neighbour]:
         """The nearest ones, the nearest first.
@@ -57,7 +57,7 @@ class Neighbours:
         Args:
             features: float32 (256,), of the photo.
         """
-        similarity = self.features @ normalize(features, dim=0)
-        values, indices = similarity.topk(min(NEAREST, len(self.samples)))
+        likeness = torch.from_numpy(similarity(self.features.numpy(), features.numpy()))
+        values, indices = likeness.topk(min(NEAREST, len(self.samples)))
         found = zip(indices.tolist(), values.tolist(), strict=True)
         return [Neighbour(self.samples[i], value) for i, value in found]

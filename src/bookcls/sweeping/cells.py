@@ -145,10 +145,12 @@ def time_left(cell: Cell) -> str:
 def accuracies(run: Path) -> str:
     """A finished run's accuracy on each test split."""
     metrics = read_json(run / METRICS)
+    # Every split has a floor, and no other score ends like it; "_acc" also ends "_strict_acc".
+    splits = [key.removesuffix("_floor") for key in metrics if key.endswith("_floor")]
     scores = [
-        f"{key.removeprefix('test/').removesuffix('_acc')} {value:.2f}"
-        for key, value in metrics.items()
-        if key.startswith("test/") and key.endswith("_acc") and not key.endswith("_strict_acc")
+        f"{split.removeprefix('test/')} {metrics[f'{split}_acc']:.2f}"
+        for split in splits
+        if split.startswith("test/")
     ]
     return ", ".join(scores) or "no test photos"
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, RichProgressBar, WeightAveraging
+from pytorch_lightning.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    RichProgressBar,
+    WeightAveraging,
+)
 
 from bookcls.files import replacing
 from bookcls.runs import BEST, LAST
@@ -91,6 +97,28 @@ class KeepCheckpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See :meth:`state_dict`."""
         self.best = state_dict["best"]
+
+
+class Patience(EarlyStopping):
+    """Stops fine-tuning when the validation loss no longer falls; the probe does not count.
+
+    While the head trains alone the loss soon stands still, which says nothing about fine-tuning.
+    """
+
+    def __init__(self, epochs: int, *, probe_epochs: int) -> None:
+        """Stops after so many ``epochs`` of fine-tuning without a lower loss."""
+        super().__init__("val/loss", patience=epochs)
+        self.probe_epochs = probe_epochs
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks at the loss, once the probe is over."""
+        if trainer.current_epoch >= self.probe_epochs:
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same, where Lightning looks after the epoch."""
+        if trainer.current_epoch >= self.probe_epochs:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class EpochBar(RichProgressBar):

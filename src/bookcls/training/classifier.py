@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 from bookcls.models.layers import block_of
 from bookcls.models.state_dict import UNREADABLE, load_plain
@@ -37,6 +38,14 @@ PRESENT = 0.1
 
 class DivergedError(BookclsError):
     """The loss is no longer a number."""
+
+
+def gentler(lr: float) -> str:
+    """What to change after training has diverged, given its ``optim.lr``."""
+    return (
+        f"Try a lower optim.lr (it was {lr:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
+        "trainer.precision=32-true."
+    )
 
 
 class Classifier(pl.LightningModule):
@@ -150,7 +159,7 @@ class Classifier(pl.LightningModule):
         """Makes dropout depend on seed and step alone, so that a resumed run repeats it."""
         if not self.hparams["dropout"]:
             return  # nothing else draws from torch, and seeding all devices takes its time
-        step = [self.hparams["seed"], 5, self.global_step, self.global_rank]
+        step = [self.hparams["seed"], Stream.DROPOUT, self.global_step, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor] | View, batch_idx: int) -> Tensor:
@@ -181,8 +190,7 @@ class Classifier(pl.LightningModule):
         if not math.isfinite(float(loss)):
             raise DivergedError(
                 f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. Checkpoints of "
-                f"earlier epochs are kept. Try a lower optim.lr (it was {self.hparams['lr']:g}), a "
-                "longer optim.warmup_images, optim.clip_norm=1 or trainer.precision=32-true."
+                f"earlier epochs are kept. {gentler(self.hparams['lr'])}"
             )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

@@ -20,9 +20,6 @@ from bookcls.errors import BookclsError
 from bookcls.files import read_json, replacing, write_json
 from bookcls.settings import TrainConfig
 
-MEMBERS = "members"
-"""In the run folder: a run folder for each."""
-
 Fit = Callable[[TrainConfig, Path, bool], None]
 
 
@@ -48,13 +45,13 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
     first = config.seed if config.model.init_seed is None else config.model.init_seed
     members = []
     for number in range(config.ensemble):
-        member = run / MEMBERS / str(number + 1)
+        member = run / runs.MEMBERS / str(number + 1)
         members.append(member)
         if runs.is_finished(member):
             continue
         seed = config.seed + number
         print(f"\nmember {number + 1} of {config.ensemble}, seed {seed}", flush=True)
-        resumed = (member / runs.CONFIG).is_file() and (member / runs.LAST).is_file()
+        resumed = has_begun(member)
         if member.is_symlink():
             raise BookclsError(
                 f"{member} is a link to {member.resolve()}: a member has a folder of its own. "
@@ -66,6 +63,17 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
         own = replace(config, seed=seed, ensemble=1, model=replace(config.model, init_seed=first))
         fit(own, member, resumed)
     return members
+
+
+def has_begun(member: Path) -> bool:
+    """Whether an unfinished member has a checkpoint to go on from."""
+    return (member / runs.CONFIG).is_file() and (member / runs.LAST).is_file()
+
+
+def none_to_begin(run: Path, num_members: int) -> bool:
+    """Whether each member is finished or has a checkpoint, so that none needs the first weights."""
+    members = (run / runs.MEMBERS / str(number + 1) for number in range(num_members))
+    return all(runs.is_finished(member) or has_begun(member) for member in members)
 
 
 def combine(

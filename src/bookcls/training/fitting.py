@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 
 from bookcls import runs
 from bookcls.composing.gather import say_scenes
@@ -25,8 +25,8 @@ from bookcls.models.start import Start
 from bookcls.models.state_dict import UNREADABLE
 from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
-from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress
-from bookcls.training.classifier import load_classifier
+from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
+from bookcls.training.classifier import DivergedError, gentler, load_classifier
 from bookcls.training.console import python, quiet_lightning, say_how_to_use, say_what_comes, show
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
@@ -75,7 +75,7 @@ def fit_and_test(
     progress = LineProgress()
     callbacks: list[Callback] = [progress, *([EpochBar()] if terminal else []), checkpoints]
     if config.optim.patience is not None and val:
-        callbacks.append(EarlyStopping("val/loss", patience=config.optim.patience))
+        callbacks.append(Patience(config.optim.patience, probe_epochs=stages[0]))
     trainer = make_trainer(
         config,
         epochs=sum(stages),
@@ -108,6 +108,11 @@ def fit_and_test(
             torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
             return
+        if not checkpoints.best:
+            raise DivergedError(
+                "training diverged: the validation loss was not a finite number after any epoch, "
+                f"so there are no weights to keep. {gentler(classifier.hparams['lr'])}"
+            )
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
     if folder.tests:

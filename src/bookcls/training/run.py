@@ -12,8 +12,9 @@ from bookcls.data.samples import PhotoFolder, split_train_val
 from bookcls.environment import is_first_process, say_loading
 from bookcls.errors import BookclsError
 from bookcls.files import read_json
+from bookcls.runs import MEMBERS
 from bookcls.settings import TrainConfig
-from bookcls.training.ensemble import MEMBERS, combine, fit_members
+from bookcls.training.ensemble import combine, fit_members
 
 if TYPE_CHECKING:
     from bookcls.models.start import Start

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bookcls.data.sampler import OverSampler
+from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 
 
@@ -124,8 +125,8 @@ class CachedViews:
         assert self._activations is not None
         assert self._target is not None
         cycle, part = divmod(epoch - self.num_views, self.num_views)
-        # The first streams of the seed are the sampler's, mixup's, dropout's and the folds'.
-        order = np.random.default_rng([self.seed, 9, cycle]).permutation(len(self._target))
+        rng = np.random.default_rng([self.seed, Stream.REPLAY, cycle])
+        order = rng.permutation(len(self._target))
         drawn = torch.from_numpy(order[part * len(self.sampler) :][: len(self.sampler)])
         for rows in torch.split(drawn, self.loader.batch_size or 1):
             kept = self._activations[rows.to(self._activations.device)]

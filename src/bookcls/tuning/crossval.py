@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
+from bookcls.data.streams import Stream
 from bookcls.data.transforms import Transform
 from bookcls.models.start import Start
 from bookcls.models.weights import MEAN, STD
@@ -68,7 +69,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
     """
     labels = {s.unit: s.label for s in samples}
     units = np.array(list(labels))
-    state = int(np.random.SeedSequence([seed, 6]).generate_state(1)[0])
+    state = int(np.random.SeedSequence([seed, Stream.FOLDS]).generate_state(1)[0])
     divider = RepeatedStratifiedKFold(n_splits=cv, n_repeats=repeats, random_state=state)
     folds = []
     for number, (_, held) in enumerate(divider.split(units, list(labels.values()))):
@@ -77,7 +78,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
             Fold(
                 [i for i, s in enumerate(samples) if s.unit not in out],
                 [i for i, s in enumerate(samples) if s.unit in out],
-                int(np.random.SeedSequence([seed, 7, number]).generate_state(1)[0]),
+                int(np.random.SeedSequence([seed, Stream.FOLD_SEED, number]).generate_state(1)[0]),
             )
         )
     return folds
@@ -119,7 +120,10 @@ def judge_fold(
     trainer.fit(classifier, datamodule=datamodule)
     classifier = classifier.to(trainer.strategy.root_device).eval()
     seeds = [
-        [int(np.random.SeedSequence([views_seed, 8, i, v]).generate_state(1)[0]) for i in fold.held]
+        [
+            int(np.random.SeedSequence([views_seed, Stream.FOLD_VIEWS, i, v]).generate_state(1)[0])
+            for i in fold.held
+        ]
         for v in range(views)
     ]
     judged = judge(

@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from bookcls.data.streams import Stream
 from bookcls.tuning.space import Dimension, Value
 from bookcls.tuning.trials import Trial, by_photo
 
@@ -80,7 +81,8 @@ class Study:
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
         """The next trial and its settings."""
-        state = np.random.SeedSequence([self.seed, 9, len(self.trials())]).generate_state(1)
+        seeds = np.random.SeedSequence([self.seed, Stream.TRIALS, len(self.trials())])
+        state = seeds.generate_state(1)
         self.study.sampler = optuna.samplers.TPESampler(
             seed=int(state[0]), n_startup_trials=NUM_RANDOM
         )
