@@ -13,7 +13,7 @@ from benchmarks.children import measured, peak_mb, reset_peak
 from benchmarks.record import options, record
 from benchmarks.setting import narrow, settings
 from benchmarks.step import BareStep
-from bookcls.training.precision import automatic
+from bookcls.models.precision import automatic
 from bookcls.training.recipe import build
 from bookcls.training.run import decide_start
 

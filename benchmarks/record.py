@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measuring import Ratio
 from bookcls.environment import environment
 from bookcls.files import write_json
-from bookcls.training.precision import automatic
+from bookcls.models.precision import automatic
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bookcls.errors import BookclsError, one_of
-from bookcls.models.layers import first_trained
+from bookcls.models.layers import HEADS, first_trained
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -80,7 +80,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.freeze_to != "auto":
             first_trained(self.freeze_to)
-        one_of("model.head", self.head, ("gap256", "flatten256"))
+        one_of("model.head", self.head, HEADS)
         one_of("model.activation", self.activation, ("softmax", "sigmoid"))
         if self.init_seed is not None:
             between("model.init_seed", self.init_seed, 0, 2**32 - 1)
@@ -128,12 +128,12 @@ class OptimConfig:
     patience: int | None
 
     def __post_init__(self) -> None:
-        for name in ("probe_lr", "epochs", "layer_decay"):
+        for name in ("probe_lr", "layer_decay"):
             positive(f"optim.{name}", getattr(self, name))
         for name in ("lr", "images_seen", "clip_norm", "patience"):
             if getattr(self, name) is not None:
                 positive(f"optim.{name}", getattr(self, name))
-        for name in ("probe_epochs", "warmup_images", "weight_decay"):
+        for name in ("probe_epochs", "epochs", "warmup_images", "weight_decay"):
             between(f"optim.{name}", getattr(self, name), 0, 1e9)
         between("optim.label_smoothing", self.label_smoothing, 0, 0.9)
         if self.ema is not None:

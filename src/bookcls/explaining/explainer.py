@@ -26,8 +26,8 @@ from bookcls.training.devices import device_of, ran_out_of_memory
 
 READABLE = 128
 """A model trained on smaller photos gets its maps at this size: 8x8 cells, not 4x4 or 2x2."""
-HIDDEN = 5
-"""So many modules of the head lead to its hidden units."""
+LAST = 3
+"""Number of the head's last modules: dropout, the linear layer that makes logits, activation."""
 SHOWN = 320
 """Side of the square that figures show."""
 
@@ -119,8 +119,8 @@ class Explainer:
         """Probabilities (N, C), and what they are made of: the head's hidden units (N, 256)."""
         images = images.to(next(self.model.parameters()).device)
         features = self.model.features(images.contiguous(memory_format=torch.channels_last))
-        hidden = self.model.head[:HIDDEN](features)
-        probs = self.model.head[HIDDEN:](hidden).float().softmax(dim=1)
+        hidden = self.model.head[:-LAST](features)
+        probs = self.model.head[-LAST:](hidden).float().softmax(dim=1)
         return probs.cpu(), hidden.float().cpu()
 
     def _batch(

@@ -5,36 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import Answer
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.files import replacing, safe_row, write_json
+from bookcls.scoring.statistics import mcnemar
 
 DIFFER = "#b35900"
 YES = ("no", "yes")
-
-
-def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
-    """Exact McNemar test: do two systems differ on the same photos? (McNemar 1947).
-
-    Args:
-        ours: Whether the first system was right, photo by photo.
-        other: The same of the second.
-
-    Returns:
-        ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.
-
-    Example:
-        >>> mcnemar([True] * 6 + [False], [False] * 6 + [False])
-        {'only_ours': 6, 'only_other': 0, 'p': 0.03125}
-    """
-    pairs = list(zip(ours, other, strict=True))
-    first, second = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
-    p = float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
-    return {"only_ours": first, "only_other": second, "p": p}
 
 
 def lay(

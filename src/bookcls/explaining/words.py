@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bookcls.explaining.numbers import FLAGS
 from bookcls.explaining.records import Record, shortcuts, summarise
-from bookcls.explaining.versus import mcnemar
+from bookcls.scoring.statistics import mcnemar
 
 
 def say(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:

@@ -1,3 +1,3 @@
 """VGG16: its layers by name, which weights it starts from, and how their files are read."""
 
-__all__ = ["layers", "start", "state_dict", "vgg16", "weights"]
+__all__ = ["layers", "precision", "start", "state_dict", "vgg16", "weights"]

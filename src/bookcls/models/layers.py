@@ -23,6 +23,8 @@ POOL_INDEX = {f"block{i}_pool": index for i, index in enumerate((4, 9, 16, 23, 3
 NUM_FEATURES = 31
 """Length of torchvision's ``vgg16().features``: frozen to here, the head alone trains."""
 
+HEADS = ("gap256", "flatten256", "linear")
+"""See :class:`bookcls.models.vgg16.VGG16`."""
 _BY_DEPTH = sorted({**CONV_INDEX, **POOL_INDEX}.items(), key=lambda item: item[1])
 NAMES = ("input", *(name for name, _ in _BY_DEPTH), "head")
 """The names that ``freeze_to`` takes, from the input up."""

@@ -36,8 +36,9 @@ class VGG16(nn.Module):
         Args:
             num_classes: Number of logits.
             image_size: Side of the input in pixels; only ``flatten256`` is bound to it.
-            head: ``gap256`` (global average pool, 256 ReLU units) or ``flatten256`` (the 2018
-                study's: all positions, 256 ReLU units).
+            head: ``gap256`` (global average pool, 256 ReLU units), ``flatten256`` (the 2018
+                study's: all positions, 256 ReLU units), or ``linear`` (global average pool,
+                :class:`PowerNorm`, no hidden layer), the form of the probe.
             dropout: Probability of dropout before each layer of the head.
             freeze_to: See :func:`bookcls.models.layers.first_trained`.
             activation: ``softmax``, or ``sigmoid`` where each class answers for itself.
@@ -54,21 +55,23 @@ class VGG16(nn.Module):
                 # An activation that a hook has stored must not be overwritten (activation maps).
                 module.inplace = False
         grid = image_size // 32
-        pool = nn.AdaptiveAvgPool2d(1) if head == "gap256" else nn.Identity()
-        width = 512 if head == "gap256" else 512 * grid * grid
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=pool,
-                flatten=nn.Flatten(),
-                drop1=nn.Dropout(dropout),
-                fc1=nn.Linear(width, 256),
-                relu=nn.ReLU(),
-                drop2=nn.Dropout(dropout),
-                fc2=nn.Linear(256, num_classes),
-                activation=Sigmoids() if activation == "sigmoid" else nn.Identity(),
-            )
-        )
-        for module in (*self.features, self.head.fc1):
+        pool = nn.Identity() if head == "flatten256" else nn.AdaptiveAvgPool2d(1)
+        width = 512 * grid * grid if head == "flatten256" else 512
+        parts: dict[str, nn.Module] = {"pool": pool, "flatten": nn.Flatten()}
+        if head == "linear":
+            parts["norm"] = PowerNorm()
+            width_last = width
+        else:
+            parts |= {"drop1": nn.Dropout(dropout), "fc1": nn.Linear(width, 256)}
+            parts["relu"] = nn.ReLU()
+            width_last = 256
+        parts["drop2"] = nn.Dropout(dropout)
+        parts["fc2"] = nn.Linear(width_last, num_classes)
+        parts["activation"] = Sigmoids() if activation == "sigmoid" else nn.Identity()
+        self.head = nn.Sequential(OrderedDict(parts))
+        for name, module in self.named_modules():
+            if name == "head.fc2":
+                continue
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
                 assert module.bias is not None
@@ -110,6 +113,19 @@ class VGG16(nn.Module):
         """
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+class PowerNorm(nn.Module):
+    """Square roots of features at least 0, scaled to unit length, float32 (N, D).
+
+    Without it a few strong channels decide (Perronnin et al., ECCV 2010).
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalises float (N, D)."""
+        # In half precision the small ones would be lost, and their gradient is steep.
+        roots = (features.float().clamp(min=0) + 1e-6).sqrt()
+        return nn.functional.normalize(roots, dim=1)
 
 
 class Sigmoids(nn.Module):

@@ -21,6 +21,7 @@ from bookcls import runs
 from bookcls.config import full_path
 from bookcls.environment import environment, python
 from bookcls.errors import BookclsError
+from bookcls.models.precision import automatic
 from bookcls.models.state_dict import UNREADABLE
 from bookcls.pretraining.bank import Bank, open_bank
 from bookcls.pretraining.data import SceneData, default_cache
@@ -32,7 +33,6 @@ from bookcls.pretraining.settings import CARD, WEIGHTS, PretrainConfig
 from bookcls.pretraining.sheet import write_sheet
 from bookcls.training.console import quiet_lightning
 from bookcls.training.devices import ran_out_of_memory
-from bookcls.training.precision import automatic
 
 
 def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: float) -> None:

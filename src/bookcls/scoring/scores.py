@@ -71,6 +71,21 @@ class SplitScores(nn.Module):
         return scores
 
 
+def score_answers(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
+    """The scores of answers to photos, see :meth:`SplitScores.compute`, and the floor.
+
+    Args:
+        samples: The photos, at least one.
+        probs: float32 (N, C), a row per photo.
+    """
+    accepted = torch.zeros(len(samples), probs.shape[1], dtype=torch.bool)
+    for row, sample in enumerate(samples):
+        accepted[row, list(sample.accepted)] = True
+    scores = SplitScores(probs.shape[1])
+    scores.update(probs, torch.tensor([sample.label for sample in samples]), accepted)
+    return scores.compute() | {"floor": floor(samples)}
+
+
 def interval(correct: int, total: int) -> tuple[float, float]:
     """95 % interval of a proportion, exact (Clopper & Pearson 1934).
 

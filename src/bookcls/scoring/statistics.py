@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, t
+from scipy.stats import beta, binomtest, t
 
 Array = npt.NDArray[Any]
 
@@ -180,3 +180,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
+
+
+def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
+    """Exact McNemar test: do two systems differ on the same photos? (McNemar 1947).
+
+    Args:
+        ours: Whether the first system was right, photo by photo.
+        other: The same of the second.
+
+    Returns:
+        ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.
+
+    Example:
+        >>> mcnemar([True] * 6 + [False], [False] * 6 + [False])
+        {'only_ours': 6, 'only_other': 0, 'p': 0.03125}
+    """
+    pairs = list(zip(ours, other, strict=True))
+    first, second = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+    p = float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
+    return {"only_ours": first, "only_other": second, "p": p}

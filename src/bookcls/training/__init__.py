@@ -7,7 +7,6 @@ __all__ = [
     "devices",
     "ensemble",
     "fitting",
-    "precision",
     "recipe",
     "run",
     "schedule",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -18,7 +19,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
-from bookcls.models.layers import block_of
+from bookcls.models.layers import HEADS, block_of
 from bookcls.models.state_dict import UNREADABLE, load_plain
 from bookcls.models.vgg16 import VGG16, channels_last
 from bookcls.models.weights import MEAN, STD
@@ -84,7 +85,7 @@ class Classifier(pl.LightningModule):
             fit: How a photo is brought to it, see :func:`bookcls.data.images.fit_square`.
             mean: Mean of RGB in [0, 1] for normalisation.
             std: Standard deviation of RGB in [0, 1].
-            head: ``gap256`` or ``flatten256``.
+            head: See :class:`bookcls.models.vgg16.VGG16`.
             dropout: Probability of dropout in the head.
             freeze_to: Layers before it stay frozen, see :func:`.layers.first_trained`.
             probe_epochs: Epochs in which the head trains alone (LP-FT, arXiv 2202.10054).
@@ -142,6 +143,19 @@ class Classifier(pl.LightningModule):
         images = images.to(self.device).contiguous(memory_format=torch.channels_last)
         with self.trainer.precision_plugin.forward_context():
             return self.model.frozen(images)
+
+    @torch.no_grad()
+    def load_probe(self, weight: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> None:
+        """Starts a ``linear`` head from a probe (LP-FT, Kumar et al., arXiv 2202.10054).
+
+        Args:
+            weight: float (C, 512).
+            bias: float (C,).
+        """
+        last = self.model.head.fc2
+        assert isinstance(last, torch.nn.Linear)
+        last.weight.copy_(torch.from_numpy(weight))
+        last.bias.copy_(torch.from_numpy(bias))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses to go on from a checkpoint with hyper-parameters of a stranger.
@@ -300,7 +314,7 @@ def check_hparams(hparams: Mapping[str, Any]) -> None:
         and len(set(names)) == len(names) > 1,
         "image_size": type(size) is int and 32 <= size <= 1024,
         "fit": hparams["fit"] in ("letterbox", "squash"),
-        "head": hparams["head"] in ("gap256", "flatten256"),
+        "head": hparams["head"] in HEADS,
         "mean": len(hparams["mean"]) == 3 and all(math.isfinite(v) for v in hparams["mean"]),
         "std": len(hparams["std"]) == 3 and all(0 < v < math.inf for v in hparams["std"]),
         "weights": isinstance(hparams["weights"], str),

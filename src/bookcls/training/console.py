@@ -14,6 +14,7 @@ from rich.table import Table
 from bookcls.data.samples import PhotoFolder, Sample, visible
 from bookcls.environment import python as python
 from bookcls.models.vgg16 import num_parameters
+from bookcls.scoring.statistics import LEVEL
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
 
@@ -118,30 +119,68 @@ def show(
     table.add_column("test split")
     for column in ("correct", "accuracy", "95 % interval", "floor", "NLL", "strict"):
         table.add_column(column, justify="right")
+    probed = False
     for name in splits:
-        m = {
-            key.removeprefix(f"test/{name}_"): value
-            for key, value in metrics.items()
-            if key.startswith(f"test/{name}_")
-        }
-        strict = m.get("strict_acc", math.nan)
-        table.add_row(
-            escape(name),
-            f"{m['correct']}/{m['n']}",
-            f"{m['acc']:.2f}",
-            f"{m['ci_low']:.2f} - {m['ci_high']:.2f}",
-            f"{m['floor']:.2f}",
-            f"{m['nll']:.2f}",
-            "-" if math.isnan(strict) else f"{strict:.2f} of {m['strict_n']}",
-        )
+        for kind, label in (("test", escape(name)), ("probe", "  probe")):
+            scores = {
+                key.removeprefix(f"{kind}/{name}_"): value
+                for key, value in metrics.items()
+                if key.startswith(f"{kind}/{name}_")
+            }
+            if scores:
+                probed |= kind == "probe"
+                table.add_row(label, *score_columns(scores))
     table.caption = (
         "correct: the answer is one of the photo's accepted classes\n"
         "floor: accuracy of the best constant answer\n"
         "strict: only photos where one class leads, and only that class"
     )
+    if probed:
+        table.caption += "\nprobe: a linear model on the same features before any training"
     if warning:
         table.caption += f"\nwarning: {escape(warning)}"
     console.print(table)
+
+
+def score_columns(scores: Mapping[str, float]) -> list[str]:
+    """The cells of a row after its name."""
+    strict = scores.get("strict_acc", math.nan)
+    return [
+        f"{scores['correct']}/{scores['n']}",
+        f"{scores['acc']:.2f}",
+        f"{scores['ci_low']:.2f} - {scores['ci_high']:.2f}",
+        f"{scores['floor']:.2f}",
+        f"{scores['nll']:.2f}",
+        "-" if math.isnan(strict) else f"{strict:.2f} of {scores['strict_n']}",
+    ]
+
+
+def compare_with_probe(metrics: Mapping[str, float], splits: Sequence[str]) -> list[str]:
+    """A sentence per test split: what fine-tuning was worth, by the paired test.
+
+    Args:
+        metrics: Scores by key, with those of the probe where there is one.
+        splits: Names of the test splits.
+    """
+    lines = []
+    for name in splits:
+        if f"probe/{name}_p" not in metrics:
+            continue
+        model, probe, p = (
+            metrics[f"probe/{name}_{key}"] for key in ("only_model", "only_probe", "p")
+        )
+        if model == probe:
+            verdict = "gets as many photos right as the probe"
+        elif model > probe:
+            verdict = "gets more photos right than the probe"
+        else:
+            verdict = "gets fewer photos right than the probe"
+        clear = "" if p < LEVEL or model == probe else "; chance alone could explain it"
+        lines.append(
+            f"{name}: the fine-tuned model {verdict} ({model:.0f} that the probe gets wrong, "
+            f"against {probe:.0f} the other way round; p = {p:.2g}{clear})"
+        )
+    return lines
 
 
 def say_how_to_use(run: Path) -> None:

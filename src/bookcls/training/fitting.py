@@ -25,9 +25,17 @@ from bookcls.models.start import Start
 from bookcls.models.state_dict import UNREADABLE
 from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
+from bookcls.training.baseline import fit_baseline, save_probe
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
 from bookcls.training.classifier import DivergedError, gentler, load_classifier
-from bookcls.training.console import python, quiet_lightning, say_how_to_use, say_what_comes, show
+from bookcls.training.console import (
+    compare_with_probe,
+    python,
+    quiet_lightning,
+    say_how_to_use,
+    say_what_comes,
+    show,
+)
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.training.testing import run_tests
@@ -95,15 +103,32 @@ def fit_and_test(
             write_table(table, datamodule.scenes.cutouts, folder.class_names)
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
             say_scenes(datamodule.scenes, folder.class_names, table, sheet)
+    baseline = None
+    if start.path is not None and trainer.is_global_zero:
+        baseline = fit_baseline(
+            start,
+            train,
+            images,
+            len(folder.class_names),
+            accelerator=config.trainer.accelerator,
+            seed=config.seed,
+        )
+        save_probe(run, baseline.probe)
+        if config.model.head == "linear" and ckpt is None:
+            classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
     again = f"{python()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
     with explained_stops(config.data, again):
         with explained_damage(ckpt, progress, again):
-            trainer.fit(
-                classifier,
-                datamodule=datamodule,
-                ckpt_path=None if ckpt is None else str(ckpt),
-                weights_only=True,
-            )
+            if sum(stages):
+                trainer.fit(
+                    classifier,
+                    datamodule=datamodule,
+                    ckpt_path=None if ckpt is None else str(ckpt),
+                    weights_only=True,
+                )
+            else:
+                checkpoints.best = {"epoch": 0}
+                checkpoints.save_best(trainer, classifier)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         if not trainer.is_global_zero:
@@ -118,6 +143,8 @@ def fit_and_test(
     if folder.tests:
         path = run / runs.PREDICTIONS
         runs.write_predictions(path, folder.class_names, folder.tests, result.probs)
+    if baseline is not None:
+        result.metrics.update(baseline.metrics(folder.tests, images, result.probs))
     metrics: dict[str, Any] = {
         **result.metrics,
         **checkpoints.best,
@@ -131,6 +158,9 @@ def fit_and_test(
     show(result.metrics, list(folder.tests), title, warning=start.warning)
     if part_of is not None:
         return
+    if sum(stages):
+        for line in compare_with_probe(result.metrics, list(folder.tests)):
+            print(f"- {line}")
     for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
         print(f"- {line}")
     say_how_to_use(run)

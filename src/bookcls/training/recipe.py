@@ -13,11 +13,11 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
+from bookcls.models.precision import automatic
 from bookcls.models.start import Start
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
 from bookcls.training.datamodule import PhotoDataModule
-from bookcls.training.precision import automatic
 
 
 def with_start(config: TrainConfig, start: Start) -> TrainConfig:

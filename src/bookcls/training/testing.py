@@ -10,9 +10,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.scoring.scores import SplitScores, floor
+from bookcls.scoring.scores import floor, score_answers
 from bookcls.training.classifier import Classifier
-from bookcls.training.datamodule import PhotoDataModule, collate_test
+from bookcls.training.datamodule import PhotoDataModule
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,10 @@ def mean_of_answers(
     probs: dict[str, list[list[float]]] = {}
     for name, samples in tests.items():
         mean = torch.tensor([result.probs[name] for result in results]).mean(dim=0)
-        items = [(torch.empty(0), s.label, s.accepted) for s in samples]
-        _, labels, accepted = collate_test(items, mean.shape[1])
-        scores = SplitScores(mean.shape[1])
-        scores.update(mean, labels, accepted)
-        metrics |= {f"test/{name}_{key}": value for key, value in scores.compute().items()}
+        scores = score_answers(samples, mean)
+        metrics |= {f"test/{name}_{key}": value for key, value in scores.items()}
         probs[name] = mean.tolist()
-    return TestResult(_with_floors(metrics, tests), probs)
+    return TestResult(dict(sorted(metrics.items())), probs)
 
 
 def _with_floors(

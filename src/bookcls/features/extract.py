@@ -1,0 +1,122 @@
+"""Pooled features of the frozen backbone, computed once per photo and cached on disk."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import Sample
+from bookcls.data.transforms import Transform
+from bookcls.files import replacing
+from bookcls.models.precision import automatic
+from bookcls.models.start import Start
+from bookcls.models.vgg16 import VGG16, channels_last
+from bookcls.models.weights import MEAN, STD
+
+Features = npt.NDArray[np.float32]
+BATCH = 16
+CACHE = "BOOKCLS_CACHE"
+"""Environment variable: the folder of cached features; empty keeps none."""
+
+
+def cache_folder() -> Path | None:
+    """Where features are kept: ``$BOOKCLS_CACHE``, or ``~/.cache/bookcls``; None for nowhere."""
+    given = os.environ.get(CACHE)
+    if given == "":
+        return None
+    return Path(given or "~/.cache/bookcls").expanduser() / "features"
+
+
+def pooled_features(
+    samples: Sequence[Sample],
+    images: Mapping[Path, npt.NDArray[np.uint8]],
+    start: Start,
+    *,
+    device: str = "cpu",
+) -> Features:
+    """VGG16's last features of each photo, averaged over all positions.
+
+    A photo's features are cached by the hash of its bytes and of the weights, so that they are
+    computed once whatever the photo is called, and whichever command asks.
+
+    Args:
+        samples: The photos.
+        images: Those, decoded.
+        start: The weights; not from scratch.
+        device: Where to compute: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        float32 (N, 512), at least 0.
+    """
+    assert isinstance(images, Decoded)
+    assert start.sha256 is not None
+    precision = automatic(device)
+    folder = cache_folder()
+    if folder is not None:
+        folder /= f"vgg16-{start.sha256[:16]}-{images.size}-{images.fit}-{precision}"
+    features = np.zeros((len(samples), 512), np.float32)
+    missing = []
+    for row, sample in enumerate(samples):
+        cached = _read(folder / f"{sample.sha256}.npy") if folder else None
+        if cached is None:
+            missing.append(row)
+        else:
+            features[row] = cached
+    if missing:
+        for row, value in zip(
+            missing, _compute([samples[i] for i in missing], images, start, device), strict=True
+        ):
+            features[row] = value
+            if folder:
+                _write(folder / f"{samples[row].sha256}.npy", value)
+    return features
+
+
+def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: str) -> Features:
+    backbone = VGG16(2, image_size=images.size).features
+    state = start.load()
+    assert state is not None
+    backbone.load_state_dict(state)
+    channels_last(backbone.eval().to(device))
+    transform = Transform(MEAN, STD)
+    bf16 = automatic(device) != "32-true"
+    console = Console(stderr=True)
+    parts: list[Tensor] = []
+    for begin in track(
+        range(0, len(samples), BATCH),
+        description="Computing features",
+        transient=True,
+        console=console,
+        disable=not console.is_terminal,
+    ):
+        batch = torch.stack([transform(images[s.path]) for s in samples[begin : begin + BATCH]])
+        batch = batch.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
+            parts.append(backbone(batch).float().mean(dim=(2, 3)).cpu())
+    features: Features = torch.cat(parts).numpy()
+    return features
+
+
+def _read(path: Path) -> Features | None:
+    """Cached features; None where there are none, or the file is damaged."""
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return features if features.shape == (512,) and features.dtype == np.float32 else None
+
+
+def _write(path: Path, features: Features) -> None:
+    """Caches features; a full disk or a folder without permission costs only the time saved."""
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, features)
+    except OSError:
+        return

@@ -1,0 +1,126 @@
+"""The probe: logistic regression on the features of a frozen backbone.
+
+It costs seconds, and says what fine-tuning has to beat. The features are normalised by their
+square root and their length: without that a few strong channels decide (Perronnin et al., ECCV
+2010; Arandjelovic & Zisserman, CVPR 2012, for SIFT).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+from bookcls.data.samples import Sample
+
+Array = npt.NDArray[np.float64]
+CS = tuple(float(c) for c in np.logspace(0, 3, 7))
+"""Inverse strengths of the regularisation to choose from."""
+FOLDS, REPEATS = 5, 2
+
+
+def power_normalised(features: npt.NDArray[np.floating]) -> Array:
+    """Square roots, scaled to unit length.
+
+    Args:
+        features: float (N, D), at least 0.
+
+    Returns:
+        float64 (N, D).
+    """
+    roots = np.sqrt(np.maximum(features, 0).astype(np.float64) + 1e-6)
+    normalised: Array = roots / np.linalg.norm(roots, axis=1, keepdims=True)
+    return normalised
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier on power-normalised features.
+
+    Attributes:
+        weight: float64 (C, D).
+        bias: float64 (C,).
+        c: The inverse strength of the regularisation that cross-validation chose.
+        nll: The cross-validated negative log-likelihood of the training photos; NaN where there
+            are too few photos to divide.
+    """
+
+    weight: Array
+    bias: Array
+    c: float
+    nll: float
+
+    def probs(self, features: npt.NDArray[np.floating]) -> Array:
+        """Class probabilities, float64 (N, C), of features (N, D)."""
+        logits = power_normalised(features) @ self.weight.T + self.bias
+        logits -= logits.max(axis=1, keepdims=True)
+        exp = np.exp(logits)
+        probs: Array = exp / exp.sum(axis=1, keepdims=True)
+        return probs
+
+
+def fit_probe(
+    features: npt.NDArray[np.floating], samples: Sequence[Sample], num_classes: int, *, seed: int
+) -> Probe:
+    """Fits the probe, with a regularisation chosen by cross-validation on the same photos.
+
+    Copies of a photo, and photos of a group, stay in one fold.
+
+    Args:
+        features: float (N, D), at least 0.
+        samples: The photos, with their labels; each class has one at least.
+        num_classes: C.
+        seed: Decides the folds.
+    """
+    inputs = power_normalised(features)
+    labels = np.array([sample.label for sample in samples])
+    units = np.array([sample.unit for sample in samples])
+    nlls = _cross_validated(inputs, labels, units, seed)
+    best = int(np.argmin(nlls)) if nlls is not None else len(CS) // 2
+    weight, bias = _fit(inputs, labels, num_classes, CS[best])
+    return Probe(weight, bias, CS[best], float(nlls[best]) if nlls is not None else float("nan"))
+
+
+def _cross_validated(
+    inputs: Array, labels: npt.NDArray[np.int64], units: npt.NDArray[np.str_], seed: int
+) -> Array | None:
+    """The held-out NLL of each of ``CS``; None where a class has a single photo or group."""
+    fewest = min(len(set(units[labels == label])) for label in np.unique(labels))
+    if fewest < 2:
+        return None
+    num_classes = int(labels.max()) + 1
+    nlls = np.zeros((len(CS), len(labels)))
+    for repeat in range(REPEATS):
+        divider = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed + repeat)
+        for train, held_out in divider.split(inputs, labels, units):
+            for row, c in enumerate(CS):
+                weight, bias = _fit(inputs[train], labels[train], num_classes, c)
+                probe = Probe(weight, bias, c, 0.0)
+                logits = inputs[held_out] @ probe.weight.T + probe.bias
+                own = logits[np.arange(len(held_out)), labels[held_out]]
+                nlls[row, held_out] += np.logaddexp.reduce(logits, axis=1) - own
+    means: Array = nlls.mean(axis=1) / REPEATS
+    return means
+
+
+def _fit(
+    inputs: Array, labels: npt.NDArray[np.int64], num_classes: int, c: float
+) -> tuple[Array, Array]:
+    """Weight (C, D) and bias (C,); a class without photos gets a probability of nearly zero."""
+    model = LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
+    with catch_warnings():
+        # Not converged to the last digit is good enough.
+        simplefilter("ignore")
+        model.fit(inputs, labels)
+    weight, bias = np.zeros((num_classes, inputs.shape[1])), np.full(num_classes, -30.0)
+    if len(model.classes_) == 2:
+        # scikit-learn keeps the difference of the two.
+        other, one = model.classes_
+        weight[one], weight[other] = model.coef_[0] / 2, -model.coef_[0] / 2
+        bias[one], bias[other] = model.intercept_[0] / 2, -model.intercept_[0] / 2
+    else:
+        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    return weight, bias

@@ -1,0 +1,120 @@
+"""The probe as the baseline of every run: what fine-tuning has to beat, in the same table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+from bookcls.data.photos import Decoded
+from bookcls.data.samples import Sample
+from bookcls.environment import is_first_process
+from bookcls.features.extract import pooled_features
+from bookcls.features.probe import Probe, fit_probe
+from bookcls.files import replacing
+from bookcls.models.start import Start
+from bookcls.scoring.scores import score_answers
+from bookcls.scoring.statistics import mcnemar
+from bookcls.training.devices import device_of
+
+PROBE = "probe.safetensors"
+"""In the run folder."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A probe on the features that a run starts from.
+
+    Attributes:
+        probe: Fitted on the run's training photos.
+        start: The weights that make the features.
+        accelerator: Where these are computed.
+    """
+
+    probe: Probe
+    start: Start
+    accelerator: str
+
+    def metrics(
+        self,
+        tests: Mapping[str, Sequence[Sample]],
+        images: Decoded,
+        probs: Mapping[str, Sequence[Sequence[float]]],
+    ) -> dict[str, float]:
+        """The probe's scores on test photos, and the paired test against a model's answers.
+
+        Args:
+            tests: Test split name -> photos.
+            images: Those, decoded.
+            probs: Test split name -> the model's probabilities, a row per photo.
+
+        Returns:
+            ``probe/<split>_<score>`` as for the model, and ``probe/<split>_only_model``,
+            ``_only_probe`` (photos that one of them alone got right) and ``_p`` (exact McNemar).
+        """
+        metrics: dict[str, float] = {}
+        for name, samples in tests.items():
+            device = device_of(self.accelerator).type
+            features = pooled_features(samples, images, self.start, device=device)
+            own = torch.from_numpy(self.probe.probs(features)).float()
+            scores = score_answers(samples, own)
+            pairs = mcnemar(_right(samples, probs[name]), _right(samples, own.tolist()))
+            scores |= {
+                "only_model": pairs["only_ours"],
+                "only_probe": pairs["only_other"],
+                "p": pairs["p"],
+            }
+            metrics |= {f"probe/{name}_{key}": value for key, value in scores.items()}
+        return metrics
+
+
+def _right(samples: Sequence[Sample], probs: Sequence[Sequence[float]]) -> list[bool]:
+    preds = [max(range(len(row)), key=row.__getitem__) for row in probs]
+    return [pred in sample.accepted for pred, sample in zip(preds, samples, strict=True)]
+
+
+def fit_baseline(
+    start: Start,
+    train: Sequence[Sample],
+    images: Decoded,
+    num_classes: int,
+    *,
+    accelerator: str,
+    seed: int,
+) -> Baseline:
+    """Fits the probe on a run's training photos.
+
+    Args:
+        start: The weights; not from scratch.
+        train: The training photos, without those held out.
+        images: Those, decoded.
+        num_classes: Number of classes.
+        accelerator: Where to compute the features.
+        seed: Decides the folds that choose the regularisation.
+
+    Raises:
+        BookclsError: If the machine has no such device.
+    """
+    if is_first_process():
+        print("probe    a linear model on the frozen features, for comparison", flush=True)
+    device = device_of(accelerator).type
+    features = pooled_features(train, images, start, device=device)
+    return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)
+
+
+def save_probe(run: Path, probe: Probe) -> None:
+    """Writes a probe into a run folder, 16 kB for eight classes."""
+    tensors = {name: torch.from_numpy(getattr(probe, name)) for name in ("weight", "bias")}
+    tensors["chosen"] = torch.tensor([probe.c, probe.nll], dtype=torch.float64)
+    with replacing(run / PROBE) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def load_probe(run: Path) -> Probe | None:
+    """The probe of a run folder; None where there is none."""
+    if not (run / PROBE).is_file():
+        return None
+    tensors = load((run / PROBE).read_bytes())
+    c, nll = tensors["chosen"].tolist()
+    return Probe(tensors["weight"].numpy(), tensors["bias"].numpy(), c, nll)
