@@ -46,6 +46,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     say_loading()
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
+    from bookcls.training.baseline import find_baseline
     from bookcls.training.classifier import load_classifier
     from bookcls.training.console import quiet_lightning, show
     from bookcls.training.testing import make_tests, run_tests
@@ -62,6 +63,9 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     datamodule = make_tests(classifier, images, folder.tests, batch_size)
     accelerator, rotations = config.trainer.accelerator, config.rotations
     result = run_tests(classifier, datamodule, accelerator=accelerator, rotations=rotations)
+    baseline = find_baseline(ckpt.parent, accelerator)
+    if baseline is not None:
+        result.metrics.update(baseline.metrics(folder.tests, images, result.probs))
     path = output / runs.PREDICTIONS
     runs.write_predictions(path, classifier.class_names, folder.tests, result.probs)
     metrics = {

@@ -33,6 +33,7 @@ class Row:
         p_accepted: Mean of that sum.
         floor: Accuracy of the best constant answer.
         constant: That answer.
+        probe: Mean accuracy of the probes that the runs were compared with; None without any.
         p_photos: Of the sign-flip test against the best; None for the best itself.
         p_crossed: Of the t-test over photos and seeds; None where no cell has two seeds.
         p: The larger of both, corrected for the number of cells.
@@ -52,6 +53,7 @@ class Row:
     p_accepted: float
     floor: float
     constant: str
+    probe: float | None = None
     p_photos: float | None = None
     p_crossed: float | None = None
     p: float | None = None
@@ -104,7 +106,16 @@ def make_row(cell: Cell, split: str) -> Row:
         float(p_accepted.mean()),
         right / len(photos),
         constant,
+        probe_of(cell, split),
     )
+
+
+def probe_of(cell: Cell, split: str) -> float | None:
+    """Mean accuracy of the runs' probes, from metrics.json; None if one has none."""
+    values = [run.metrics.get(f"probe/{split}_acc") for run in cell.runs]
+    if not all(isinstance(value, int | float) for value in values):
+        return None
+    return sum(values) / len(values)  # type: ignore[arg-type]  # checked above
 
 
 def nll_of(cell: Cell, split: str) -> float:

@@ -34,6 +34,7 @@ READING = (
     "Holm-corrected over the cells.",
     "Floor: the best constant answer. Strict: only photos where one class leads, and only that "
     "class. NLL and Brier judge the probability of the accepted classes; lower is better.",
+    "Probe: accuracy of a linear model on the features that training started from.",
 )
 """How to read the table, one thing a line."""
 ONE_SEED = (
@@ -119,7 +120,7 @@ def number(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
-COLUMNS = ("mean", "min - max", "95 %", "strict", "NLL", "Brier")
+COLUMNS = ("mean", "min - max", "95 %", "strict", "NLL", "Brier", "probe")
 
 
 def figures(row: Row) -> list[str]:
@@ -131,6 +132,7 @@ def figures(row: Row) -> list[str]:
         "-" if row.strict is None else f"{row.strict:.2f}",
         f"{row.nll:.2f}",
         f"{row.brier:.2f}",
+        "-" if row.probe is None else f"{row.probe:.2f}",
     ]
 
 
@@ -160,14 +162,14 @@ def show(table: dict[str, list[Row]], console: Console) -> None:
         title = f"{escape(split)}, {count(rows[0].num_photos, 'photo')}"
         shown = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
         shown.add_column("cell", min_width=16, overflow="fold")
-        for column in ("mean", "min - max", "95 %", "NLL"):
+        for column in ("mean", "min - max", "95 %", "NLL", "probe"):
             shown.add_column(column, justify="right", no_wrap=True)
         shown.add_column("standing")
         for row in rows:
             marks = "".join(f"\n  {mark}" for mark in row.cell.marks)
-            mean, span, interval, _, nll, _ = figures(row)
+            mean, span, interval, _, nll, _, probe = figures(row)
             standing = f"{'= ' if row.tied else '  '}{verdict(row, rows)}"
-            cells = (row.cell.label + marks, mean, span, interval, nll, standing)
+            cells = (row.cell.label + marks, mean, span, interval, nll, probe, standing)
             shown.add_row(*map(escape, cells))
         shown.caption = escape(finding(rows))
         console.print(shown)

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import Sample
 from bookcls.environment import is_first_process
+from bookcls.errors import BookclsError
 from bookcls.features.extract import pooled_features
 from bookcls.features.probe import Probe, fit_probe
-from bookcls.files import replacing
-from bookcls.models.start import Start
+from bookcls.files import read_json, replacing
+from bookcls.models.start import Start, recorded
+from bookcls.runs import ENVIRONMENT
 from bookcls.scoring.scores import score_answers
 from bookcls.scoring.statistics import mcnemar
 from bookcls.training.devices import device_of
@@ -103,6 +106,29 @@ def fit_baseline(
     return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)
 
 
+def find_baseline(run: Path, accelerator: str) -> Baseline | None:
+    """The baseline that a finished run was compared with, for other photos.
+
+    Args:
+        run: The run folder.
+        accelerator: Where to compute the features.
+
+    Returns:
+        None, and says why, where the run has none or its first weights are gone.
+
+    Raises:
+        BookclsError: If the run folder is damaged.
+    """
+    probe = load_probe(run)
+    if probe is None:
+        return None
+    start = recorded(read_json(run / ENVIRONMENT))
+    if start.path is None or not Path(start.path).is_file():
+        print(f"note: the probe is left out: {start.path}, the weights it needs, is gone.")
+        return None
+    return Baseline(probe, start, accelerator)
+
+
 def save_probe(run: Path, probe: Probe) -> None:
     """Writes a probe into a run folder, 16 kB for eight classes."""
     tensors = {name: torch.from_numpy(getattr(probe, name)) for name in ("weight", "bias")}
@@ -112,9 +138,20 @@ def save_probe(run: Path, probe: Probe) -> None:
 
 
 def load_probe(run: Path) -> Probe | None:
-    """The probe of a run folder; None where there is none."""
-    if not (run / PROBE).is_file():
+    """The probe of a run folder; None where there is none.
+
+    Raises:
+        BookclsError: If the file is damaged.
+    """
+    path = run / PROBE
+    if not path.is_file():
         return None
-    tensors = load((run / PROBE).read_bytes())
-    c, nll = tensors["chosen"].tolist()
-    return Probe(tensors["weight"].numpy(), tensors["bias"].numpy(), c, nll)
+    try:
+        tensors = load(path.read_bytes())
+        c, nll = tensors["chosen"].tolist()
+        weight, bias = (tensors[name].double().numpy() for name in ("weight", "bias"))
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise ValueError(f"weight of shape {weight.shape}, bias of shape {bias.shape}")
+    except (SafetensorError, LookupError, ValueError, TypeError, OSError) as error:
+        raise BookclsError(f"{path} is damaged ({error}): delete it.") from error
+    return Probe(weight, bias, c, nll)
