@@ -16,9 +16,9 @@ from PIL import Image
 from bookcls import cam
 from bookcls.data.images import fit_square, load_image
 from bookcls.data.masks import find_mask, fit_mask, load_mask
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
-from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
@@ -167,9 +167,9 @@ def model(taught) -> VGG16:
 def batch(taught) -> torch.Tensor:
     """Three photos, one of each class, normalised, at twice the size of training."""
     root = taught[False].parent / "photos" / "test_easy"
-    transform = Transform(MEAN, STD)
+    preprocessing = Preprocessing(64, "letterbox", MEAN, STD)
     paths = [root / name / "0.png" for name in CLASSES]
-    return torch.stack([transform(fit_square(load_image(p), 64, "letterbox")) for p in paths])
+    return torch.stack([preprocessing(path) for path in paths])
 
 
 @pytest.mark.parametrize("layer", ["block5_conv3", "block4_conv3", "block3_pool"])

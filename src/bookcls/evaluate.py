@@ -52,13 +52,14 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
 
     quiet_lightning()
     classifier = load_classifier(ckpt)
-    hparams = classifier.hparams
+    preprocessing = classifier.preprocessing
     problems: list[str] = []
     tests = read_tests(root, classifier.class_names, problems)
     if not tests:
         problems.append("no test photos: put them into test/<class>/ or test_<name>/<class>/")
     folder = PhotoFolder(root, classifier.class_names, [], tests, problems=problems)
-    folder, images = decode_folder(folder, hparams["image_size"], hparams["fit"], "error")
+    size, fit = preprocessing.image_size, preprocessing.fit
+    folder, images = decode_folder(folder, size, fit, "error")
     datamodule = make_tests(classifier, images, folder.tests, batch_size)
     accelerator, rotations = config.trainer.accelerator, config.rotations
     result = run_tests(classifier, datamodule, accelerator=accelerator, rotations=rotations)

@@ -12,6 +12,7 @@ __all__ = [
     "masks",
     "mixup",
     "photos",
+    "preprocessing",
     "sampler",
     "samples",
     "sources",

@@ -35,7 +35,8 @@ class Neighbours:
             explainer: The model.
             samples: Training photos.
         """
-        images, bad = decode(samples, explainer.image_size, explainer.fit)
+        preprocessing = explainer.preprocessing
+        images, bad = decode(samples, preprocessing.image_size, preprocessing.fit)
         self.samples = [sample for sample in samples if sample.path not in bad]
         parts = [torch.zeros(0, 256)]
         console = Console(stderr=True)
@@ -47,7 +48,7 @@ class Neighbours:
             disable=not console.is_terminal,
         ):
             batch = self.samples[start : start + BATCH]
-            squares = torch.stack([explainer.transform(images[s.path]) for s in batch])
+            squares = torch.stack([preprocessing(images[s.path]) for s in batch])
             parts.append(explainer.answers(squares)[1])
         self.features = torch.cat(parts)
 
