@@ -1,6 +1,5 @@
 """The only owner of the run folder's format. No heavy imports."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from bookcls.config import expand_home, full_path, read_config
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, refuse_links, replacing, safe_row, write_text
+from bookcls.files import read_json, refuse_links, write_csv, write_text
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -208,22 +207,18 @@ def write_predictions(
         tests: Split -> photos.
         probs: Split -> one row of class probabilities per photo.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        header = ["split", "file", "dominant", "accepted", "pred", "correct"]
-        writer.writerow([*header, *(f"prob_{name}" for name in class_names)])
-        for split, samples in tests.items():
-            for sample, row in zip(samples, probs[split], strict=True):
-                pred = max(range(len(row)), key=row.__getitem__)
-                about = [
-                    f"test_{split}",
-                    sample.name,
-                    class_names[sample.label] if sample.label >= 0 else "",
-                    ";".join(class_names[a] for a in sample.accepted),
-                    class_names[pred],
-                    int(pred in sample.accepted),
-                ]
-                writer.writerow([*safe_row(about), *(f"{p:.6f}" for p in row)])
+    columns = ["split", "file", "dominant", "accepted", "pred", "correct"]
+    rows = []
+    for split, samples in tests.items():
+        for sample, row in zip(samples, probs[split], strict=True):
+            pred = max(range(len(row)), key=row.__getitem__)
+            about = [
+                f"test_{split}",
+                sample.name,
+                class_names[sample.label] if sample.label >= 0 else "",
+                ";".join(class_names[a] for a in sample.accepted),
+                class_names[pred],
+                int(pred in sample.accepted),
+            ]
+            rows.append([*about, *(f"{p:.6f}" for p in row)])
+    write_csv(path, [*columns, *(f"prob_{name}" for name in class_names)], rows)

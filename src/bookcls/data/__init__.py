@@ -13,6 +13,7 @@ __all__ = [
     "mixup",
     "photos",
     "preprocessing",
+    "progress",
     "sampler",
     "samples",
     "sources",
