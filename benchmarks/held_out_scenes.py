@@ -22,7 +22,6 @@ from bookcls.composing.gather import BACKGROUND
 from bookcls.config import read_config
 from bookcls.data.dataset import read_folder
 from bookcls.data.samples import Sample, split_train_val
-from bookcls.data.transforms import Transform
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.runs import BEST, CONFIG
@@ -78,9 +77,7 @@ def held_out(run: Path, number: int) -> list[Composed]:
 def score(run: Path, scenes: Sequence[Composed], rotations: int) -> dict[str, float]:
     """Accuracy, NLL and mean probability of what is fair to say of scenes."""
     classifier = load_classifier(run / BEST)
-    hparams = classifier.hparams
-    transform = Transform(tuple(hparams["mean"]), tuple(hparams["std"]))
-    images = torch.stack([transform(scene.image) for scene in scenes])
+    images = torch.stack([classifier.preprocessing(scene.image) for scene in scenes])
     probs = torch.cat([classifier.probs(part, rotations) for part in torch.split(images, 50)])
     targets = torch.from_numpy(np.stack([scene.target for scene in scenes]))
     accepted = targets >= ACCEPTED

@@ -99,7 +99,7 @@ def main() -> None:
         run={"type": Path, "help": "run folder or checkpoint; default the latest run"},
         photos={"type": int, "default": 2000},
     )
-    run = runs.find_checkpoint(str(given.run or runs.latest_run())).resolve()
+    run = runs.open_run(str(given.run) if given.run else None).ckpt.resolve()
     with tempfile.TemporaryDirectory() as home:
         photos, table = Path(home) / "photos", Path(home) / "predictions.csv"
         number, bad = make_photos(photos, 100 if given.toy else given.photos)

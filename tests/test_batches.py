@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from bookcls.data.dataset import read_folder
+from bookcls.data.images import fit_square, load_image
 from bookcls.data.mixup import MixupCollate
 from bookcls.data.photos import decode_folder
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.sampler import OverSampler
 from bookcls.data.samples import split_train_val
 from bookcls.data.transforms import Transform
@@ -117,6 +119,18 @@ def test_transform_normalises_as_torch_does():
     expected = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     expected = (expected - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     assert torch.allclose(Transform(MEAN, STD)(image), expected, atol=1e-6)
+
+
+def test_preprocessing_is_loading_fitting_and_normalising(shared_photos):
+    path = next(shared_photos.rglob("*.png"))
+    hparams = {"image_size": 48, "fit": "squash", "mean": [0.5] * 3, "std": [0.2] * 3, "lr": 1.0}
+    preprocessing = Preprocessing.from_hparams(hparams)
+    square = fit_square(load_image(path, size=48), 48, "squash")
+    expected = Transform((0.5,) * 3, (0.2,) * 3)(square)
+    assert torch.equal(preprocessing(path), expected)
+    assert torch.equal(preprocessing(square), expected)
+    assert torch.equal(preprocessing(load_image(path)), expected)
+    assert preprocessing.at(64)(path).shape == (3, 64, 64)
 
 
 def test_transform_repeats_for_a_seed_and_differs_between_seeds():

@@ -16,9 +16,9 @@ from PIL import Image
 from bookcls import cam
 from bookcls.data.images import fit_square, load_image
 from bookcls.data.masks import find_mask, fit_mask, load_mask
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
-from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
@@ -32,6 +32,7 @@ from bookcls.explaining.settings import METHODS, CamConfig, CamData
 from bookcls.models.layers import first_trained
 from bookcls.models.vgg16 import VGG16
 from bookcls.models.weights import MEAN, STD
+from bookcls.runs import open_run
 from bookcls.training.classifier import Classifier, load_classifier
 from test_report import HOSTILE, hostile_photos
 
@@ -167,9 +168,9 @@ def model(taught) -> VGG16:
 def batch(taught) -> torch.Tensor:
     """Three photos, one of each class, normalised, at twice the size of training."""
     root = taught[False].parent / "photos" / "test_easy"
-    transform = Transform(MEAN, STD)
+    preprocessing = Preprocessing(64, "letterbox", MEAN, STD)
     paths = [root / name / "0.png" for name in CLASSES]
-    return torch.stack([transform(fit_square(load_image(p), 64, "letterbox")) for p in paths])
+    return torch.stack([preprocessing(path) for path in paths])
 
 
 @pytest.mark.parametrize("layer", ["block5_conv3", "block4_conv3", "block3_pool"])
@@ -505,6 +506,24 @@ def test_photos_that_are_gone_are_missed(taught, run_verb, tmp_path, capsys):
     (run / "config.yaml").write_text("data:\n  root: /gone\n")
     assert run_verb(cam.main, f"ckpt={run}") == 1
     assert "data.root=/gone held the run's photos and is gone. Give" in capsys.readouterr().err
+
+
+def test_a_trained_run_knows_its_photos(tmp_path):
+    alone = tmp_path / "alone.ckpt"
+    alone.touch()
+    assert open_run(str(alone)).root(None) is None
+    assert open_run(str(alone)).batch_size(None) == 16
+    with pytest.raises(BookclsError, match=r"stands alone, without a run's config.yaml.*, or a b"):
+        open_run(str(alone)).required_root(None, instead=", or a b")
+    (tmp_path / "best.ckpt").touch()
+    (tmp_path / "config.yaml").write_text(f"data:\n  root: {tmp_path}\n  batch_size: 3\n")
+    run = open_run(str(tmp_path))
+    assert (run.root(None), run.batch_size(None), run.batch_size(5)) == (tmp_path, 3, 5)
+    with pytest.raises(BookclsError, match=r"data.root=/gone does not exist"):
+        run.root("/gone")
+    (tmp_path / "config.yaml").write_text("data: 5\n")
+    with pytest.raises(BookclsError, match=r"config.yaml is damaged: data is 5"):
+        open_run(str(tmp_path)).root(None)
 
 
 def test_the_size_and_the_class_must_fit_the_model(taught):

@@ -15,7 +15,7 @@ from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import PhotoFolder, Sample, floor_correct, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, write_json
+from bookcls.files import read_csv, read_json, write_csv, write_json
 from conftest import CLASSES, draw, write_labels
 
 
@@ -323,3 +323,24 @@ def test_fingerprint_follows_photos_and_labels_but_not_the_place(photos, tmp_pat
     assert read_folder(shutil.copytree(photos, tmp_path / "copy")).fingerprint() == before
     draw(photos / "train" / "red" / "red_0.png", (200, 0, 0), 99)
     assert read_folder(photos).fingerprint() != before
+
+
+def test_csv_files_of_ours_are_whole_and_hold_no_formula(tmp_path):
+    path = tmp_path / "a.csv"
+    write_csv(path, ["file", "n"], [("=1+1", -0.5), ("a,b", 2)])
+    assert path.read_bytes() == b'file,n\r\n\'=1+1,-0.5\r\n"a,b",2\r\n'
+    assert [(line, row["n"]) for line, row in read_csv(path, ["n", "file"])] == [
+        (2, "-0.5"),
+        (3, "2"),
+    ]
+
+    def broken():
+        yield ("b", 1)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        write_csv(path, ["file", "n"], broken())
+    assert path.read_bytes().startswith(b"file,n\r\n'=1+1")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+    with pytest.raises(BookclsError, match=r"its columns are file,n; needed are file,label"):
+        read_csv(path, ["file", "label"])

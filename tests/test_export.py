@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -21,6 +20,7 @@ from PIL import Image
 from bookcls import export
 from bookcls.config import CHECKOUT
 from bookcls.data.images import PAD_RGB
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.exporting import chosen, network
@@ -218,7 +218,7 @@ def test_example_answers_as_the_package_without_it(fit, run, exported, tmp_path)
     network.describe_onnx(exported, model, {**values, "fit": fit})
     sample = sorted((CHECKOUT / "dataset" / "sample").glob("test_*/*.jpg"))
     paths = [*hard_photos(tmp_path / "hard"), *sample]
-    fitted = SimpleNamespace(hparams={**classifier.hparams, "fit": fit})
+    fitted = Preprocessing.from_hparams({**classifier.hparams, "fit": fit})
     images = prepare([Sample(path, path.name, -1, (), "") for path in paths], fitted)
     probs = network.run_original(classifier, images)
     found = by_example(model, paths)

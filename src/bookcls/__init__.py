@@ -40,7 +40,7 @@ def load(
     PredictConfig(
         "", rotations=rotations, batch_size=batch_size, trainer=EvaluateTrainer(accelerator)
     )
-    ckpt = runs.find_checkpoint(os.fspath(run) if run is not None else str(runs.latest_run()))
+    ckpt = runs.open_run(None if run is None else os.fspath(run)).ckpt
     return Predictor(
         ckpt,
         find_threshold(unsure),

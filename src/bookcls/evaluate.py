@@ -2,36 +2,12 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from bookcls import command, runs
-from bookcls.config import full_path, read_config
 from bookcls.data.dataset import read_tests
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import say_loading
-from bookcls.errors import BookclsError
 from bookcls.files import write_json
-from bookcls.settings import EvaluateConfig, EvaluateData
-
-
-def complete(data: EvaluateData, ckpt: Path) -> tuple[Path, int]:
-    """Folder and batch size: those given, else those that the run was trained with.
-
-    Raises:
-        BookclsError: If no folder is known or it is not there.
-    """
-    saved = ckpt.parent / runs.CONFIG
-    trained = read_config(saved) if saved.is_file() else OmegaConf.create()
-    root = data.root or OmegaConf.select(trained, "data.root")
-    if root is None:
-        raise BookclsError(
-            f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to test on "
-            "with data.root=DIR (a folder with test/ or test_<name>/)."
-        )
-    folder = full_path("data.root", root)
-    if not folder.is_dir():
-        raise BookclsError(f"data.root={root} does not exist. Give data.root=DIR.")
-    return folder, data.batch_size or OmegaConf.select(trained, "data.batch_size", default=16)
+from bookcls.settings import EvaluateConfig
 
 
 def evaluate(config: EvaluateConfig, output: Path) -> None:
@@ -40,8 +16,9 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    ckpt = runs.find_checkpoint(config.ckpt)
-    root, batch_size = complete(config.data, ckpt)
+    run = runs.open_run(config.ckpt)
+    ckpt, root = run.ckpt, run.required_root(config.data.root)
+    batch_size = run.batch_size(config.data.batch_size)
 
     say_loading()
     from bookcls.data.photos import decode_folder
@@ -53,13 +30,14 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
 
     quiet_lightning()
     classifier = load_classifier(ckpt)
-    hparams = classifier.hparams
+    preprocessing = classifier.preprocessing
     problems: list[str] = []
     tests = read_tests(root, classifier.class_names, problems)
     if not tests:
         problems.append("no test photos: put them into test/<class>/ or test_<name>/<class>/")
     folder = PhotoFolder(root, classifier.class_names, [], tests, problems=problems)
-    folder, images = decode_folder(folder, hparams["image_size"], hparams["fit"], "error")
+    size, fit = preprocessing.image_size, preprocessing.fit
+    folder, images = decode_folder(folder, size, fit, "error")
     datamodule = make_tests(classifier, images, folder.tests, batch_size)
     accelerator, rotations = config.trainer.accelerator, config.rotations
     result = run_tests(classifier, datamodule, accelerator=accelerator, rotations=rotations)

@@ -1,9 +1,10 @@
 """Files that are whole or absent, locked folders, and csv fields that no spreadsheet runs."""
 
+import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,51 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes json whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes a csv file whole or not at all; none of its fields is a formula to a spreadsheet.
+
+    Args:
+        path: The file.
+        columns: Their names.
+        rows: Texts and numbers; texts that look like a formula get a mark, see :func:`safe`.
+    """
+    with (
+        replacing(path) as temporary,
+        # A name that is not UTF-8 is written with escapes.
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        csv.writer(file).writerows([safe_row(columns), *map(safe_row, rows)])
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str | None, Any]]]:
+    """Reads a csv file that a person wrote.
+
+    Args:
+        path: The file; UTF-8, with or without a byte order mark.
+        columns: Their names, which may stand in any order.
+
+    Returns:
+        Line number and fields of each row, as ``csv.DictReader`` gives them: those beyond the last
+        column under None, and None where fields are missing.
+
+    Raises:
+        BookclsError: If it cannot be read or has other columns; the message does not name it.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            found = [column.strip() for column in reader.fieldnames or []]
+            reader.fieldnames = found
+            rows: list[tuple[int, dict[str | None, Any]]] = [(reader.line_num, r) for r in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BookclsError(f"not a UTF-8 csv file ({error})") from error
+    if sorted(found) != sorted(columns):
+        raise BookclsError(
+            f"its columns are {','.join(found) or 'none'}; needed are {','.join(columns)}"
+        )
+    return rows
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def predict(config: PredictConfig, _: Path) -> None:
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
+    ckpt = runs.open_run(config.ckpt).ckpt
     threshold = find_threshold(config.unsure)
     source = find_source(config.images)
     output = full_path("output", config.output)

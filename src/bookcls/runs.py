@@ -1,15 +1,17 @@
 """The only owner of the run folder's format. No heavy imports."""
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from bookcls.config import expand_home
+from bookcls.config import expand_home, full_path, read_config
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, refuse_links, replacing, safe_row, write_text
+from bookcls.files import read_json, refuse_links, write_csv, write_text
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -28,6 +30,8 @@ LOCK = ".lock"
 """While a process writes into the folder."""
 LOOK_IN = "runs"
 """Where the latest run is looked for."""
+BATCH_SIZE = 16
+"""Photos a step for a checkpoint without a run."""
 
 
 def is_finished(run: Path) -> bool:
@@ -104,6 +108,91 @@ def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
     return max(finished, key=lambda path: (path.stat().st_mtime, str(path))).parent
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """A checkpoint, and what its run folder knows of the photos that it learned from.
+
+    Attributes:
+        ckpt: Checkpoint file.
+    """
+
+    ckpt: Path
+
+    @cached_property
+    def data(self) -> Mapping[str, Any]:
+        """The settings ``data.*`` of the run; empty for a file without a run folder.
+
+        Raises:
+            BookclsError: If config.yaml is damaged.
+        """
+        path = self.ckpt.parent / CONFIG
+        data = read_config(path).get("data") if path.is_file() else None
+        if not isinstance(data, Mapping | None):
+            raise BookclsError(f"{path} is damaged: data is {data}, not settings.")
+        return data or {}
+
+    def root(self, given: str | None) -> Path | None:
+        """Folder of photos: the one given, else the run's; None where that is unknown or gone.
+
+        Args:
+            given: ``data.root`` of the command.
+
+        Raises:
+            BookclsError: If the given folder is not there.
+        """
+        root = given or self.data.get("root")
+        if root is None:
+            return None
+        folder = full_path("data.root", root)
+        if folder.is_dir():
+            return folder
+        if given:
+            raise BookclsError(f"data.root={given} does not exist. Give {_PHOTOS}.")
+        return None
+
+    def required_root(self, given: str | None, *, instead: str = "") -> Path:
+        """The same, where there must be one.
+
+        Args:
+            given: ``data.root`` of the command.
+            instead: What may be given in its place, in the words of the message.
+
+        Raises:
+            BookclsError: If there is none.
+        """
+        root = self.root(given)
+        if root is not None:
+            return root
+        if self.data.get("root") is None:
+            raise BookclsError(
+                f"{self.ckpt} stands alone, without a run's {CONFIG}, which would say where photos "
+                f"are. Give {_PHOTOS}{instead}."
+            )
+        raise BookclsError(
+            f"data.root={self.data['root']} held the run's photos and is gone. Give "
+            f"{_PHOTOS}{instead}."
+        )
+
+    def batch_size(self, given: int | None) -> int:
+        """Photos a step: the number given, else the run's."""
+        return int(given or self.data.get("batch_size") or BATCH_SIZE)
+
+
+_PHOTOS = "data.root=DIR (a folder with test/ or test_<name>/)"
+
+
+def open_run(name: str | None) -> TrainedRun:
+    """The run that a person means; nothing of it is loaded.
+
+    Args:
+        name: A run folder or a ``.ckpt`` file; None or "" for the run that finished last.
+
+    Raises:
+        BookclsError: If there is none, see :func:`find_checkpoint` and :func:`latest_run`.
+    """
+    return TrainedRun(find_checkpoint(name or str(latest_run())))
+
+
 def write_predictions(
     path: Path,
     class_names: Sequence[str],
@@ -118,22 +207,18 @@ def write_predictions(
         tests: Split -> photos.
         probs: Split -> one row of class probabilities per photo.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        header = ["split", "file", "dominant", "accepted", "pred", "correct"]
-        writer.writerow([*header, *(f"prob_{name}" for name in class_names)])
-        for split, samples in tests.items():
-            for sample, row in zip(samples, probs[split], strict=True):
-                pred = max(range(len(row)), key=row.__getitem__)
-                about = [
-                    f"test_{split}",
-                    sample.name,
-                    class_names[sample.label] if sample.label >= 0 else "",
-                    ";".join(class_names[a] for a in sample.accepted),
-                    class_names[pred],
-                    int(pred in sample.accepted),
-                ]
-                writer.writerow([*safe_row(about), *(f"{p:.6f}" for p in row)])
+    columns = ["split", "file", "dominant", "accepted", "pred", "correct"]
+    rows = []
+    for split, samples in tests.items():
+        for sample, row in zip(samples, probs[split], strict=True):
+            pred = max(range(len(row)), key=row.__getitem__)
+            about = [
+                f"test_{split}",
+                sample.name,
+                class_names[sample.label] if sample.label >= 0 else "",
+                ";".join(class_names[a] for a in sample.accepted),
+                class_names[pred],
+                int(pred in sample.accepted),
+            ]
+            rows.append([*about, *(f"{p:.6f}" for p in row)])
+    write_csv(path, [*columns, *(f"prob_{name}" for name in class_names)], rows)

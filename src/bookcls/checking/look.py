@@ -11,11 +11,10 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from scipy.ndimage import laplace
 
 from bookcls.data.images import DECODER_ERRORS, ImageError, load_image, open_image, reason
+from bookcls.data.progress import progress
 from bookcls.data.samples import PhotoFolder, Sample
 
 SIDE = 256
@@ -71,22 +70,12 @@ def look_at(folder: PhotoFolder) -> tuple[list[Look], dict[Path, str]]:
     photos = [(sample, split) for split, samples in splits for sample in samples]
     looks: list[Look] = []
     bad: dict[Path, str] = {}
-    console = Console(stderr=True)
     # Around the threads, not in them: the filters of warnings belong to the whole process.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
-        for (sample, _), seen in zip(
-            photos,
-            track(
-                pool.map(lambda photo: look(*photo), photos),
-                description="Looking at photos",
-                total=len(photos),
-                transient=True,
-                console=console,
-                disable=not console.is_terminal,
-            ),
-            strict=True,
-        ):
+        results = pool.map(lambda photo: look(*photo), photos)
+        looked = progress(results, "Looking at photos", len(photos))
+        for (sample, _), seen in zip(photos, looked, strict=True):
             if isinstance(seen, Look):
                 looks.append(seen)
             else:

@@ -1,6 +1,5 @@
 """corners.csv: the outlines of things in training photos, as a few points that a person gave."""
 
-import csv
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from bookcls.data.images import DECODER_ERRORS, open_image, turn_of
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant
+from bookcls.files import meant, read_csv
 from bookcls.synthetic.arrays import Bytes
 
 CORNERS = "corners.csv"
@@ -38,17 +37,9 @@ def read_corners(root: Path) -> Mapping[str, Points]:
     if not path.is_file():
         return {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [c.strip() for c in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BookclsError(f"{path}: not a UTF-8 csv file ({error}).") from error
-    if sorted(columns) != sorted(COLUMNS):
-        raise BookclsError(
-            f"{path}: its columns are {','.join(columns) or 'none'}; needed are file,corners."
-        )
+        rows = read_csv(path, COLUMNS)
+    except BookclsError as error:
+        raise BookclsError(f"{path}: {error}.") from error
     found: dict[str, Points] = {}
     problems = []
     for number, row in rows:

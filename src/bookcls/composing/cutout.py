@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from bookcls.composing.colours import rare_colours
 from bookcls.composing.corners import corner_mask
 from bookcls.composing.segment import SIDE, NoObjectError, find_object
 from bookcls.data.images import ImageError, load_image
 from bookcls.data.masks import find_mask, load_mask
+from bookcls.data.progress import progress
 from bookcls.data.samples import Sample
 from bookcls.synthetic.arrays import Bytes, resize
 
@@ -70,16 +69,9 @@ def cut_all(
     # of threads waits for them forever.
     cv2.setNumThreads(0)
     cutouts: list[Cutout] = []
-    console = Console(stderr=True)
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # as in bookcls.data.photos.decode
-        for label in track(
-            range(num_classes),
-            description="Cutting out",
-            transient=True,
-            console=console,
-            disable=not console.is_terminal,
-        ):
+        for label in progress(range(num_classes), "Cutting out"):
             own = _spread(samples, label)
             side = 2 * size if label == background else max(SIDE, 2 * size)
             photos = list(pool.map(lambda s, side=side: _read(s, side), own))

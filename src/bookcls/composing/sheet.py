@@ -1,7 +1,5 @@
 """A contact sheet of cut-outs and of scenes, to see what the network will see."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import Cutout
 from bookcls.data.samples import Sample
-from bookcls.files import replacing, write_text
+from bookcls.files import replacing, write_csv
 from bookcls.synthetic.arrays import Bytes, Floats
 
 CELL, GAP, LINE, HEAD, COLUMNS = 128, 6, 12, 26, 10
@@ -21,14 +19,12 @@ _GREY = (188, 188, 188)
 
 def write_table(path: Path, cutouts: Sequence[Cutout], class_names: Sequence[str]) -> None:
     """Writes a row per photo: file, class, and how its thing was cut out or why it was left out."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("file", "class", "cutout", "why_left_out"))
+    rows = []
     for c in cutouts:
         done = c.picture is not None
         name = class_names[c.sample.label]
-        writer.writerow((c.sample.name, name, c.how if done else "none", "" if done else c.how))
-    write_text(path, table.getvalue())
+        rows.append((c.sample.name, name, c.how if done else "none", "" if done else c.how))
+    write_csv(path, ["file", "class", "cutout", "why_left_out"], rows)
 
 
 def write_sheet(

@@ -12,6 +12,8 @@ __all__ = [
     "masks",
     "mixup",
     "photos",
+    "preprocessing",
+    "progress",
     "sampler",
     "samples",
     "sources",

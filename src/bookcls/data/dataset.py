@@ -1,6 +1,5 @@
 """Folders and labels.csv -> samples. No heavy imports."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
@@ -19,6 +18,7 @@ from bookcls.data.samples import (
     wrong_names,
 )
 from bookcls.errors import BookclsError
+from bookcls.files import read_csv
 
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 
@@ -181,19 +181,9 @@ def read_flat_test(
     """Photos of a flat test split with its ``labels.csv``."""
     here = f"{folder.name}/labels.csv"
     try:
-        with (folder / "labels.csv").open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [c.strip() for c in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        problems.append(f"{here}: not a UTF-8 csv file ({error})")
-        return []
-    if sorted(columns) != sorted(LABEL_COLUMNS):
-        problems.append(
-            f"{here}: its columns are {','.join(columns) or 'none'}; needed are "
-            f"{','.join(LABEL_COLUMNS)}"
-        )
+        rows = read_csv(folder / "labels.csv", LABEL_COLUMNS)
+    except BookclsError as error:
+        problems.append(f"{here}: {error}")
         return []
     entries = [p for p in visible(folder) if p.name != "labels.csv"]
     on_disk = {p.name: p for p in entries}

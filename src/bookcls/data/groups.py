@@ -1,12 +1,12 @@
 """groups.csv: which training photos a split keeps together, such as those of a burst."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bookcls.data.samples import NOTHING, Sample
-from bookcls.files import meant, replacing, safe_row
+from bookcls.errors import BookclsError
+from bookcls.files import meant, read_csv, write_csv
 
 GROUPS = "groups.csv"
 COLUMNS = ["file", "group"]
@@ -26,18 +26,9 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
     if not (root / GROUPS).is_file():
         return list(train)
     try:
-        with (root / GROUPS).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [c.strip() for c in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        problems.append(f"{GROUPS}: not a UTF-8 csv file ({error})")
-        return list(train)
-    if sorted(columns) != sorted(COLUMNS):
-        problems.append(
-            f"{GROUPS}: its columns are {','.join(columns) or 'none'}; needed are file,group"
-        )
+        rows = read_csv(root / GROUPS, COLUMNS)
+    except BookclsError as error:
+        problems.append(f"{GROUPS}: {error}")
         return list(train)
     photos = {f"train/{s.name}": s for s in train}
     groups: dict[tuple[int, str], str] = {}
@@ -71,9 +62,4 @@ def write_groups(path: Path, groups: Mapping[str, str]) -> None:
         path: The csv file.
         groups: Photo, as ``train/<class>/<file>``, -> name of its group.
     """
-    with (
-        replacing(path) as temporary,
-        # A name that is not UTF-8 is written with escapes; reading it back names the row.
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        csv.writer(file).writerows([COLUMNS, *map(safe_row, groups.items())])
+    write_csv(path, COLUMNS, groups.items())

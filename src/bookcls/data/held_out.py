@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, refuse_links, replacing, safe_row
+from bookcls.files import meant, refuse_links, write_csv
 
 HELD_OUT = "held_out.csv"
 TABLE = "trials.csv"
@@ -54,17 +54,13 @@ def write_held_out(
         class_names: Sorted names.
         folds: The held-out photos of each, and their probabilities (views, photos, C).
     """
-    with (
-        replacing(run / HELD_OUT) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow([*COLUMNS, *(f"{PROB}{name}" for name in class_names)])
-        for number, (samples, probs) in enumerate(folds):
-            for view, rows in enumerate(probs):
-                for sample, row in zip(samples, rows, strict=True):
-                    about = [trial, number, sample.name, view, class_names[sample.label]]
-                    writer.writerow([*safe_row(about), *(repr(float(p)) for p in row)])
+    table = [
+        [trial, number, sample.name, view, class_names[sample.label], *map(float, row)]
+        for number, (samples, probs) in enumerate(folds)
+        for view, rows in enumerate(probs)
+        for sample, row in zip(samples, rows, strict=True)
+    ]
+    write_csv(run / HELD_OUT, [*COLUMNS, *(f"{PROB}{name}" for name in class_names)], table)
 
 
 def read_held_out(run: Path) -> HeldOut:

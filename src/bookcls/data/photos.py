@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
 from bookcls.data.images import ImageError, fit_square, load_image
+from bookcls.data.progress import progress
 from bookcls.data.samples import PhotoFolder, Sample, problems_error
 from bookcls.environment import is_first_process
 
@@ -92,19 +91,11 @@ def decode(
         except ImageError as error:
             return str(error)
 
-    console = Console(stderr=True)
     bad: dict[Path, str] = {}
     # Around the threads, not in them: the filters of warnings belong to the whole process.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
-        results = track(
-            pool.map(one, samples),
-            description="Reading photos",
-            total=len(samples),
-            transient=True,
-            console=console,
-            disable=not console.is_terminal,
-        )
+        results = progress(pool.map(one, samples), "Reading photos", len(samples))
         for sample, result in zip(samples, results, strict=True):
             if isinstance(result, str):
                 bad[sample.path] = result

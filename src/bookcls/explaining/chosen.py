@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bookcls import runs
-from bookcls.config import full_path, read_config
+from bookcls.config import full_path
 from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
@@ -15,6 +15,7 @@ from bookcls.explaining.settings import CamConfig
 from bookcls.files import read_json, refuse_links
 
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
+OR_IMAGES = ", or images=PATH for any photo or folder of photos"
 SPLITS = re.compile(r"images|train|test_[^/\\]+")
 
 
@@ -43,44 +44,22 @@ def choose(config: CamConfig) -> Chosen:
     Raises:
         BookclsError: For what is not there.
     """
-    asked = config.ckpts or [str(runs.latest_run())]
-    ckpts = [runs.find_checkpoint(name) for name in asked]
+    trained = [runs.open_run(name) for name in config.ckpts or [""]]
+    first, ckpts = trained[0], [run.ckpt for run in trained]
     if len({ckpt.resolve() for ckpt in ckpts}) < len(ckpts):
-        raise BookclsError(f"ckpt=[{','.join(asked)}]: the same checkpoint twice.")
-    saved = ckpts[0].parent / runs.CONFIG
-    trained = read_config(saved) if saved.is_file() else {}
-    data = trained.get("data") or {}
-    images = None
+        raise BookclsError(f"ckpt=[{','.join(config.ckpts)}]: the same checkpoint twice.")
     if config.images is not None:
-        images = list_images(config.images)
-    root = find_root(config, ckpts[0], data.get("root"))
-    batch_size = config.data.batch_size or data.get("batch_size") or 16
-    folder = default_output(config, ckpts, data.get("root"))
+        images, root = list_images(config.images), first.root(config.data.root)
+    else:
+        images, root = None, first.required_root(config.data.root, instead=OR_IMAGES)
+    batch_size = first.batch_size(config.data.batch_size)
+    folder = default_output(config, ckpts, first.data.get("root"))
     if not config.output:
         refuse_links(folder, ckpts[0].parent)
     output = full_path("output", config.output) if config.output else folder
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
     return Chosen(ckpts, root, batch_size, images, output)
-
-
-def find_root(config: CamConfig, ckpt: Path, trained_on: str | None) -> Path | None:
-    """Folder of the dataset; None where there is none and none is needed."""
-    root = config.data.root or trained_on
-    if root is not None and full_path("data.root", root).is_dir():
-        return full_path("data.root", root)
-    if config.images is not None and config.data.root is None:
-        return None
-    if root is None:
-        raise BookclsError(
-            f"{ckpt} stands alone, without a run's {runs.CONFIG}: say which photos to explain with "
-            "data.root=DIR (a folder with test/ or test_<name>/) or images=PATH."
-        )
-    why = "does not exist" if config.data.root else "held the run's photos and is gone"
-    raise BookclsError(
-        f"data.root={root} {why}. Give data.root=DIR (a folder with test/ or test_<name>/), or "
-        "images=PATH for any photo or folder of photos."
-    )
 
 
 def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None) -> Path:

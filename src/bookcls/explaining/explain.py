@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from bookcls import runs
 from bookcls.data.dataset import read_folder, read_tests
 from bookcls.data.images import ImageError, load_image
+from bookcls.data.progress import progress
 from bookcls.data.samples import Sample, problems_error
 from bookcls.errors import BookclsError
 from bookcls.explaining import external, failures, panels, records, versus
@@ -187,7 +185,6 @@ def records_of(
     first, output = explainers[0], chosen.output
     found: dict[str, list[Record]] = {name: [] for name in names}
     made = "; ".join(dict.fromkeys(how(explainer) for explainer in explainers))
-    console = Console(stderr=True)
     for split, samples in splits.items():
         files = safe_names(s.name for s in samples)
         sheet = Sheet(output / f"sheet_{split}.png", f"{split}: {made}")
@@ -195,14 +192,7 @@ def records_of(
             *(e.explain(split, samples, chosen.root, chosen.batch_size) for e in explainers),
             strict=True,
         )
-        for several in track(
-            together,
-            description=f"Explaining {split}",
-            total=len(samples),
-            transient=True,
-            console=console,
-            disable=not console.is_terminal,
-        ):
+        for several in progress(together, f"Explaining {split}", len(samples)):
             for name, one in zip(names, several, strict=True):
                 found[name].append(records.record(one, first.class_names))
             path = output / split / f"{files[several[0].sample.name]}.png"

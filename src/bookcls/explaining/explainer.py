@@ -9,10 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bookcls.data.images import ImageError, fit_square, load_image
+from bookcls.data.images import ImageError
 from bookcls.data.masks import Mask, find_mask, fit_mask, load_mask
 from bookcls.data.samples import Sample
-from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
@@ -45,11 +44,9 @@ class Explainer:
         self.config = config
         self.class_names: list[str] = classifier.class_names
         self.model = classifier.model.to(device_of(config.trainer.accelerator))
-        hparams = classifier.hparams
-        self.image_size: int = hparams["image_size"]
-        self.fit: str = hparams["fit"]
-        self.transform = Transform(tuple(hparams["mean"]), tuple(hparams["std"]))
-        bound = hparams["head"] == "flatten256"
+        self.preprocessing = classifier.preprocessing
+        self.image_size = self.preprocessing.image_size
+        bound = classifier.hparams["head"] == "flatten256"
         self.size = config.size or (self.image_size if bound else max(self.image_size, READABLE))
         if bound and self.size != self.image_size:
             raise BookclsError(
@@ -102,7 +99,7 @@ class Explainer:
 
     def _load(self, sample: Sample, size: int) -> npt.NDArray[np.uint8]:
         try:
-            return fit_square(load_image(sample.path, size=size), size, self.fit)
+            return self.preprocessing.at(size).square(sample.path)
         except ImageError as error:
             raise BookclsError(f"{sample.path}: {error}.") from error
 
@@ -112,7 +109,7 @@ class Explainer:
 
     def images(self, samples: Sequence[Sample], size: int) -> Tensor:
         """Normalised photos, float32 (N, 3, size, size), on the CPU."""
-        return torch.stack([self.transform(self._load(s, size)) for s in samples])
+        return torch.stack([self.preprocessing(self._load(s, size)) for s in samples])
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,7 +141,10 @@ class Explainer:
             ):
                 found[i][k] = heat
         masks = [self._mask(root, sample) for sample in samples]
-        small = [None if m is None else fit_mask(m, self.image_size, self.fit) for m in masks]
+        small = [
+            None if m is None else fit_mask(m, self.image_size, self.preprocessing.fit)
+            for m in masks
+        ]
         maps = [found[i][p] for i, p in enumerate(preds)]
         if audit:
             again = self._audit(samples, images, probs, maps, small)
@@ -154,7 +154,7 @@ class Explainer:
             mask = masks[i]
             numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
             if mask is not None:
-                square = fit_mask(mask, self.size, self.fit)
+                square = fit_mask(mask, self.size, self.preprocessing.fit)
                 for k, heat in found[i].items():
                     numbers[k] = measure(heat, square == k + 1)
             correct = preds[i] in sample.accepted if sample.accepted else None

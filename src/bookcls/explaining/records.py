@@ -1,7 +1,5 @@
 """cam.csv and cam.json: what is known of each photo, and what it adds up to."""
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -14,7 +12,7 @@ from bookcls import runs
 from bookcls.explaining.audit import SURE
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.numbers import FLAGS, Numbers
-from bookcls.files import replacing, safe_row, write_text
+from bookcls.files import write_csv, write_json
 
 Record = dict[str, Any]
 SUSPECT = 2
@@ -118,17 +116,13 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
         head: What was asked, for cam.json.
     """
     several = len(records) > 1
-    with (
-        replacing(output / "cam.csv") as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]
-        writer.writerow(safe_row(["run", *columns] if several else columns))
-        for run, rows in records.items():
-            for row in rows:
-                values = ["" if row[key] is None else row[key] for key in columns]
-                writer.writerow(safe_row([run, *values] if several else values))
+    columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]
+    table = [
+        [*([run] if several else []), *("" if row[key] is None else row[key] for key in columns)]
+        for run, rows in records.items()
+        for row in rows
+    ]
+    write_csv(output / "cam.csv", ["run", *columns] if several else columns, table)
     parts = []
     for run, rows in records.items():
         splits = dict.fromkeys(r["split"] for r in rows)
@@ -140,7 +134,4 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
                 "photos": list(rows),
             }
         )
-    text = json.dumps({**head, "runs": parts}, indent=2, ensure_ascii=False) + "\n"
-    # Of a file name that is no UTF-8 this makes json's own escapes.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    write_text(output / runs.CAM_JSON, text)
+    write_json(output / runs.CAM_JSON, {**head, "runs": parts})

@@ -1,6 +1,5 @@
 """Our answers against another system's on the same photos: captions, figure, paired test."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import Answer
 from bookcls.explaining.sheets import Sheet, joined
-from bookcls.files import replacing, safe_row, write_json
+from bookcls.files import write_csv, write_json
 from bookcls.scoring.statistics import mcnemar
 
 DIFFER = "#b35900"
@@ -68,15 +67,7 @@ def draw(
 
 def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> list[str]:
     """Writes external.csv and external.json, and says what the paired test says."""
-    path = output / "external.csv"
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(dict(zip(row, safe_row(row.values()), strict=True)))
+    write_csv(output / "external.csv", list(rows[0]), (row.values() for row in rows))
     parts, lines = {}, []
     for split in dict.fromkeys(row["split"] for row in rows):
         mine = [row for row in rows if row["split"] == split]

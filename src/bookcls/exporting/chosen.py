@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bookcls import runs
-from bookcls.config import full_path, read_config
+from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.exporting.settings import ExportConfig
 from bookcls.files import refuse_links
@@ -35,8 +35,8 @@ def choose(config: ExportConfig) -> Chosen:
     Raises:
         BookclsError: For what is not there, or cannot be written.
     """
-    ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
-    root = find_root(config.data.root, ckpt)
+    run = runs.open_run(config.ckpt)
+    ckpt, root = run.ckpt, run.root(config.data.root)
     if config.precision == "int8" and root is None:
         raise BookclsError(
             "precision=int8 takes its ranges from training photos, and the run's are gone: give "
@@ -57,27 +57,6 @@ def choose(config: ExportConfig) -> Chosen:
             "pip install 'bookcls[export]'. (format=torch needs nothing more.)"
         )
     return Chosen(ckpt, root, output)
-
-
-def find_root(given: str | None, ckpt: Path) -> Path | None:
-    """Folder of the dataset that was given or trained on; None where the latter is gone.
-
-    Raises:
-        BookclsError: If the one that was given is not there.
-    """
-    saved = ckpt.parent / runs.CONFIG
-    trained = read_config(saved) if saved.is_file() else {}
-    root = given or (trained.get("data") or {}).get("root")
-    if root is None:
-        return None
-    folder = full_path("data.root", root)
-    if folder.is_dir():
-        return folder
-    if given:
-        raise BookclsError(
-            f"data.root={root} does not exist. Give a folder with test/ or test_<name>/."
-        )
-    return None
 
 
 def refuse_unwritable(output: Path, *, overwrite: bool) -> None:

@@ -24,7 +24,7 @@ PREPROCESSING = (
     "BILINEAR with reducing_gap=3 (letterbox: longest side to image_size, centred on pad_rgb; "
     "squash: both sides); / 255; - mean; / std; float32 (N, 3, H, W)"
 )
-"""What ``data.images`` and ``data.transforms`` do, for those who write it in another language."""
+"""What ``data.preprocessing`` does, for those who write it in another language."""
 
 
 def export(config: ExportConfig, chosen: Chosen) -> None:
@@ -38,7 +38,7 @@ def export(config: ExportConfig, chosen: Chosen) -> None:
         BookclsError: For anything that the user can put right; no file is left then.
     """
     classifier = load_classifier(chosen.ckpt)
-    names, image_size = classifier.class_names, classifier.hparams["image_size"]
+    names, image_size = classifier.class_names, classifier.preprocessing.image_size
     photos = photos_to_check(chosen.root, classifier)
     print(f"model    {chosen.ckpt}: {len(names)} classes, {image_size} px")
     print(f"checked  on {photos.said}")
@@ -66,10 +66,10 @@ def export(config: ExportConfig, chosen: Chosen) -> None:
 
 def write_precision(precision: str, path: Path, classifier: Classifier, root: Path | None) -> None:
     """Writes an ONNX file; int8 is made of the fp32 one beside it, by training photos."""
-    image_size = classifier.hparams["image_size"]
+    image_size = classifier.preprocessing.image_size
     if precision == "int8":
         assert root is not None
-        images = prepare(training_photos(root, classifier), classifier)
+        images = prepare(training_photos(root, classifier), classifier.preprocessing)
         print(f"ranges   of int8 set by {len(images)} training photos")
         write_int8(path.with_name("fp32.onnx"), path, images)
     else:
@@ -79,19 +79,19 @@ def write_precision(precision: str, path: Path, classifier: Classifier, root: Pa
 
 def describe(classifier: Classifier, ckpt: Path, precision: str) -> dict[str, Any]:
     """All that is needed to use the file, and where it comes from, as plain values."""
-    hparams = classifier.hparams
+    preprocessing = classifier.preprocessing
     with ckpt.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "class_names": classifier.class_names,
-        "image_size": hparams["image_size"],
-        "fit": hparams["fit"],
+        "image_size": preprocessing.image_size,
+        "fit": preprocessing.fit,
         "pad_rgb": list(PAD_RGB),
-        "mean": list(hparams["mean"]),
-        "std": list(hparams["std"]),
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
         "preprocessing": PREPROCESSING,
         "precision": precision,
-        "weights": hparams["weights"],
+        "weights": classifier.hparams["weights"],
         "ckpt_sha256": digest,
         "bookcls": __version__,
         "git_commit": git_commit(),

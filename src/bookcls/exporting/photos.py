@@ -10,9 +10,9 @@ import numpy.typing as npt
 from bookcls.config import project_path
 from bookcls.data.dataset import read_folder, read_tests
 from bookcls.data.photos import decode
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample, problems_error
 from bookcls.data.sources import list_images
-from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.training.classifier import Classifier
 
@@ -76,7 +76,7 @@ def photos_to_check(root: Path | None, classifier: Classifier) -> Photos:
             said = f"no test photos; {len(splits['train'])} training photos"
         said = f"{root}: {said}"
     samples = [sample for part in splits.values() for sample in part]
-    return Photos(splits, prepare(samples, classifier), labelled, said)
+    return Photos(splits, prepare(samples, classifier.preprocessing), labelled, said)
 
 
 def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
@@ -92,7 +92,7 @@ def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
             f"{', '.join(classifier.class_names)}."
         )
     chosen = folder.train[:: max(1, -(-len(folder.train) // CALIBRATION))]
-    _, bad = decode(chosen, classifier.hparams["image_size"], classifier.hparams["fit"])
+    _, bad = decode(chosen, classifier.preprocessing.image_size, classifier.preprocessing.fit)
     # As data.on_bad=skip trains; a run that stops at such photos does not get this far.
     kept = [sample for sample in chosen if sample.path not in bad]
     if not kept:
@@ -100,16 +100,14 @@ def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
     return kept
 
 
-def prepare(samples: Sequence[Sample], classifier: Classifier) -> Array:
+def prepare(samples: Sequence[Sample], preprocessing: Preprocessing) -> Array:
     """Photos as the network's input, float32 (N, 3, H, W).
 
     Raises:
         BookclsError: Naming each photo that cannot be read.
     """
-    hparams = classifier.hparams
-    decoded, bad = decode(samples, hparams["image_size"], hparams["fit"])
+    decoded, bad = decode(samples, preprocessing.image_size, preprocessing.fit)
     if bad:
         listed = "".join(f"\n  - {path}: {why}" for path, why in bad.items())
         raise BookclsError(f"these photos cannot be read:{listed}")
-    transform = Transform(tuple(hparams["mean"]), tuple(hparams["std"]))
-    return np.stack([transform(decoded[sample.path]).numpy() for sample in samples])
+    return np.stack([preprocessing(decoded[sample.path]).numpy() for sample in samples])

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from bookcls.data.images import ImageError
-from bookcls.data.transforms import Transform
 from bookcls.errors import BookclsError
 from bookcls.predicting.decoding import Photo, Square, decode_ahead
 from bookcls.predicting.prediction import Prediction
@@ -27,6 +26,7 @@ class Predictor:
         ckpt: The checkpoint.
         classifier: The model, on its device.
         class_names: Sorted names.
+        preprocessing: How a photo becomes the model's input.
         threshold: Answers with a lower probability are unsure.
         rotations: So many turns of a photo are asked about, and the answers averaged.
     """
@@ -63,10 +63,7 @@ class Predictor:
                 f"{', '.join(self.class_names)}. Give a number, or tune on the same photos."
             )
         self.classifier.to(device_of(accelerator))
-        hparams = self.classifier.hparams
-        self.image_size: int = hparams["image_size"]
-        self.fit: str = hparams["fit"]
-        self.transform = Transform(tuple(hparams["mean"]), tuple(hparams["std"]))
+        self.preprocessing = self.classifier.preprocessing
 
     def predict(self, photos: Photo | Iterable[Photo]) -> list[Prediction]:
         """Answers to one photo or several, in their order.
@@ -102,7 +99,8 @@ class Predictor:
             BookclsError: See :meth:`predict`.
         """
         batch: list[tuple[str, Square | ImageError]] = []
-        for item in decode_ahead(photos, self.image_size, self.fit, 2 * self.batch_size):
+        size, fit = self.preprocessing.image_size, self.preprocessing.fit
+        for item in decode_ahead(photos, size, fit, 2 * self.batch_size):
             batch.append(item)
             if len(batch) == self.batch_size:
                 yield from self._answer(batch)
@@ -123,14 +121,15 @@ class Predictor:
 
     def _ask(self, squares: list[Square]) -> list[list[float]]:
         try:
-            images = torch.stack([self.transform(square) for square in squares])
+            images = torch.stack([self.preprocessing(square) for square in squares])
             probs: list[list[float]] = self.probs(images.to(self.classifier.device)).tolist()
         except RuntimeError as error:
             if not ran_out_of_memory(error):
                 raise
             raise BookclsError(
                 f"the device has too little memory for {self.batch_size} photos of "
-                f"{self.image_size} px: give a lower batch_size= or trainer.accelerator=cpu."
+                f"{self.preprocessing.image_size} px: give a lower batch_size= or "
+                "trainer.accelerator=cpu."
             ) from error
         return probs
 

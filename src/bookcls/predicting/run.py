@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import track
-
+from bookcls.data.progress import progress
 from bookcls.data.sources import Source, list_photos, some
 from bookcls.errors import BookclsError
 from bookcls.predicting.predictor import Predictor
@@ -67,17 +65,10 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
     if chosen.threshold.class_names and config.rotations > 1:
         print("         (chosen without rotations, which make answers less extreme)")
     tally = Tally(predictor.class_names)
-    console = Console(stderr=True)
     with warnings.catch_warnings(), growing(chosen.output, predictor.class_names) as write:
         warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
-        for found in track(
-            predictor.stream(list_photos(source)),
-            description="Answering",
-            total=chosen.num_photos,
-            transient=True,
-            console=console,
-            disable=not console.is_terminal,
-        ):
+        answers = predictor.stream(list_photos(source))
+        for found in progress(answers, "Answering", chosen.num_photos):
             write(found)
             tally.add(found)
             if pictures is not None and found.answer is not None:

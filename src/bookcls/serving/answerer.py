@@ -6,10 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from PIL import Image
-
-from bookcls.data.images import fit_square, load_image
+from bookcls.data.images import load_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
@@ -116,21 +113,18 @@ class Answerer:
             found = self._predict(path)
             if found.answer is None:
                 return found
-            explainer = self.explainer
+            explainer, preprocessing = self.explainer, self.explainer.preprocessing
             image = load_image(path, size=max(SHOWN, explainer.size))
             method, layers = explainer.config.method, explainer.config.layers
             answer = explainer.class_names.index(found.answer)
             device = self.predictor.classifier.device
             (heat,) = heats(
-                explainer.model, self._input(image, explainer.size).to(device), [answer], method,
-                layers,
+                explainer.model, preprocessing.at(explainer.size)(image)[None].to(device), [answer],
+                method, layers,
             )  # fmt: skip
             nearest = []
             if self.neighbours:
-                _, features = explainer.answers(self._input(image, explainer.image_size))
+                _, features = explainer.answers(preprocessing(image)[None])
                 nearest = self.neighbours.nearest(features[0])
-            return Seen(found, fit_square(image, SHOWN, explainer.fit), image.size, heat, nearest)
-
-    def _input(self, image: Image.Image, size: int) -> torch.Tensor:
-        """float32 (1, 3, size, size), normalised, on the CPU."""
-        return self.explainer.transform(fit_square(image, size, self.explainer.fit))[None]
+            shown = preprocessing.at(SHOWN).square(image)
+            return Seen(found, shown, image.size, heat, nearest)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bookcls import runs
 from bookcls.errors import BookclsError
-from bookcls.exporting.chosen import find_root
 from bookcls.predicting.threshold import Threshold, find_threshold
 from bookcls.serving.settings import ServeConfig
 
@@ -40,10 +39,10 @@ def choose(config: ServeConfig) -> Chosen:
     """
     if find_spec("gradio") is None:
         raise BookclsError("serve needs Gradio, not installed here: pip install 'bookcls[serve]'.")
-    ckpt = runs.find_checkpoint(config.ckpt or str(runs.latest_run()))
-    root = find_root(config.data.root, ckpt)
+    run = runs.open_run(config.ckpt)
+    root = run.root(config.data.root)
     threshold = find_threshold(config.unsure)
-    return Chosen(ckpt, root, threshold, listen(config.host, config.port))
+    return Chosen(run.ckpt, root, threshold, listen(config.host, config.port))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from bookcls.data.photos import decode
+from bookcls.data.progress import progress
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.similarity import similarity
@@ -35,19 +34,13 @@ class Neighbours:
             explainer: The model.
             samples: Training photos.
         """
-        images, bad = decode(samples, explainer.image_size, explainer.fit)
+        preprocessing = explainer.preprocessing
+        images, bad = decode(samples, preprocessing.image_size, preprocessing.fit)
         self.samples = [sample for sample in samples if sample.path not in bad]
         parts = [torch.zeros(0, 256)]
-        console = Console(stderr=True)
-        for start in track(
-            range(0, len(self.samples), BATCH),
-            description="Comparing photos",
-            transient=True,
-            console=console,
-            disable=not console.is_terminal,
-        ):
+        for start in progress(range(0, len(self.samples), BATCH), "Comparing photos"):
             batch = self.samples[start : start + BATCH]
-            squares = torch.stack([explainer.transform(images[s.path]) for s in batch])
+            squares = torch.stack([preprocessing(images[s.path]) for s in batch])
             parts.append(explainer.answers(squares)[1])
         self.features = torch.cat(parts)
 

@@ -105,7 +105,7 @@ class Page:
             right=found.answer in accepted,
             photo=as_address(Image.fromarray(seen.photo)),
             overlay=None if lit is None else as_address(Image.fromarray(lit)),
-            fit="cover" if predictor.fit == "letterbox" else "fill",
+            fit="cover" if predictor.preprocessing.fit == "letterbox" else "fill",
             nearest=[
                 (predictor.class_names[n.sample.label], n.similarity, embedded(n.sample.path))
                 for n in seen.nearest

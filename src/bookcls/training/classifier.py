@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 from bookcls.models.layers import HEADS, block_of
@@ -119,6 +120,11 @@ class Classifier(pl.LightningModule):
         self.test_rotations = 1
         self.test_probs: dict[str, list[Tensor]] = {}
         self.test_metrics: dict[str, float] = {}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a photo becomes an input of this network."""
+        return Preprocessing.from_hparams(self.hparams)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 (N, C), of normalised images, float32 (N, 3, H, W)."""

@@ -39,13 +39,13 @@ def make_tests(
         tests: Test split name -> photos.
         batch_size: Photos a step.
     """
-    hparams = classifier.hparams
+    preprocessing = classifier.preprocessing
     return PhotoDataModule(
         classifier.class_names,
         images,
         tests=tests,
-        mean=tuple(hparams["mean"]),
-        std=tuple(hparams["std"]),
+        mean=preprocessing.mean,
+        std=preprocessing.std,
         batch_size=batch_size,
     )
 

@@ -1,6 +1,5 @@
 """What remains of a search: a table, a plot, the best recipe and the last lines."""
 
-import csv
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bookcls.data.held_out import TABLE
 from bookcls.environment import python
-from bookcls.files import replacing, write_text
+from bookcls.files import replacing, write_csv, write_text
 from bookcls.scoring.statistics import exact_interval
 from bookcls.tuning.space import plain
 from bookcls.tuning.trials import Trial, told_apart
@@ -59,18 +58,15 @@ def say_trial(trials: Sequence[Trial]) -> None:
 def write_table(run: Path, trials: Sequence[Trial]) -> None:
     """Writes ``trials.csv``: a row per trial, its settings in the last columns."""
     names = list(trials[0].values)
-    with (
-        replacing(run / TABLE) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-        scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]
-        writer.writerow(["trial", "state", *scores, *names])
-        for t in trials:
-            numbers = (f"{v:.6f}" if len(t.by_fold) else "" for v in (t.score, t.error, t.accuracy))
-            counts = (t.num_photos, len(t.by_fold), t.seconds)
-            values = (plain(t.values[name]) for name in names)
-            writer.writerow([t.number, t.state, *numbers, *counts, *values])
+    scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]
+    rows = []
+    for t in trials:
+        # z: a softmax may round above 1, and a text "-0.000000" would be taken for a formula.
+        numbers = (f"{v:z.6f}" if len(t.by_fold) else "" for v in (t.score, t.error, t.accuracy))
+        counts = (t.num_photos, len(t.by_fold), t.seconds)
+        values = (plain(t.values[name]) for name in names)
+        rows.append([t.number, t.state, *numbers, *counts, *values])
+    write_csv(run / TABLE, ["trial", "state", *scores, *names], rows)
 
 
 def plot(run: Path, trials: Sequence[Trial]) -> None:
