@@ -5,17 +5,17 @@ READY := .venv/.ready
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help:  ## this list
+help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
 
-# uv installs over three times as fast as pip, but does not know pip's settings: pip where uv fails.
+# uv installs more than three times as fast as pip, but ignores pip's settings: use pip if uv fails.
 install = .venv/bin/uv pip install --python $(PY) --compile-bytecode $(1) || \
   $(PYTHON) -m pip --python $(PY) install $(1)
 
 .PHONY: setup
-setup: $(READY)  ## an isolated environment in .venv with everything pinned (5.7 GB on Linux)
+setup: $(READY)  ## create .venv with pinned versions of everything (5.7 GB on Linux)
 
-# --without-pip: Debian's python3 has no ensurepip; the machine's own pip does it from outside.
+# --without-pip: Debian's python3 has no ensurepip; the system's pip installs into .venv from outside.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"bookcls needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make setup PYTHON=python3.12")'
 	rm -f $@
@@ -26,22 +26,22 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 .PHONY: train
-train: $(READY)  ## train on the sample with the best recipe for a laptop's few minutes
+train: $(READY)  ## train on the sample with the recipe for a laptop, in a few minutes
 	$(PY) -m bookcls.train experiment=laptop $(ARGS)
 
-# Two processes of one thread each get more out of two cores than one of two threads.
+# On two cores, two processes with one thread each are faster than one with two threads.
 TWO := OMP_NUM_THREADS=1
 SPREAD := --numprocesses=2 --dist=loadfile
 
 .PHONY: test
-test: $(READY)  ## the tests: CPU only, no network, some minutes
+test: $(READY)  ## run the tests: CPU only, no network, a few minutes
 	$(TWO) $(PY) -m pytest $(SPREAD) $(ARGS)
 
 .PHONY: test-all
-test-all: $(READY)  ## also the slow ones and, where there is one, those for a GPU
+test-all: $(READY)  ## run all tests, including the slow ones and, if there is a GPU, those for it
 	$(TWO) $(PY) -m pytest $(SPREAD) -m "not network and not faults" $(ARGS)
 
-# $(1): lowest or newest, $(2): uv's word for it. Resolved anew each time, over all extras.
+# $(1): lowest or newest, $(2): uv's name for it. Resolved again each time, for all extras.
 define test_with
 	test -x .venv-$(1)/bin/python || $(PYTHON) -m venv --without-pip .venv-$(1)
 	.venv/bin/uv pip compile --python .venv-$(1)/bin/python --resolution $(2) --upgrade --quiet \
@@ -52,35 +52,35 @@ define test_with
 endef
 
 .PHONY: test-lowest
-test-lowest: $(READY)  ## the tests with the lowest versions that pyproject.toml allows (6 GB more)
+test-lowest: $(READY)  ## run the tests with the lowest versions that pyproject.toml allows (6 GB more)
 	$(call test_with,lowest,lowest-direct)
 
 .PHONY: test-newest
-test-newest: $(READY)  ## the tests with the newest versions that pyproject.toml allows (6 GB more)
+test-newest: $(READY)  ## run the tests with the newest versions that pyproject.toml allows (6 GB more)
 	$(call test_with,newest,highest)
 
-# --strict: where the records cannot be had, that is a failure and not a clean bill.
+# --strict: if the vulnerability database cannot be reached, fail instead of reporting no problems.
 .PHONY: audit
-audit: $(READY)  ## known holes in what requirements.txt pins (needs the network)
+audit: $(READY)  ## check requirements.txt for known vulnerabilities (needs the network)
 	.venv/bin/uv tool run 'pip-audit>=2.10,<3' --strict --no-deps --disable-pip -r requirements.txt
 
 .PHONY: faults
-faults: $(READY)  ## attack what docs/reliability.md promises, at full size: some ten minutes
+faults: $(READY)  ## attack the promises of docs/reliability.md, at full size: about ten minutes
 	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults -m "not network and not gpu" $(ARGS)
 
 .PHONY: faults-part
-faults-part: $(READY)  ## the attacks that no clock decides, at full size: bad input, strangers, seeds, names
+faults-part: $(READY)  ## run the attacks that do not depend on timing, at full size: bad input, untrusted files, seeds, names
 	$(TWO) $(PY) -m pytest $(SPREAD) tests/faults/test_[4-8]*.py -m "not network and not gpu" $(ARGS)
 
 .PHONY: check
-check: $(READY)  ## format, lint, types, who imports whom
+check: $(READY)  ## check format, lint, types and import contracts
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache
 
 .PHONY: format
-format: $(READY)  ## let ruff format and mend
+format: $(READY)  ## format and fix with ruff
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
@@ -89,19 +89,19 @@ sample: $(READY)  ## render dataset/sample again
 	$(PY) -m bookcls.synthetic.sample --output dataset
 
 .PHONY: books
-books: $(READY)  ## fetch the real photos of the 2018 study into dataset/books
+books: $(READY)  ## download the real photos of the 2018 study into dataset/books
 	$(PY) -m bookcls.fetch $(ARGS)
 
 .PHONY: pretrain
-pretrain: $(READY)  ## VGG16 weights from rendered scenes: hours on a CPU
+pretrain: $(READY)  ## pretrain VGG16 on rendered scenes: hours on a CPU
 	$(PY) -m bookcls.pretrain $(ARGS)
 
 .PHONY: ablation
-ablation: $(READY)  ## the study's table, 24 runs: some two hours of two cores; goes on after a stop
+ablation: $(READY)  ## run the study's table, 24 runs: about two hours on two cores; resumes after an interruption
 	$(PY) -m bookcls.train sweep=ablation experiment=small $(ARGS)
 
 .PHONY: freeze
-freeze: $(READY)  ## where to freeze, 42 runs: some two to three hours of two cores
+freeze: $(READY)  ## compare where to freeze, 42 runs: two to three hours on two cores
 	$(PY) -m bookcls.train sweep=freeze experiment=small aug=all $(ARGS)
 
 .PHONY: report
@@ -109,12 +109,12 @@ report: $(READY)  ## compare runs: tables, plots and one page (ARGS=runs=DIR)
 	$(PY) -m bookcls.report $(or $(ARGS),runs=runs)
 
 .PHONY: cam
-cam: $(READY)  ## what the latest run looked at, shown and measured (ARGS=ckpt=RUN)
+cam: $(READY)  ## show and measure what the latest run looked at (ARGS=ckpt=RUN)
 	$(PY) -m bookcls.cam $(ARGS)
 
 FIGURES := step job growth memory profile_run
 .PHONY: bench
-bench: $(READY)  ## how fast: the bare step, whole jobs, growth, memory; 16 minutes of two cores with bfloat16
+bench: $(READY)  ## measure speed: training step, whole jobs, growth, memory; 16 minutes on two cores with bfloat16
 	@for figure in $(FIGURES); do $(PY) -m benchmarks.$$figure $(ARGS) || exit 1; done
 
 PEERS := .venv-peers/bin/python
@@ -127,11 +127,11 @@ PEERS := .venv-peers/bin/python
 	@touch $@
 
 .PHONY: bench-peers
-bench-peers: .venv-peers/.ready  ## against fastai, timm and a plain loop, in an environment of their own: 15 minutes
+bench-peers: .venv-peers/.ready  ## compare with fastai, timm and a plain loop, in a separate environment: 15 minutes
 	$(PEERS) -m benchmarks.peers $(ARGS)
 
 .PHONY: bench-gpu
-bench-gpu: $(READY)  ## on a GPU, in parts of 8.5 minutes: repeat it until all are done
+bench-gpu: $(READY)  ## measure speed on a GPU, in parts of 8.5 minutes: repeat until all are done
 	$(PY) -m benchmarks.gpu $(ARGS)
 
 .PHONY: lock
@@ -140,6 +140,6 @@ lock: $(READY)  ## pin the newest versions that pyproject.toml allows
 	  --group dev --output-file requirements.txt pyproject.toml
 
 .PHONY: clean
-clean:  ## remove the environments and caches; runs and photos stay
+clean:  ## remove environments and caches; runs and photos are kept
 	rm -rf .venv .venv-lowest .venv-newest .venv-peers .mypy_cache .ruff_cache .pytest_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
