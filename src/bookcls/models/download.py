@@ -101,7 +101,7 @@ def _bar() -> Progress:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a name beside ``path`` that no other process uses, and that takes its place at the end.
+    """Yields a name beside ``path`` that nobody else uses and that takes its place at the end.
 
     A block that fails, or leaves no file of that name, leaves ``path`` as it was.
     """

@@ -50,9 +50,9 @@ def find_weights(weights: str) -> Weights:
     Args:
         weights: ``keras`` for those of the 2014 paper, ``imagenet`` for torchvision's,
             ``rendered`` for those that ship, ``auto`` for whichever of the first two is cached,
-            else ``keras`` if a server answers quickly, else ``rendered``; or the path of a ``.pth`` or
-            ``.safetensors`` state dict of VGG16 or of its features. A damaged file in the cache is
-            an error, also for ``auto``.
+            else ``keras`` if a server answers quickly, else ``rendered``; or the path of a
+            ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features. A damaged file in
+            the cache is an error, also for ``auto``.
 
     Raises:
         BookclsError: If they are not there, or are not VGG16's.
