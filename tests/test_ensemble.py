@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bookcls import callbacks, evaluate, fitting, train
+from bookcls import evaluate, train
+from bookcls.training import callbacks, fitting
 from bookcls.training.callbacks import LineProgress
 from bookcls.training.classifier import Classifier, load_classifier
 from conftest import CLASSES, TINY

@@ -246,7 +246,7 @@ def test_a_report_shows_no_results_but_those_of_its_runs(reported):
 
 
 def test_the_figures_of_the_docs_show_the_study_beside_the_runs(sweep, tmp_path, shared_photos):
-    write_run(sweep / "turn", shared_photos, aug="all", overrides=["aug=turn"], lr=0.5)
+    write_run(sweep / "turn", shared_photos, aug="turn", overrides=["aug=turn"], lr=0.5)
     cells = {cell.facets["aug"]: cell for cell in cells_of(sweep)}
     shown = {aug: study.published(cell, "difficult") for aug, cell in cells.items()}
     assert shown == {"none": 0.10, "all": 0.65, "turn": None}

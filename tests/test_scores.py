@@ -7,7 +7,8 @@ from scipy.stats import beta
 from sklearn.metrics import accuracy_score, log_loss
 
 from bookcls.data.samples import SCORES, Sample
-from bookcls.runs import METRICS, write_json
+from bookcls.files import write_json
+from bookcls.runs import METRICS
 from bookcls.scoring.scores import SplitScores, interval
 from bookcls.sweeping.cells import accuracies
 from bookcls.training.console import show, unused_folders

@@ -4,9 +4,9 @@ import ast
 from pathlib import Path
 
 import numpy as np
-from bookcls.sampler import OverSampler
 
 import bookcls
+from bookcls.data.sampler import OverSampler
 from bookcls.data.streams import Stream
 
 PACKAGE = Path(bookcls.__file__).parent

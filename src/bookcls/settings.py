@@ -119,6 +119,7 @@ class OptimConfig:
     epochs: int
     images_seen: int | None
     lr: float | None
+    head_lr: float | None
     layer_decay: float
     warmup_images: int
     weight_decay: float
@@ -130,7 +131,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("probe_lr", "layer_decay"):
             positive(f"optim.{name}", getattr(self, name))
-        for name in ("lr", "images_seen", "clip_norm", "patience"):
+        for name in ("lr", "head_lr", "images_seen", "clip_norm", "patience"):
             if getattr(self, name) is not None:
                 positive(f"optim.{name}", getattr(self, name))
         for name in ("probe_epochs", "epochs", "warmup_images", "weight_decay"):

@@ -105,7 +105,7 @@ def settled(model: ModelConfig, words: list[str], *, begun: bool) -> ModelConfig
             )
         # The experiment's, or those of other cells of a sweep.
         return replace(model, weights="auto")
-    if model.weights in ("auto", "imagenet", "rendered"):
+    if model.weights in ("auto", "keras", "imagenet", "rendered"):
         return model
     path = full_path("model.weights", model.weights)
     if path.is_file():
@@ -113,8 +113,8 @@ def settled(model: ModelConfig, words: list[str], *, begun: bool) -> ModelConfig
     if begun or cells.current is not None:
         return model  # a cell says in its own words that there are none
     raise BookclsError(
-        f"model.weights={model.weights}: there is no such file. Give auto, imagenet, rendered, or "
-        "the path of a .pth or .safetensors state dict of VGG16."
+        f"model.weights={model.weights}: there is no such file. Give auto, keras, imagenet, "
+        "rendered, or the path of a .pth or .safetensors state dict of VGG16."
     )
 
 

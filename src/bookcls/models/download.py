@@ -1,19 +1,25 @@
 """Files of weights from a server: asked quickly, downloaded whole or not at all."""
 
-import socket
+import hashlib
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
-import torch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 ANSWER_SECONDS = 4.0
 """How long a server may take to answer before ``auto`` looks elsewhere."""
 STALL_SECONDS = 60.0
 """How long a download may bring nothing before it is given up."""
+CHUNK = 1 << 17
 
 
 @cache
@@ -30,7 +36,7 @@ def probe(url: str) -> str:
             with urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS):
                 why[0] = ""
         except (OSError, HTTPException, ValueError) as error:
-            why[0] = _reason(error)
+            why[0] = reason(error)
 
     # A thread, since looking up a name knows no timeout.
     thread = threading.Thread(target=ask, daemon=True)
@@ -40,36 +46,78 @@ def probe(url: str) -> str:
 
 
 @cache
-def download(url: str, path: Path, sha256_prefix: str) -> str:
+def download(url: str, path: Path, checksum: str) -> str:
     """Downloads a file whole or not at all, however long it takes while data keeps coming.
 
-    Each file is tried once per process, so that all cells of a sweep get the same weights.
+    Each file is tried once per process, so that all cells of a sweep get the same weights. A
+    progress bar goes to stderr where that is a terminal.
 
     Args:
         url: Where from.
         path: Where to.
-        sha256_prefix: The first digits of its sha256.
+        checksum: ``sha256:`` or ``md5:`` and the first digits that its hash must have.
 
     Returns:
         Why it failed; empty if it did not.
     """
     print(f"weights  downloading {url} into {path}", flush=True)
-    before = socket.getdefaulttimeout()
-    # torch.hub sets none of its own; this one is for each read, not for the whole.
-    socket.setdefaulttimeout(STALL_SECONDS)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=sha256_prefix)
-    except RuntimeError:
-        return f"what came is another file: its sha256 does not begin with {sha256_prefix}"
+        with replacing(path) as part:
+            return _receive(url, part, checksum)
     except (OSError, HTTPException, ValueError) as error:
-        return _reason(error)
+        return reason(error)
+
+
+def _receive(url: str, part: Path, checksum: str) -> str:
+    """Deletes ``part`` if what came is not the file."""
+    algorithm, _, digits = checksum.partition(":")
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    received = 0
+    request = Request(url, headers={"User-Agent": "bookcls"})
+    # The time is for each read, not for the whole.
+    with urlopen(request, timeout=STALL_SECONDS) as answer, part.open("xb") as file, _bar() as bar:
+        total = answer.length
+        task = bar.add_task("", total=total)
+        while chunk := answer.read(CHUNK):
+            file.write(chunk)
+            digest.update(chunk)
+            received += len(chunk)
+            bar.update(task, completed=received)
+    why = ""
+    if total is not None and received < total:
+        why = f"the connection ended after {received / 1e6:.1f} of {total / 1e6:.1f} MB"
+    elif not digest.hexdigest().startswith(digits):
+        why = f"what came is another file: its {algorithm} does not begin with {digits}"
+    if why:
+        part.unlink()
+    return why
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a name beside ``path`` that nobody else uses and that takes its place at the end.
+
+    A block that fails, or leaves no file of that name, leaves ``path`` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        yield part
+        if part.is_file():
+            with part.open("r+b") as file:  # Windows syncs only what is open for writing.
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
-        socket.setdefaulttimeout(before)
-    return ""
+        part.unlink(missing_ok=True)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What a failed request says, in one line."""
     if isinstance(error, HTTPError):
         return f"the server answers {error.code}"

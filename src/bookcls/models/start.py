@@ -13,6 +13,7 @@ from bookcls.models.weights import find_weights
 SUITS: dict[str, tuple[str | None, float]] = {
     "scratch": (None, 2e-4),
     # The 2018 study's best train points lie in block 4.
+    "keras": ("block4_conv1", 1e-4),
     "imagenet": ("block4_conv1", 1e-4),
     "file": ("block4_conv1", 1e-4),
     # docs/pretraining.md has the measurements.
@@ -26,7 +27,7 @@ class Start:
     """What training starts from, decided once per command.
 
     Attributes:
-        source: "scratch", "imagenet", "rendered" or "file".
+        source: "scratch", "keras", "imagenet", "rendered" or "file".
         name: A name for people.
         path: The file of the weights; None from scratch.
         sha256: Its hash.

@@ -118,6 +118,13 @@ def read_state(content: bytes, path: Path) -> dict[str, Tensor]:
     return state
 
 
+@cache
+def expected_shapes() -> dict[str, torch.Size]:
+    """Shapes of VGG16's ``features`` by name, "0.weight" to "28.bias"."""
+    with torch.device("meta"):
+        return {k: v.shape for k, v in vgg16(weights=None).features.state_dict().items()}
+
+
 def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Picks VGG16's convolutions out of a state dict and checks name, type and shape of each.
 
@@ -131,8 +138,7 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         if key.startswith(prefix) and not key.startswith("classifier.")
     }
     found = dequantised(found)
-    with torch.device("meta"):
-        expected = {k: v.shape for k, v in vgg16(weights=None).features.state_dict().items()}
+    expected = expected_shapes()
     odd = [
         f"{prefix}{key} of {str(found[key].dtype).removeprefix('torch.')}"
         for key in expected

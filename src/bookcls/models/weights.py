@@ -10,7 +10,7 @@ from torchvision.models import VGG16_Weights
 
 from bookcls.config import expand_home
 from bookcls.errors import BookclsError
-from bookcls.models import download
+from bookcls.models import download, keras
 from bookcls.models.state_dict import read_features
 
 MEAN = (0.485, 0.456, 0.406)
@@ -28,7 +28,7 @@ class Weights:
     """Pretrained weights of VGG16's ``features``.
 
     Attributes:
-        source: ``imagenet``, ``rendered`` or ``file``.
+        source: ``keras``, ``imagenet``, ``rendered`` or ``file``.
         name: A name for people.
         path: Their file.
         sha256: Its hash.
@@ -48,16 +48,19 @@ def find_weights(weights: str) -> Weights:
     """Finds weights, downloads them if need be, and reads them; runs nothing in the file.
 
     Args:
-        weights: ``imagenet`` for torchvision's, ``rendered`` for those that ship, ``auto`` for
-            the first if they are cached or can be downloaded and else the second; or the path of
-            a ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features. A damaged file
-            in the cache is an error, also for ``auto``.
+        weights: ``keras`` for those of the 2014 paper, ``imagenet`` for torchvision's,
+            ``rendered`` for those that ship, ``auto`` for whichever of the first two is cached,
+            else ``keras`` if a server answers quickly, else ``rendered``; or the path of a
+            ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features. A damaged file in
+            the cache is an error, also for ``auto``.
 
     Raises:
         BookclsError: If they are not there, or are not VGG16's.
     """
     if weights == "auto":
         return _auto()
+    if weights == "keras":
+        return _keras()
     if weights == "imagenet":
         return _imagenet()
     if weights == "rendered":
@@ -69,22 +72,36 @@ def find_weights(weights: str) -> Weights:
         found, why = False, str(error).rstrip(".")
     if not found:
         raise BookclsError(
-            f"model.weights={weights}: {why}. Give auto, imagenet, rendered, or "
-            "the path of a .pth or .safetensors state dict of VGG16."
+            f"model.weights={weights}: {why}. Give auto, keras, imagenet, rendered, "
+            "or the path of a .pth or .safetensors state dict of VGG16."
         )
     file = read_features(path)
     return Weights("file", path.name, path, file.sha256, file.state)
 
 
 def _auto() -> Weights:
-    path = _imagenet_cache()
-    why = "" if path.is_file() else download.probe(IMAGENET.url) or _download_imagenet()
-    if not why:
+    if keras.cached() is None and _imagenet_cache().is_file():
         return _imagenet()
+    why = "" if keras.cached() else keras.fetch(quickly=True)
+    if not why:
+        return _keras()
     return _rendered(
         f"ImageNet weights are not cached and could not be downloaded ({why}), so training starts "
         "from the weights that ship, which have seen rendered scenes only."
     )
+
+
+def _keras() -> Weights:
+    why = "" if keras.cached() else keras.fetch()
+    path = keras.cached()
+    if path is None:
+        raise BookclsError(
+            f"model.weights=keras: {' and '.join(keras.URLS)} could not be downloaded ({why}), and "
+            f"no copy is cached. Connect once, or copy {keras.FILE} into {keras.folder()}, or use "
+            "the weights that ship with model.weights=rendered."
+        )
+    file = read_features(path, sha256_prefix=_sha256_prefix(path))
+    return Weights("keras", "ImageNet (Keras, 2014 paper)", path, file.sha256, file.state)
 
 
 def _imagenet_cache() -> Path:
@@ -92,13 +109,13 @@ def _imagenet_cache() -> Path:
 
 
 def _sha256_prefix(path: Path) -> str:
-    """Torch's file names end in the first digits of the file's sha256."""
+    """Names in torch's cache end in the first digits of the file's sha256."""
     return path.stem.rpartition("-")[2]
 
 
 def _download_imagenet() -> str:
     path = _imagenet_cache()
-    return download.download(IMAGENET.url, path, _sha256_prefix(path))
+    return download.download(IMAGENET.url, path, f"sha256:{_sha256_prefix(path)}")
 
 
 def _imagenet() -> Weights:

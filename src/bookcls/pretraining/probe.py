@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         SystemExit: With code 1 after an error of the user's, 2 for options that do not fit.
     """
     parser = argparse.ArgumentParser(description="Probe each block of some weights.")
-    parser.add_argument("--weights", default="rendered", help="rendered, imagenet or a file")
+    parser.add_argument("--weights", default="rendered", help="rendered, keras, imagenet or a file")
     parser.add_argument(
         "--root", type=Path, default=Path(project_path("dataset/sample")), help="photos"
     )

@@ -18,7 +18,7 @@ from bookcls.reporting.found import Run
 Photo = tuple[str, str, str, tuple[str, ...]]
 """Split, file, dominant class, accepted classes: photos with other answers are other photos."""
 
-SOURCES = ("scratch", "rendered", "imagenet", "file")
+SOURCES = ("scratch", "rendered", "keras", "imagenet", "file")
 AUGS = ("none", "mixup", "usual", "all")
 """The study's names."""
 NAMED_AUGS = (*AUGS, "turn", "scenes")

@@ -34,7 +34,7 @@ class Run:
         settings: Dotted name -> value, of all that decides a result but the seed.
         seed: Its seed.
         code: Version and commit.
-        source: Where the weights are from: scratch, imagenet, rendered, file.
+        source: Where the weights are from: scratch, keras, imagenet, rendered, file.
         weights: Name and hash of the weights.
         data: Fingerprint of the dataset.
         environment: environment.json.

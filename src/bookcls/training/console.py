@@ -60,7 +60,7 @@ def say_what_comes(
     print(f"weights  {classifier.hparams['weights']}")
     if warning:
         print(f"warning: {warning}")
-        print("         (model.weights=rendered asks for these, model.weights=imagenet for those)")
+        print("         (model.weights=rendered asks for these, model.weights=keras for those)")
     probed = f"{probe} epochs of the head alone, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     views = config.data.cached_views
