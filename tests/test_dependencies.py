@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bookcls.config import CHECKOUT
-from test_imports import imported, modules
+from test_imports import PACKAGE, imports
 
 # A cap on these makes pip take a local build of the wrong pair; pyproject.toml says more.
 OPEN = {"torch", "torchvision"}
@@ -71,7 +71,7 @@ def test_bad_releases_are_out_of_range(name):
 
 
 def test_what_is_imported_is_declared_and_the_core_is_imported():
-    roots = {name.split(".")[0] for path in modules().values() for name in imported(path)}
+    roots = {name.split(".")[0] for path in PACKAGE.rglob("*.py") for name in imports(path)}
     roots, owners = roots - {*sys.stdlib_module_names, "bookcls"}, packages_distributions()
     makers = {root: {canonicalize_name(owner) for owner in owners[root]} for root in roots}
     declared = named(*(direct().keys() - {"dev", "build"})).keys()
