@@ -26,8 +26,8 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 .PHONY: train
-train: $(READY)  ## train on the sample with the recipe for a laptop, in a few minutes
-	$(PY) -m bookcls.train experiment=laptop $(ARGS)
+train: $(READY)  ## train on the sample in a few minutes
+	$(PY) -m bookcls.train experiment=sample $(ARGS)
 
 # On two cores, two processes with one thread each are faster than one with two threads.
 TWO := OMP_NUM_THREADS=1

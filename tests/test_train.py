@@ -314,7 +314,7 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root, "aug=strong"), "aug=strong: choose one of all, mixup, none, scenes, turn, usual."),
         (
             (root, "experiment=labtop"),
-            "experiment=labtop: choose one of article, best, laptop, small.",
+            "experiment=labtop: choose one of article, best, laptop, probe, sample, small.",
         ),
         ((root, "sweep=ablatoin"), "sweep=ablatoin: choose one of ablation, freeze."),
         ((root, "experiment=null"), "experiment=null: name one of"),

@@ -18,7 +18,7 @@ TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
   python -m bookcls.pretrain   make VGG16 weights from rendered scenes alone
 
 --help after any of them lists its settings. Start with
-  python -m bookcls.train experiment=laptop
+  python -m bookcls.train experiment=sample
 """
 
 if __name__ == "__main__":

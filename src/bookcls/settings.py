@@ -96,13 +96,14 @@ class AugConfig:
     rotate: float
     zoom: float
     erase: float
+    colour: float
     mixup_alpha: float
     cutmix_alpha: float
     scenes: float
     scene_unknown: float
 
     def __post_init__(self) -> None:
-        for name in ("hflip", "vflip", "erase", "scenes", "scene_unknown"):
+        for name in ("hflip", "vflip", "erase", "colour", "scenes", "scene_unknown"):
             between(f"aug.{name}", getattr(self, name), 0, 1)
         between("aug.rotate", self.rotate, 0, 180)
         between("aug.zoom", self.zoom, 0, 0.9)
@@ -119,7 +120,6 @@ class OptimConfig:
     epochs: int
     images_seen: int | None
     lr: float | None
-    head_lr: float | None
     layer_decay: float
     warmup_images: int
     weight_decay: float
@@ -131,7 +131,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("probe_lr", "layer_decay"):
             positive(f"optim.{name}", getattr(self, name))
-        for name in ("lr", "head_lr", "images_seen", "clip_norm", "patience"):
+        for name in ("lr", "images_seen", "clip_norm", "patience"):
             if getattr(self, name) is not None:
                 positive(f"optim.{name}", getattr(self, name))
         for name in ("probe_epochs", "epochs", "warmup_images", "weight_decay"):

@@ -17,16 +17,52 @@ Item = tuple[Tensor, int | Tensor, int]
 """An image, float32 (3, H, W); its label, or its soft target (C,); the seed of its draw."""
 
 
+def blend(
+    images: Tensor, target: Tensor, rng: np.random.Generator, alpha: float, cutmix_alpha: float
+) -> tuple[Tensor, Tensor]:
+    """Blends each image of a batch with another one of it, and their targets likewise.
+
+    Args:
+        images: float (N, C, H, W): images, or what frozen layers made of them (manifold mixup,
+            Verma et al. 2019, arXiv 1806.05236).
+        target: float32 (N, num_classes), rows sum to 1.
+        rng: Decides the blend.
+        alpha: Mixup's; lam is drawn from Beta(alpha, alpha), once a batch; 0 for none.
+        cutmix_alpha: CutMix's; with both, each batch gets one or the other, at even odds.
+
+    Returns:
+        The blended images and targets.
+    """
+    cut = alpha == 0
+    if alpha and cutmix_alpha and rng.random() < 0.5:
+        cut = True
+    strength = cutmix_alpha if cut else alpha
+    if strength == 0:
+        return images, target
+    lam = float(rng.beta(strength, strength))
+    partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    if cut:
+        rows, cols = box(rng, lam, images.shape[2], images.shape[3])
+        blended = images.clone()
+        blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
+        # The box may hang over the border.
+        area = (rows.stop - rows.start) * (cols.stop - cols.start)
+        lam = 1 - area / (images.shape[2] * images.shape[3])
+    else:
+        blended = lam * images + (1 - lam) * images[partner]
+    return blended, lam * target + (1 - lam) * target[partner]
+
+
 class MixupCollate:
-    """Blends each photo of a batch with another one of it, and their labels likewise."""
+    """Makes a batch, and blends its photos and their labels."""
 
     def __init__(self, num_classes: int, alpha: float = 0.0, cutmix_alpha: float = 0.0) -> None:
         """Prepares the blend.
 
         Args:
             num_classes: Width of the targets.
-            alpha: Mixup's; lam is drawn from Beta(alpha, alpha), once a batch; 0 for none.
-            cutmix_alpha: CutMix's; with both, each batch gets one or the other, at even odds.
+            alpha: See :func:`blend`.
+            cutmix_alpha: See :func:`blend`.
         """
         self.num_classes = num_classes
         self.alpha, self.cutmix_alpha = alpha, cutmix_alpha
@@ -42,25 +78,8 @@ class MixupCollate:
         """
         images = torch.stack([image for image, _, _ in items])
         target = torch.stack([self._target(label) for _, label, _ in items])
-        alpha = self.alpha or self.cutmix_alpha
-        if alpha == 0:
-            return images, target
         rng = np.random.default_rng([items[0][2], Stream.MIXUP])
-        cut = self.alpha == 0
-        if self.alpha and self.cutmix_alpha and rng.random() < 0.5:
-            alpha, cut = self.cutmix_alpha, True
-        lam = float(rng.beta(alpha, alpha))
-        partner = torch.from_numpy(rng.permutation(len(items)))
-        if cut:
-            rows, cols = box(rng, lam, images.shape[2], images.shape[3])
-            blended = images.clone()
-            blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
-            # The box may hang over the border.
-            area = (rows.stop - rows.start) * (cols.stop - cols.start)
-            lam = 1 - area / (images.shape[2] * images.shape[3])
-        else:
-            blended = lam * images + (1 - lam) * images[partner]
-        return blended, lam * target + (1 - lam) * target[partner]
+        return blend(images, target, rng, self.alpha, self.cutmix_alpha)
 
     def _target(self, label: int | Tensor) -> Tensor:
         if isinstance(label, Tensor):

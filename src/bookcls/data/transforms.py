@@ -29,6 +29,7 @@ class Transform:
         rotate: float = 0.0,
         zoom: float = 0.0,
         erase: float = 0.0,
+        colour: float = 0.0,
     ) -> None:
         """Builds the pipeline; without any augmentation it only normalises.
 
@@ -40,6 +41,8 @@ class Transform:
             rotate: Largest rotation either way, in degrees.
             zoom: The scale is drawn from 1 - zoom to 1 + zoom.
             erase: Probability of random erasing (Zhong et al., arXiv 1708.04896).
+            colour: Largest relative change of brightness, contrast and saturation; the hue
+                changes by a tenth of it.
         """
         steps: list[A.BasicTransform] = []
         with warnings.catch_warnings():
@@ -60,6 +63,8 @@ class Transform:
                         p=1.0,
                     )
                 )
+            if colour:
+                steps.append(A.ColorJitter(colour, colour, colour, colour / 10, p=0.8))
             if erase:
                 steps.append(
                     A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill="random_uniform", p=erase)

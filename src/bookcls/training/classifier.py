@@ -77,7 +77,6 @@ class Classifier(pl.LightningModule):
         seed: int = 0,
         weights: str = "none (from scratch)",
         activation: str = "softmax",
-        head_lr: float | None = None,
     ) -> None:
         """Builds the network.
 
@@ -100,7 +99,6 @@ class Classifier(pl.LightningModule):
             seed: Decides dropout.
             weights: Where the first weights came from, for the record.
             activation: ``softmax`` or ``sigmoid``, see :class:`bookcls.models.vgg16.VGG16`.
-            head_lr: Peak learning rate of the head in fine-tuning; None for ``lr``.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -278,8 +276,7 @@ class Classifier(pl.LightningModule):
             {"params": params, "lr": hp["lr"] * hp["layer_decay"] ** (HEAD - block)}
             for block, params in sorted(blocks.items())
         ]
-        head_lr = hp["head_lr"] or hp["lr"]
-        groups.append({"params": list(self.model.head.parameters()), "lr": head_lr})
+        groups.append({"params": list(self.model.head.parameters()), "lr": hp["lr"]})
         # None leaves torch its loop over all tensors at once on a GPU; False would not.
         fused = None if self.trainer.precision == FP16 else True
         optimizer = torch.optim.AdamW(groups, weight_decay=hp["weight_decay"], fused=fused)
@@ -295,7 +292,7 @@ class Classifier(pl.LightningModule):
 
         def head(step: int) -> float:
             if step < probe:
-                return float(hp["probe_lr"] / head_lr) * warmup_cosine(step, probe, 0)
+                return float(hp["probe_lr"] / hp["lr"]) * warmup_cosine(step, probe, 0)
             return body(step)
 
         factors: list[Callable[[int], float]] = [*[body] * (len(groups) - 1), head]

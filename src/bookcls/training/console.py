@@ -63,12 +63,6 @@ def say_what_comes(
         print("         (model.weights=rendered asks for these, model.weights=keras for those)")
     probed = f"{probe} epochs of the head alone, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
-    views = config.data.cached_views
-    if views >= probe + tune:
-        print(
-            f"warning: data.cached_views={views} keeps what {views} epochs bring, and the run has "
-            f"{probe + tune}: nothing is drawn again, so it takes memory for nothing."
-        )
     if not config.model.pretrained and model.first_trained:
         print(
             f"warning: model.freeze_to={config.model.freeze_to} freezes layers that are random, "

@@ -141,7 +141,9 @@ class PhotoDataModule(pl.LightningDataModule):
         self.plain = Transform(mean, std)
         self.augmented = self.plain
         if aug is not None:
-            strengths = {k: getattr(aug, k) for k in ("hflip", "vflip", "rotate", "zoom", "erase")}
+            strengths = {
+                k: getattr(aug, k) for k in ("hflip", "vflip", "rotate", "zoom", "erase", "colour")
+            }
             self.augmented = Transform(mean, std, **strengths)
         self.oversample = oversample
         self.batch_size = batch_size
@@ -169,11 +171,12 @@ class PhotoDataModule(pl.LightningDataModule):
         )
         photos = (self.train_samples, self.images, self.augmented)
         dataset = SceneDataset(*photos, self.scenes) if self.scenes else PhotoDataset(*photos)
-        alphas = (self.aug.mixup_alpha, self.aug.cutmix_alpha) if self.aug else ()
+        alphas = (self.aug.mixup_alpha, self.aug.cutmix_alpha) if self.aug else (0.0, 0.0)
+        early = () if self.cached_views else alphas
         loader = self._loader(
             dataset,
             sampler=sampler,
-            collate_fn=MixupCollate(len(self.class_names), *alphas),
+            collate_fn=MixupCollate(len(self.class_names), *early),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
@@ -182,7 +185,12 @@ class PhotoDataModule(pl.LightningDataModule):
         assert trainer is not None
         frozen = cast(Callable[[Tensor], Tensor], trainer.lightning_module.frozen)
         return CachedViews(
-            loader, frozen, self.cached_views, seed=self.seed, cache_mb=self.cache_mb
+            loader,
+            frozen,
+            self.cached_views,
+            seed=self.seed,
+            cache_mb=self.cache_mb,
+            alphas=alphas,
         )
 
     def val_dataloader(self) -> DataLoader[Item] | list[Any]:

@@ -78,6 +78,8 @@ def fit_and_test(
     datamodule = make_datamodule(config, folder, images, train=train, val=val)
     num_drawn = datamodule.num_drawn
     stages = num_epochs(config, num_drawn)
+    # What the last epoch draws is not drawn again.
+    datamodule.cached_views = min(config.data.cached_views, max(0, sum(stages) - 1))
     checkpoints = KeepCheckpoints(run, has_val=bool(val))
     terminal = sys.stdout.isatty()
     progress = LineProgress()

@@ -105,7 +105,6 @@ def build(
         probe_epochs=probe_epochs,
         probe_lr=optim.probe_lr,
         lr=optim.lr,
-        head_lr=optim.head_lr,
         layer_decay=optim.layer_decay,
         warmup_steps=optim.warmup_images // config.data.batch_size,
         weight_decay=optim.weight_decay,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from bookcls.data.mixup import blend
 from bookcls.data.sampler import OverSampler
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
@@ -33,7 +34,7 @@ class View(NamedTuple):
 class CachedViews:
     """The batches of a training loader, without the frozen layers' work from some epoch on.
 
-    The first ``num_views`` epochs draw, augment and mix as ever. Later ones draw from what the
+    The first ``num_views`` epochs draw and augment as ever. Later ones draw from what the
     frozen layers made of these, in new batches: each once in ``num_views`` epochs. After a resume
     the first epochs are drawn again, and come out the same.
 
@@ -49,20 +50,22 @@ class CachedViews:
         *,
         seed: int,
         cache_mb: float,
+        alphas: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Starts empty.
 
         Args:
-            loader: Batches of images and targets.
+            loader: Batches of images and targets, not blended yet.
             frozen: Images (N, 3, H, W) -> activations (N, C, H', W').
             num_views: Epochs that are kept.
             seed: Decides the order of the replay.
             cache_mb: Megabytes (10^6 bytes) that the activations may take.
+            alphas: Mixup's and CutMix's, see :func:`bookcls.data.mixup.blend`.
         """
         assert isinstance(loader.sampler, OverSampler)
         self.loader, self.frozen, self.num_views = loader, frozen, num_views
         self.sampler = loader.sampler
-        self.seed, self.cache_mb = seed, cache_mb
+        self.seed, self.cache_mb, self.alphas = seed, cache_mb, alphas
         self._missing = set(range(num_views))
         self._activations: Tensor | None = None
         self._target: Tensor | None = None
@@ -78,13 +81,17 @@ class CachedViews:
         """
         epoch = self.sampler.epoch
         if epoch < self.num_views:
-            yield from self._draw(epoch)
-            return
-        for missing in sorted(self._missing):
-            for _ in self._draw(missing):
-                pass
-        self.sampler.set_epoch(epoch)
-        yield from self._replay(epoch)
+            views = self._draw(epoch)
+        else:
+            for missing in sorted(self._missing):
+                for _ in self._draw(missing):
+                    pass
+            self.sampler.set_epoch(epoch)
+            views = self._replay(epoch)
+        # Blended here, beyond the frozen layers, so that what is kept meets new partners.
+        for step, view in enumerate(views):
+            rng = np.random.default_rng([self.seed, Stream.MIXUP, epoch, step, self.sampler.rank])
+            yield View(*blend(*view, rng, *self.alphas))
 
     def _draw(self, epoch: int) -> Iterator[View]:
         self.sampler.set_epoch(epoch)
@@ -109,12 +116,19 @@ class CachedViews:
         needed = num_kept * one.numel() * one.element_size() / 1e6
         if needed > self.cache_mb:
             fits = int(self.cache_mb / needed * self.num_views)
-            fewer = f"data.cached_views={fits} or lower" if fits else "data.cached_views=0"
-            raise BookclsError(
-                f"data.cached_views={self.num_views} needs {math.ceil(needed)} MB of memory, "
-                f"data.cache_mb={self.cache_mb:g} allows less: give {fewer}, a later "
-                f"model.freeze_to, or data.cache_mb={math.ceil(needed)}."
+            if not fits:
+                raise BookclsError(
+                    f"data.cached_views={self.num_views} needs {math.ceil(needed)} MB of memory, "
+                    f"and data.cache_mb={self.cache_mb:g} is too little for a single view: give "
+                    "data.cached_views=0, a later model.freeze_to, or a larger data.cache_mb."
+                )
+            print(
+                f"note: data.cache_mb={self.cache_mb:g} has room for {fits} of "
+                f"{self.num_views} cached views ({math.ceil(needed)} MB).",
+                flush=True,
             )
+            self.num_views, self._missing = fits, set(range(fits))
+            num_kept = fits * len(self.sampler)
         channels, height, width = one.shape
         return (
             view.activations.new_empty((num_kept, height, width, channels)),

@@ -115,6 +115,7 @@ def judge_fold(
         config, folder, images, train=[folder.train[i] for i in fold.train]
     )
     stages = num_epochs(config, datamodule.num_drawn)
+    datamodule.cached_views = min(config.data.cached_views, max(0, sum(stages) - 1))
     trainer = make_trainer(config, epochs=sum(stages))
     classifier = build(config, folder.class_names, start=start, probe_epochs=stages[0])
     trainer.fit(classifier, datamodule=datamodule)
