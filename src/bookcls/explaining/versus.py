@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
-from bookcls.explaining.external import Answer
+from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.files import write_csv, write_json
 
@@ -37,7 +37,7 @@ def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
 
 
 def lay(
-    records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], Answer | None]
+    records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], ExternalAnswer | None]
 ) -> list[dict[str, Any]]:
     """Ours and the other's answer to each photo, as plain values."""
     rows = []
