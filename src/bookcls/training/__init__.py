@@ -7,6 +7,7 @@ __all__ = [
     "devices",
     "ensemble",
     "fitting",
+    "inputs",
     "precision",
     "recipe",
     "run",
