@@ -678,7 +678,7 @@ def test_an_answer_for_another_photo_is_not_taken_for_this_one():
         "x/a.jpg": 0.9, "gs://b/test_easy/a.jpg": 0.2, "train/b.jpg": 0.9,
         "gs://test_b/other/c.jpg": 0.5, "test_difficult/d.jpg": 0.9, "/train/test_easy/d.jpg": 0.1,
     }  # fmt: skip
-    answers = {file: external.Answer(file, "red", score) for file, score in files.items()}
+    answers = {file: external.ExternalAnswer(file, "red", score) for file, score in files.items()}
     joined = external.join(answers, photos, CLASSES)
     said = {name: answer and answer.file for (_, name), answer in joined.answers.items()}
     assert said == {
@@ -690,7 +690,7 @@ def test_an_answer_for_another_photo_is_not_taken_for_this_one():
 
 def test_answers_for_other_photos_are_refused():
     sample = Sample(Path("/d/test_easy/a.jpg"), "a.jpg", 0, (0,), "")
-    answers = {"b.jpg": external.Answer("b.jpg", "red", 1.0)}
+    answers = {"b.jpg": external.ExternalAnswer("b.jpg", "red", 1.0)}
     joined = external.join(answers, [("test_easy", sample)], CLASSES)
     with pytest.raises(BookclsError, match=r"its files are called b.jpg"):
         external.complaints(joined, Path("answers.csv"))

@@ -65,19 +65,20 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
 ):
     monkeypatch.chdir(tmp_path)
     overrides = (f"data.root={shared_photos}", "data.image_size=32", "trainer=smoke")
-    start = typed(composed(*overrides, verb="tune"), TuneConfig).start
+    config = typed(composed(*overrides, verb="tune"), TuneConfig).start
+    start = decide_start(config)
     folder = read_folder(shared_photos, with_tests=False)
     assert folder.tests == {}
     folder, images = decode_folder(folder, 32, "letterbox", "error")
     assert set(images) == {s.path for s in folder.train}
     fold = make_folds(folder.train, 2, 1, seed=0)[0]
     quiet_lightning()
-    judged = judge_fold(start, folder, images, fold, views=2)
+    judged = judge_fold(config, start, folder, images, fold, views=2)
     assert len(judged.nll) == len(judged.correct) == len(fold.held) == 9
     assert np.isfinite(judged.nll).all()
     assert not list(tmp_path.iterdir())
 
-    classifier = build(start, folder.class_names, start=decide_start(start), probe_epochs=0)
+    classifier = build(config, folder.class_names, start=start, probe_epochs=0)
     held = [folder.train[i] for i in fold.held]
     plain, viewed, again = (
         judge(classifier.eval(), held, images, seeds, batch_size=size)

@@ -7,8 +7,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from bookcls.data.answers import Answer
 from bookcls.reporting.cells import Cell
-from bookcls.reporting.files import Answer
 from bookcls.reporting.found import Run
 from bookcls.reporting.summary import Row, compare
 from bookcls.scoring import statistics

@@ -31,6 +31,7 @@ from bookcls.sweeping import cells, workers
 from bookcls.sweeping.sweep import Sweep, cells_of
 from bookcls.training import trackers
 from bookcls.training.classifier import Classifier
+from bookcls.training.recipe import with_start
 from conftest import NARROW, TINY
 
 FOUR = ("aug=none,mixup", "seed=0,1")
@@ -56,7 +57,9 @@ def composed(*overrides: str):
 def settings() -> dict:
     config = composed("data.root=x")
     del config.hydra
-    return asdict(typed(config, TrainConfig))
+    # As what training starts from decides.
+    decided = with_start(typed(config, TrainConfig), resolve(None))
+    return asdict(decided)
 
 
 def key(settings: dict, photos: str = "p", weights: str = "scratch", **changes) -> str:

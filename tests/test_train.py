@@ -18,6 +18,7 @@ from bookcls.reporting.files import read_curve
 from bookcls.settings import ModelConfig
 from bookcls.training import callbacks, fitting
 from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.inputs import check_weights
 from conftest import TINY, draw
 
 
@@ -293,7 +294,7 @@ def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_pat
         pretrained=True, weights="nowhere.pth", freeze_to="auto", head="gap256", dropout=0.0,
         activation="softmax", init_seed=None,
     )  # fmt: skip
-    assert train.settled(gone, [], begun=True) == gone
+    assert check_weights(gone, [], begun=True, in_sweep=False) == gone
     # The experiment brings weights; from scratch they are left aside.
     words = ("experiment=laptop", "model.pretrained=false", root, "trainer=smoke")
     assert run_verb(train.main, *words, "data.image_size=32") == 0

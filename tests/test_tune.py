@@ -105,7 +105,7 @@ class FakeFolds:
     def __init__(self, cut_at: int = 0, diverge_at: int = 0, fill_at: int = 0) -> None:
         self.calls, self.cut_at, self.diverge_at, self.fill_at = 0, cut_at, diverge_at, fill_at
 
-    def __call__(self, config, folder, images, fold, *, views):
+    def __call__(self, config, start, folder, images, fold, *, views):
         self.calls += 1
         if self.calls == self.cut_at:
             raise PowerCutError

@@ -1,12 +1,66 @@
 """A strong image classifier from a very small dataset, with the evidence to trust it."""
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bookcls.predicting.predictor import Predictor
 
 __version__ = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: The run folder, as ``python -m bookcls.train`` writes it.
+        metrics: Its metrics.json: ``test/<split>_acc`` and others.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    def predictor(self, **options: Any) -> "Predictor":  # noqa: ANN401  # those of load
+        """The trained model; ``options`` are those of :func:`load`."""
+        return load(self.folder, **options)
+
+
+def fit(
+    root: "str | os.PathLike[str]",
+    *,
+    experiment: str | None = "laptop",
+    overrides: Sequence[str] = (),
+    output: "str | os.PathLike[str] | None" = None,
+) -> Run:
+    """Trains on a folder of photos and tests, as ``python -m bookcls.train`` does.
+
+    Args:
+        root: The folder that holds ``train/<class>/``, and ``test/`` or ``test_<name>/`` if any.
+        experiment: A recipe of conf/experiment: ``laptop``, ``small``, ``best`` or ``article``;
+            None for conf/train.yaml alone.
+        overrides: Further settings, as on the command line: ``["aug=all", "seed=1"]``.
+        output: The run folder; None for a new one, ``runs/DATE/TIME``.
+
+    Returns:
+        The run. Its tables are printed.
+
+    Raises:
+        bookcls.errors.BookclsError: For a setting, photos or a folder that cannot be used.
+
+    Example:
+        >>> run = bookcls.fit("photos", overrides=["seed=1"])  # doctest: +SKIP
+        >>> run.predictor().predict(["new.jpg"])  # doctest: +SKIP
+    """
+    from bookcls import runs
+    from bookcls.command.fit import fit as fit_folder
+    from bookcls.files import read_json
+
+    folder = fit_folder(root, experiment, overrides, output)
+    return Run(folder, read_json(folder / runs.METRICS))
 
 
 def load(

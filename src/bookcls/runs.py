@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bookcls.config import expand_home, full_path, read_config
+from bookcls.data.answers import answers_of
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
@@ -209,16 +210,7 @@ def write_predictions(
     """
     columns = ["split", "file", "dominant", "accepted", "pred", "correct"]
     rows = []
-    for split, samples in tests.items():
-        for sample, row in zip(samples, probs[split], strict=True):
-            pred = max(range(len(row)), key=row.__getitem__)
-            about = [
-                f"test_{split}",
-                sample.name,
-                class_names[sample.label] if sample.label >= 0 else "",
-                ";".join(class_names[a] for a in sample.accepted),
-                class_names[pred],
-                int(pred in sample.accepted),
-            ]
-            rows.append([*about, *(f"{p:.6f}" for p in row)])
+    for a in answers_of(class_names, tests, probs):
+        about = [f"test_{a.split}", a.file, a.dominant, ";".join(a.accepted), a.pred]
+        rows.append([*about, int(a.correct), *(f"{p:.6f}" for p in a.probs.values())])
     write_csv(path, [*columns, *(f"prob_{name}" for name in class_names)], rows)

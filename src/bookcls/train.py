@@ -10,8 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bookcls import command
-from bookcls.config import BOOKS, full_path, project_path, read_config, typed
-from bookcls.data.dataset import read_folder
+from bookcls.config import read_config, typed
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
@@ -24,9 +23,10 @@ from bookcls.runs import (
     MEMBERS,
     is_finished,
 )
-from bookcls.settings import ModelConfig, TrainConfig
+from bookcls.settings import TrainConfig
 from bookcls.sweeping import cells, workers
 from bookcls.training.ensemble import none_to_begin
+from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run as fit
 
 if TYPE_CHECKING:
@@ -55,21 +55,17 @@ def train(config: TrainConfig, run: Path) -> None:
     started = time.monotonic()
     words = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
-    root = config.data.root
     if resumed:
+        given = config.data.root
         config = typed(read_config(run / CONFIG), TrainConfig)
-        if not any(word.startswith("data.root=") for word in words):
-            root = config.data.root
-    folder_path = full_path("data.root", root)
-    config = replace(config, data=replace(config.data, root=str(folder_path)))
+        if any(word.startswith("data.root=") for word in words):
+            config = replace(config, data=replace(config.data, root=given))
     if config.ensemble > 1:
         begun = resumed and none_to_begin(run, config.ensemble)
     else:
         begun = resumed and (run / LAST).is_file()
-    config = replace(config, model=settled(config.model, words, begun=begun))
-    if not folder_path.exists() and folder_path == Path(project_path(BOOKS)):
-        raise BookclsError(f"{folder_path} is not there yet: get it by python -m bookcls.fetch.")
-    folder = read_folder(folder_path, on_bad=config.data.on_bad)
+    in_sweep = cells.current is not None
+    config, folder = read_inputs(config, words, begun=begun, in_sweep=in_sweep)
     if cells.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("the sweep could not be set up; the warning above says why.")
     if cells.current is not None:
@@ -83,39 +79,6 @@ def train(config: TrainConfig, run: Path) -> None:
         if resumed and is_finished(run):  # by another process, a moment ago
             raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
-
-
-def settled(model: ModelConfig, words: list[str], *, begun: bool) -> ModelConfig:
-    """The model's settings, with no weights from scratch, and a file by its absolute path.
-
-    Args:
-        model: As composed.
-        words: The overrides that were given.
-        begun: Whether a checkpoint brings the weights, so that their file may be gone.
-
-    Raises:
-        BookclsError: If weights are asked for that are not used, or there is no such file.
-    """
-    given = any(word.startswith("model.weights=") for word in words)
-    if not model.pretrained:
-        if given and cells.current is None and model.weights != "auto":
-            raise BookclsError(
-                f"model.weights={model.weights} is used only with weights: "
-                "add model.pretrained=true."
-            )
-        # The experiment's, or those of other cells of a sweep.
-        return replace(model, weights="auto")
-    if model.weights in ("auto", "keras", "imagenet", "rendered"):
-        return model
-    path = full_path("model.weights", model.weights)
-    if path.is_file():
-        return replace(model, weights=str(path))
-    if begun or cells.current is not None:
-        return model  # a cell says in its own words that there are none
-    raise BookclsError(
-        f"model.weights={model.weights}: there is no such file. Give auto, keras, imagenet, "
-        "rendered, or the path of a .pth or .safetensors state dict of VGG16."
-    )
 
 
 def train_cell(

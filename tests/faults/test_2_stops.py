@@ -94,7 +94,7 @@ def test_a_signal_before_training(shared_photos, tmp_path, monkeypatch):
             at.touch()
             time.sleep(600)
 
-        monkeypatch.setattr(train, "decode_folder", wait)
+        monkeypatch.setattr("bookcls.training.run.decode_folder", wait)
         victim = Victim(verb(train.main, *words, cwd=tmp_path), tmp_path / "log")
         while not at.exists():
             time.sleep(0.002)

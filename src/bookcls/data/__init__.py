@@ -5,6 +5,7 @@ numpy alone, so that bad input is refused before torch is imported.
 """
 
 __all__ = [
+    "answers",
     "dataset",
     "groups",
     "held_out",

@@ -13,7 +13,7 @@ from bookcls.explaining import external, failures, panels, records, versus
 from bookcls.explaining.chosen import Chosen, earlier, safe_names
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import SHOWN, Explainer
-from bookcls.explaining.external import Answer
+from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.records import Record
 from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, joined
@@ -66,7 +66,7 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
     return good
 
 
-def explain(config: CamConfig, chosen: Chosen, answers: dict[str, Answer] | None) -> None:
+def explain(config: CamConfig, chosen: Chosen, answers: dict[str, ExternalAnswer] | None) -> None:
     """Explains photos, writes everything to ``chosen.output`` and prints a summary.
 
     Args:

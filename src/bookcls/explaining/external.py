@@ -17,7 +17,7 @@ COLUMNS = ("file", "label", "score")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExternalAnswer:
     """What another system said to one photo; no label is no answer."""
 
     file: str
@@ -36,13 +36,13 @@ class Joined:
         unknown_labels: Labels that are no class; they count as wrong answers.
     """
 
-    answers: dict[tuple[str, str], Answer | None]
+    answers: dict[tuple[str, str], ExternalAnswer | None]
     unknown_files: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
     unknown_labels: list[str] = field(default_factory=list)
 
 
-def read_answers(path: Path) -> dict[str, Answer]:
+def read_answers(path: Path) -> dict[str, ExternalAnswer]:
     """Reads answers; of several for one file the one with the highest score counts.
 
     Args:
@@ -64,7 +64,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
     rows = _read_lines(path, text) if text.lstrip().startswith("{") else _read_csv(path, text)
     if not rows:
         raise BookclsError(f"external={path} holds no answers.")
-    best: dict[str, Answer] = {}
+    best: dict[str, ExternalAnswer] = {}
     for row in rows:
         known = best.get(row.file)
         if known is None or known.label is None or (row.label and row.score > known.score):
@@ -72,7 +72,7 @@ def read_answers(path: Path) -> dict[str, Answer]:
     return best
 
 
-def _read_csv(path: Path, text: str) -> list[Answer]:
+def _read_csv(path: Path, text: str) -> list[ExternalAnswer]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = [c.strip().lower() for c in reader.fieldnames or []]
@@ -95,11 +95,11 @@ def _read_csv(path: Path, text: str) -> list[Answer]:
         if not name:
             raise BookclsError(f"external={path} line {number}: no file name.")
         score = _score(path, number, (row.get("score") or "").strip())
-        answers.append(Answer(name, label or None, score))
+        answers.append(ExternalAnswer(name, label or None, score))
     return answers
 
 
-def _read_lines(path: Path, text: str) -> list[Answer]:
+def _read_lines(path: Path, text: str) -> list[ExternalAnswer]:
     answers = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -112,8 +112,10 @@ def _read_lines(path: Path, text: str) -> list[Answer]:
                 f"external={path} line {number} is none of the two shapes of cloud AutoML "
                 f"predictions ({type(error).__name__}: {error}); see docs/explanations.md."
             ) from error
-        rows = [Answer(name, str(label), _score(path, number, score)) for label, score in pairs]
-        answers += rows or [Answer(name, None, 0.0)]
+        rows = [
+            ExternalAnswer(name, str(label), _score(path, number, score)) for label, score in pairs
+        ]
+        answers += rows or [ExternalAnswer(name, None, 0.0)]
     return answers
 
 
@@ -143,7 +145,7 @@ def _score(path: Path, number: int, value: str | float) -> float:
 
 
 def join(
-    answers: dict[str, Answer],
+    answers: dict[str, ExternalAnswer],
     photos: Sequence[tuple[str, Sample]],
     class_names: Sequence[str],
 ) -> Joined:

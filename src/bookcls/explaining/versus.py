@@ -6,7 +6,7 @@ from typing import Any
 
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
-from bookcls.explaining.external import Answer
+from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.files import write_csv, write_json
 from bookcls.scoring.statistics import mcnemar
@@ -16,7 +16,7 @@ YES = ("no", "yes")
 
 
 def lay(
-    records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], Answer | None]
+    records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], ExternalAnswer | None]
 ) -> list[dict[str, Any]]:
     """Ours and the other's answer to each photo, as plain values."""
     rows = []

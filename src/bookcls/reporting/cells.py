@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bookcls.config import conf_dir
+from bookcls.data.answers import Answer
 from bookcls.models.layers import NAMES
-from bookcls.reporting.files import Answer, read_yaml
+from bookcls.reporting.files import read_yaml
 from bookcls.reporting.found import Run
 
 Photo = tuple[str, str, str, tuple[str, ...]]

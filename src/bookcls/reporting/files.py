@@ -1,47 +1,16 @@
 """Reads the single files of a run folder; a damaged one is named in one sentence."""
 
 import csv
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
 from bookcls.files import meant
 
 PROB = "prob_"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a run said to one test photo.
-
-    Attributes:
-        split: Name of the test split ("easy").
-        file: Path below the split's folder.
-        dominant: The class that leads, or "".
-        accepted: Every class that is a fair answer.
-        pred: The class answered.
-        probs: Class -> probability.
-    """
-
-    split: str
-    file: str
-    dominant: str
-    accepted: tuple[str, ...]
-    pred: str
-    probs: dict[str, float]
-
-    @property
-    def correct(self) -> bool:
-        """Whether the answer is one of the accepted classes."""
-        return self.pred in self.accepted
-
-    @property
-    def p_accepted(self) -> float:
-        """Summed probability of the accepted classes, in [0, 1]."""
-        return min(1.0, sum(self.probs.get(name, 0.0) for name in self.accepted))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
 from bookcls.files import read_json, refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
-from bookcls.reporting.files import Answer, damaged, read_answers, read_curve, read_yaml
+from bookcls.reporting.files import damaged, read_answers, read_curve, read_yaml
 from bookcls.reporting.looked import Looked, read_looked
 from bookcls.runs import (
     CONFIG,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
 from bookcls.files import read_json
-from bookcls.reporting.files import Answer
 from bookcls.runs import CAM, CAM_JSON
 
 FLAGS = ("right", "right for the wrong reason", "unsure", "wrong")

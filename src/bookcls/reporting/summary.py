@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bookcls.data.answers import Answer
 from bookcls.reporting.cells import Cell, Photo
-from bookcls.reporting.files import Answer
 from bookcls.scoring import statistics
 from bookcls.scoring.statistics import Interval
 

@@ -1,39 +1,15 @@
 """What a result means, in a few plain sentences: how sure, what is confused, what to take next."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from bookcls.data.answers import OR, Answer, answers_of
 from bookcls.data.samples import Sample
 
 NAMED = 3
 """So many photos or pairs are named in a line."""
 WIDE = 0.2
 """An interval from which on more test photos are advised."""
-OR = " or "
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the classifier said to one test photo.
-
-    Attributes:
-        split: Its test split.
-        file: Its path below the split's folder.
-        truth: The dominant class, or every accepted one where none leads.
-        pred: The class answered.
-        prob: Its probability, in [0, 1].
-        correct: Whether it is accepted.
-        p_accepted: Summed probability of the accepted classes.
-    """
-
-    split: str
-    file: str
-    truth: str
-    pred: str
-    prob: float
-    correct: bool
-    p_accepted: float
 
 
 def advise(
@@ -73,27 +49,6 @@ def advise(
 def named(answers: Sequence[Answer]) -> str:
     """The first few answers."""
     return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:NAMED])
-
-
-def answers_of(
-    class_names: Sequence[str],
-    tests: Mapping[str, Sequence[Sample]],
-    probs: Mapping[str, Sequence[Sequence[float]]],
-) -> Iterator[Answer]:
-    """Every test photo with its answer."""
-    for split, samples in tests.items():
-        for sample, row in zip(samples, probs[split], strict=True):
-            pred = max(range(len(row)), key=row.__getitem__)
-            meant = [sample.label] if sample.label >= 0 else sample.accepted
-            yield Answer(
-                split,
-                sample.name,
-                OR.join(class_names[k] for k in meant),
-                class_names[pred],
-                row[pred],
-                pred in sample.accepted,
-                sum(row[k] for k in sample.accepted),
-            )
 
 
 def how_sure(split: str, metrics: Mapping[str, float]) -> str:

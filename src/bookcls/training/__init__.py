@@ -1,12 +1,14 @@
 """From typed settings to a finished run: batches, the LightningModule, trainer and tests."""
 
 __all__ = [
+    "baseline",
     "classifier",
     "console",
     "datamodule",
     "devices",
     "ensemble",
     "fitting",
+    "inputs",
     "recipe",
     "run",
     "schedule",

@@ -106,6 +106,16 @@ def fit_baseline(
     return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)
 
 
+def has_features(start: Start) -> bool:
+    """Whether there are weights to compute features with; says so if their file is gone."""
+    if start.path is None:
+        return False
+    if not Path(start.path).is_file():
+        print(f"note: no probe in the table: the weights that it needs, {start.path}, are gone.")
+        return False
+    return True
+
+
 def find_baseline(run: Path, accelerator: str) -> Baseline | None:
     """The baseline that a finished run was compared with, for other photos.
 
@@ -123,10 +133,7 @@ def find_baseline(run: Path, accelerator: str) -> Baseline | None:
     if probe is None:
         return None
     start = recorded(read_json(run / ENVIRONMENT))
-    if start.path is None or not Path(start.path).is_file():
-        print(f"note: the probe is left out: {start.path}, the weights it needs, is gone.")
-        return None
-    return Baseline(probe, start, accelerator)
+    return Baseline(probe, start, accelerator) if has_features(start) else None
 
 
 def save_probe(run: Path, probe: Probe) -> None:

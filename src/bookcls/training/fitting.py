@@ -25,7 +25,7 @@ from bookcls.models.start import Start
 from bookcls.models.state_dict import UNREADABLE
 from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
-from bookcls.training.baseline import fit_baseline, save_probe
+from bookcls.training.baseline import fit_baseline, has_features, save_probe
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
 from bookcls.training.classifier import DivergedError, gentler, load_classifier
 from bookcls.training.console import (
@@ -106,7 +106,7 @@ def fit_and_test(
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
             say_scenes(datamodule.scenes, folder.class_names, table, sheet)
     baseline = None
-    if start.path is not None and trainer.is_global_zero:
+    if trainer.is_global_zero and has_features(start):
         baseline = fit_baseline(
             start,
             train,

@@ -1,0 +1,65 @@
+"""Settings without a command line: what Hydra composes, and Hydra left as it was."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.version import VersionBase
+from omegaconf import open_dict
+from omegaconf.basecontainer import BaseContainer
+from omegaconf.errors import OmegaConfBaseException
+
+from bookcls.command.messages import explained
+from bookcls.config import conf_dir, full_path, register_resolvers, typed
+from bookcls.errors import BookclsError
+
+T = TypeVar("T")
+
+
+def compose(name: str, schema: type[T], overrides: Sequence[str]) -> tuple[T, Path]:
+    """Reads conf/<name>.yaml with overrides, as the verb of that name does.
+
+    Args:
+        name: The verb.
+        schema: Dataclass that mirrors the configuration.
+        overrides: In Hydra's grammar, see :func:`bookcls.command.overrides.quote_overrides`.
+
+    Returns:
+        The settings, and the folder for results that they name.
+
+    Raises:
+        BookclsError: For an unknown setting, a wrong type or a value out of range.
+    """
+    with hydra_set_aside():
+        register_resolvers()
+        try:
+            with initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
+                cfg = hydra_compose(name, list(overrides), return_hydra_config=True)
+                output = full_path("hydra.run.dir", str(cfg.hydra.run.dir))
+                with open_dict(cfg):
+                    del cfg["hydra"]
+                return typed(cfg, schema), output
+        except (HydraException, OmegaConfBaseException) as error:
+            raise BookclsError(explained(error, name)) from error
+
+
+@contextmanager
+def hydra_set_aside() -> Iterator[None]:
+    """Lets the block start a Hydra of its own, inside of another application's too."""
+    outer, base = GlobalHydra.instance(), VersionBase.instance().getbase()
+    hydra, resolvers = outer.hydra, dict(BaseContainer._resolvers)
+    outer.clear()
+    try:
+        yield
+    finally:
+        # Hydra itself would put a copy in its place.
+        GlobalHydra.set_instance(outer)
+        outer.hydra = hydra
+        VersionBase.instance().version_base = base
+        # An application may have other resolvers of our names.
+        BaseContainer._resolvers = resolvers

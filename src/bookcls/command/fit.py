@@ -1,0 +1,92 @@
+"""Training from Python: what the verb does, without Hydra's job and command line."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bookcls.command.compose import compose
+from bookcls.command.job import remove_empty
+from bookcls.command.overrides import quote, quote_overrides
+from bookcls.config import full_path
+from bookcls.errors import BookclsError
+from bookcls.files import held
+from bookcls.settings import TrainConfig
+from bookcls.training.inputs import read_inputs
+from bookcls.training.run import run
+
+
+def fit(
+    root: str | os.PathLike[str],
+    experiment: str | None,
+    overrides: Sequence[str],
+    output: str | os.PathLike[str] | None,
+) -> Path:
+    """Trains and tests in this process; see :func:`bookcls.fit`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        BookclsError: For anything that the user can put right.
+        KeyboardInterrupt: If it was stopped; the command that goes on was printed.
+    """
+    started, began = time.monotonic(), time.time()
+    words = [f"experiment={experiment}"] if experiment is not None else []
+    words += ["data=folder", f"data.root={quote(os.fspath(root))}", *_checked(overrides)]
+    config, folder = compose("train", TrainConfig, words)
+    if config.trainer.several:
+        raise BookclsError(
+            f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
+            f"{config.trainer.num_nodes}: fit trains on one device; for several use "
+            "python -m bookcls.train."
+        )
+    if output is not None:
+        folder = full_path("output", os.fspath(output))
+    config, photos = read_inputs(config, words)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with interruptible(), held(folder):
+            run(config, photos, folder, origin={"overrides": words}, started=started)
+    finally:
+        remove_empty(folder, began)
+    return folder
+
+
+def _checked(overrides: Sequence[str]) -> list[str]:
+    """Overrides in Hydra's grammar.
+
+    Raises:
+        BookclsError: If one is no setting of a single run.
+    """
+    if isinstance(overrides, str):
+        raise BookclsError(f"overrides={overrides!r}: give a list, such as [{overrides!r}].")
+    for word in overrides:
+        if word.startswith("-") or word.partition("=")[0] in ("resume", "sweep"):
+            raise BookclsError(
+                f"overrides: {word} is for the command line: python -m bookcls.train {word}."
+            )
+        if word.startswith("data.root="):
+            raise BookclsError(f"overrides: {word}: give the folder as root, the first argument.")
+    return quote_overrides(list(overrides))
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Leaves Ctrl+C to the session: training ends its program by it, and takes no second one.
+
+    Raises:
+        KeyboardInterrupt: In place of SystemExit.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
