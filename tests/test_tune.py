@@ -301,7 +301,7 @@ def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypa
         ("minutes=0", "minutes=0.0: must be above 0"),
         ("trainer.devices=2", "the folds train one after another on one device"),
         ("+space.data.batch_size.choices=[8]", "space.data: what may vary are settings of model,"),
-        ("+space.aug.colour.choices=[8]", "what may vary of aug is hflip,"),
+        ("+space.aug.tint.choices=[8]", "what may vary of aug is hflip,"),
         ("+space.model.weights.choices=[rendered]", "what may vary of model is freeze_to,"),
         ("space.optim.lr.low=1", "space.optim.lr="),
         ("space.optim.lr.low=0", "give low and high"),
