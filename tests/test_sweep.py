@@ -26,6 +26,7 @@ from bookcls.command.messages import explained
 from bookcls.config import conf_dir, register_resolvers, typed
 from bookcls.errors import BookclsError
 from bookcls.models.layers import CONV_INDEX, NAMES
+from bookcls.models.start import resolve
 from bookcls.settings import LoggerConfig, TrainConfig
 from bookcls.sweeping import cells, workers
 from bookcls.sweeping.sweep import Sweep, cells_of
