@@ -118,6 +118,12 @@ def imports_are_no_garbage():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Keeps cached features out of the home directory."""
+    os.environ["BOOKCLS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def two_threads():
     """Leaves other processes of the machine alone, and makes sums repeatable."""
     import torch

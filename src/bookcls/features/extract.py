@@ -12,8 +12,8 @@ from rich.progress import track
 from torch import Tensor
 
 from bookcls.data.photos import Decoded
+from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
-from bookcls.data.transforms import Transform
 from bookcls.files import replacing
 from bookcls.models.precision import automatic
 from bookcls.models.start import Start
@@ -85,7 +85,7 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
     assert state is not None
     backbone.load_state_dict(state)
     channels_last(backbone.eval().to(device))
-    transform = Transform(MEAN, STD)
+    preprocess = Preprocessing(images.size, images.fit, MEAN, STD)
     bf16 = automatic(device) != "32-true"
     console = Console(stderr=True)
     parts: list[Tensor] = []
@@ -96,7 +96,7 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
         console=console,
         disable=not console.is_terminal,
     ):
-        batch = torch.stack([transform(images[s.path]) for s in samples[begin : begin + BATCH]])
+        batch = torch.stack([preprocess(images[s.path]) for s in samples[begin : begin + BATCH]])
         batch = batch.to(device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             parts.append(backbone(batch).float().mean(dim=(2, 3)).cpu())
