@@ -94,7 +94,7 @@ def test_features_are_those_of_the_network_and_computed_once(shared_photos, monk
     with torch.inference_mode():
         wanted = network.features(batch).mean(dim=(2, 3)).numpy()
     scale = wanted.max()
-    assert features == pytest.approx(wanted, abs=0.03 * scale)  # bfloat16, where that is native
+    assert np.abs(features - wanted).max() < 0.03 * scale  # bfloat16, where that is native
 
     def refuse(*_):
         raise AssertionError("cached")
