@@ -96,7 +96,7 @@ def test_features_are_those_of_the_network_and_computed_once(shared_photos, monk
     scale = wanted.max()
     assert np.abs(features - wanted).max() < 0.03 * scale  # bfloat16, where that is native
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise AssertionError("cached")
 
     monkeypatch.setattr(extract, "VGG16", refuse)
