@@ -29,7 +29,7 @@ from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import WRONG_REASON
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import METHODS, CamConfig, CamData
-from bookcls.models.layers import first_trained
+from bookcls.models.layers import HEADS, first_trained
 from bookcls.models.vgg16 import VGG16
 from bookcls.models.weights import MEAN, STD
 from bookcls.runs import open_run
@@ -214,11 +214,13 @@ def test_every_method_gives_maps(model, batch, method, capsys):
     assert not any(module._forward_hooks for module in model.modules())
 
 
-@pytest.mark.parametrize("head", ["gap256", "flatten256"])
+@pytest.mark.parametrize("head", HEADS)
 def test_every_freeze_to_and_head(model, head):
     model = copy.deepcopy(model)
     if head == "flatten256":  # at 32 px, one place, the heads differ in this alone
         model.head.pool = torch.nn.Identity()
+    if head == "linear":
+        model.head = VGG16(5, image_size=SIDE, head=head).head.eval()
     image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     found = []
     for freeze_to in (None, "block3_conv1", "head"):

@@ -26,6 +26,7 @@ from bookcls.errors import BookclsError
 from bookcls.exporting import chosen, network
 from bookcls.exporting.check import Row, changes, refuse_different
 from bookcls.exporting.photos import Photos, photos_to_check, prepare
+from bookcls.models.layers import HEADS
 from bookcls.training.classifier import Classifier, load_classifier
 from conftest import NARROW, make_photos
 from test_cam import save_run
@@ -330,7 +331,7 @@ def test_no_run_at_all(call, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["gap256", "flatten256"])
+@pytest.mark.parametrize("head", HEADS)
 def test_the_whole_vgg16_at_another_size(call, tmp_path, monkeypatch, head):
     monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", WHOLE)
     torch.manual_seed(0)
