@@ -83,7 +83,7 @@ def test_what_training_refuses_ends_with_code_1(signs, found, capsys, monkeypatc
     stop(signs, 1).write_bytes(b"")
     (signs / "train/stop/notes.txt").write_text("hello")
     (signs / "train/stop/phone.jpg").write_bytes(b"\0\0\0\x18ftypheic")
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     shutil.copy(stop(signs, 2), signs / "test/stop/again.jpg")
     shutil.copy(stop(signs, 3), signs / "train/yield/again.jpg")
     code, named = found(signs)

@@ -77,7 +77,7 @@ def test_every_offender_among_the_training_photos_is_named(photos, monkeypatch):
     (photos / "train" / "nothing").mkdir()
     (red / "notes.txt").write_text("hello")
     (red / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     message = refusal(photos)
     assert "train/nothing: an empty class" in message
     assert "train/red/notes.txt: not an image" in message

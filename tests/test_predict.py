@@ -120,7 +120,7 @@ def test_a_bad_photo_has_its_reason_and_the_others_are_answered(
     run, run_verb, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(images, "MAX_PIXELS", 10**6)
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     folder = tmp_path / "photos"
     bad = spoil(folder)
     assert run_verb(predict.main, f"ckpt={run}", "images=photos", "batch_size=2") == 0

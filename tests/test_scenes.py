@@ -15,10 +15,10 @@ from bookcls import train, tune
 from bookcls.composing import compose
 from bookcls.composing.compose import Scenes
 from bookcls.composing.corners import read_corners
-from bookcls.composing.cutout import Cutout, cut_all
+from bookcls.composing.cutout import Cutout, make_cutouts
 from bookcls.composing.segment import NoObjectError, find_object
 from bookcls.composing.sheet import write_sheet
-from bookcls.config import typed
+from bookcls.config import to_dataclass
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import Sample, split_train_val
@@ -60,7 +60,7 @@ def things(tmp_path: Path) -> Path:
 
 def settings(root: Path, *words: str) -> TrainConfig:
     words = ("aug=scenes", "data.image_size=32", "data.batch_size=4", *words)
-    return typed(composed(f"data.root={root}", *words), TrainConfig)
+    return to_dataclass(composed(f"data.root={root}", *words), TrainConfig)
 
 
 def module_of(root: Path, *words: str, part=slice(None)):
@@ -83,7 +83,7 @@ def test_cut_outs_of_rendered_books_match_their_masks(file):
 def test_the_cut_out_is_the_thing_without_the_ground(tmp_path):
     path = photo(tmp_path / "train" / "red" / "a.png", RED, 3)
     sample = Sample(path, "red/a.png", 1, (1,), "hash")
-    (cutout,) = cut_all((sample,), tmp_path, 2, None, 32)
+    (cutout,) = make_cutouts((sample,), tmp_path, 2, None, 32)
     picture = cutout.picture
     solid = picture[..., 3] > 127
     assert np.abs(picture[solid].mean(axis=0)[:3] - RED).max() < 12
@@ -114,7 +114,7 @@ def test_masks_come_first(things):
     assert picture.shape[:2] == pytest.approx((53, 53), abs=4)
     path = things / "masks" / "train" / "blue" / "blue_0.png"
     Image.fromarray(np.full((72, 96), 9, np.uint8)).save(path)
-    cut_all.cache_clear()
+    make_cutouts.cache_clear()
     with pytest.raises(BookclsError, match=r"blue_0\.png holds the value 9"):
         module_of(things)
 
@@ -124,7 +124,7 @@ def test_corners_cut_what_they_surround(things):
         lines = ["file,corners", *(f"train/blue/blue_{i}.png,{points}" for i, points in rows)]
         (things / "corners.csv").write_text("\n".join(lines), encoding="utf-8-sig")
         read_corners.cache_clear()
-        cut_all.cache_clear()
+        make_cutouts.cache_clear()
 
     # One photo lies on its side in the file: corners are where a person sees them.
     path = things / "train" / "blue" / "blue_1.png"

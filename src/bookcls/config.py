@@ -110,7 +110,7 @@ HINTS = {
 }
 
 
-def typed(cfg: DictConfig, schema: type[T]) -> T:
+def to_dataclass(cfg: DictConfig, schema: type[T]) -> T:
     """Turns a composed configuration into the dataclass that mirrors it.
 
     Raises:

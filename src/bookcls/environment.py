@@ -27,7 +27,7 @@ CODE = ("src/bookcls", "conf")
 """What decides a result: a commit of anything else leaves a run comparable."""
 
 
-def environment() -> dict[str, Any]:
+def collect_environment() -> dict[str, Any]:
     """Versions, machine and code that a result depends on."""
     versions = {}
     for package in PACKAGES:
@@ -78,7 +78,7 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
-def python() -> str:
+def python_command() -> str:
     """The interpreter that runs, as a person here would type it."""
     try:
         executable = Path(sys.executable).relative_to(Path.cwd())
@@ -87,7 +87,7 @@ def python() -> str:
     return shlex.quote(str(executable))
 
 
-def say_loading() -> None:
+def print_loading() -> None:
     """Says what the seconds before torch's first import are; call it just before that."""
     if "torch" not in sys.modules and is_first_process():
         print("loading torch", flush=True)

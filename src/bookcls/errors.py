@@ -8,7 +8,7 @@ class BookclsError(Exception):
     """
 
 
-def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Checks a setting against its choices.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 from bookcls import command, runs
 from bookcls.data.dataset import read_tests
 from bookcls.data.samples import PhotoFolder
-from bookcls.environment import say_loading
+from bookcls.environment import print_loading
 from bookcls.files import write_json
 from bookcls.settings import EvaluateConfig
 
@@ -20,7 +20,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     ckpt, root = run.ckpt, run.required_root(config.data.root)
     batch_size = run.batch_size(config.data.batch_size)
 
-    say_loading()
+    print_loading()
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
     from bookcls.training.baseline import find_baseline

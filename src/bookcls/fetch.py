@@ -10,7 +10,7 @@ from bookcls.errors import BookclsError
 from bookcls.fetching.dataset import Dataset
 from bookcls.fetching.manifest import CREDIT, EXTRA, REPOSITORY
 from bookcls.fetching.settings import FetchConfig
-from bookcls.files import held
+from bookcls.files import locked
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
@@ -28,7 +28,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
     )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with held(output, beside=output.with_name(f".{output.name}.lock")):
+        with locked(output, beside=output.with_name(f".{output.name}.lock")):
             if dataset.is_complete():
                 print(f"{output} is complete: nothing to do.")
                 return
@@ -42,19 +42,20 @@ def fetch(config: FetchConfig, _: Path) -> None:
             fetch_files(missing, source, dataset.partial, config.size, config.jobs)
             dataset.finish()
     except KeyboardInterrupt:
-        raise BookclsError(f"interrupted. {kept(dataset)}") from None
+        raise BookclsError(f"interrupted. {describe_progress(dataset)}") from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         free = shutil.disk_usage(output.parent).free / 1e6
         raise BookclsError(
-            f"the disk of {output} is full, {free:.1f} MB are free: make room. {kept(dataset)}"
+            f"the disk of {output} is full, {free:.1f} MB are free: make room. "
+            f"{describe_progress(dataset)}"
         ) from error
     where = "data=books" if output == Path(project_path(BOOKS)) else f"data.root={output}"
     print(f"{len(dataset.entries) - 1} photos in {output}. Next: python -m bookcls.train {where}")
 
 
-def kept(dataset: Dataset) -> str:
+def describe_progress(dataset: Dataset) -> str:
     """Says that nothing is lost when a fetch ends early."""
     total = len(dataset.entries)
     return (

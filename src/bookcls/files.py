@@ -19,7 +19,7 @@ LOCK = ".lock"
 IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
 """What is written under its own name; all other files are replaced as a whole."""
 TEMPORARY = re.compile(r"\..+\.\d+")
-"""What :func:`replacing` calls a file until it is whole."""
+"""What :func:`atomic_write` calls a file until it is whole."""
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a field begins that a spreadsheet may run (OWASP, CSV Injection), marks of ours before it.
 
@@ -27,32 +27,32 @@ The last four are the full-width forms of the first four.
 """
 
 
-def safe(value: object) -> str:
+def escape(value: object) -> str:
     """A csv field that no spreadsheet takes for a formula.
 
-    >>> safe("=1+1"), safe("'=1+1"), safe("a=1")
+    >>> escape("=1+1"), safe("'=1+1"), safe("a=1")
     ("'=1+1", "''=1+1", 'a=1')
     """
     text = str(value)
     return f"'{text}" if FORMULA.match(text) else text
 
 
-def meant(field: str) -> str:
-    """The inverse of :func:`safe`.
+def unescape(field: str) -> str:
+    """The inverse of :func:`escape`.
 
-    >>> meant("'=1+1"), meant("''=1+1"), meant("'a")
+    >>> unescape("'=1+1"), meant("''=1+1"), meant("'a")
     ('=1+1', "'=1+1", "'a")
     """
     return field[1:] if field[:1] == "'" and FORMULA.match(field) else field
 
 
-def safe_row(values: Iterable[object]) -> list[object]:
-    """A csv row of which the texts are :func:`safe`; numbers stay, negative ones too."""
-    return [safe(value) if isinstance(value, str) else value for value in values]
+def escape_row(values: Iterable[object]) -> list[object]:
+    """A csv row of which the texts are :func:`escape`; numbers stay, negative ones too."""
+    return [escape(value) if isinstance(value, str) else value for value in values]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary name beside ``path`` that takes its place if the block succeeds.
 
     A reader sees the old file or the whole new one, never a half.
@@ -71,7 +71,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all; names that are not UTF-8 as escapes."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         # In JSON the escape of a name that is no UTF-8 reads back as that name.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -87,14 +87,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object
     Args:
         path: The file.
         columns: Their names.
-        rows: Texts and numbers; texts that look like a formula get a mark, see :func:`safe`.
+        rows: Texts and numbers; texts that look like a formula get a mark, see :func:`escape`.
     """
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         # A name that is not UTF-8 is written with escapes.
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        csv.writer(file).writerows([safe_row(columns), *map(safe_row, rows)])
+        csv.writer(file).writerows([escape_row(columns), *map(escape_row, rows)])
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str | None, Any]]]:
@@ -200,7 +200,7 @@ def _refuse_outside(path: Path, real: Path, home: Path) -> None:
         )
 
 
-def refuse_shared(folder: Path) -> None:
+def refuse_hard_links(folder: Path) -> None:
     """Refuses a folder whose files, where they are written in place, have a second name elsewhere.
 
     Raises:
@@ -220,7 +220,7 @@ class BusyError(BookclsError):
 
 
 @contextmanager
-def held(run: Path, beside: Path | None = None) -> Iterator[None]:
+def locked(run: Path, beside: Path | None = None) -> Iterator[None]:
     """Keeps other processes out of a run folder; the lock dies with the process.
 
     Args:
@@ -236,7 +236,7 @@ def held(run: Path, beside: Path | None = None) -> Iterator[None]:
         return
     if beside is None:
         refuse_links(run)
-        refuse_shared(run)
+        refuse_hard_links(run)
     path = run / LOCK if beside is None else beside
     lock = FileLock(path)
     try:

@@ -7,10 +7,10 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bookcls import command
-from bookcls.config import full_path, read_config, typed
-from bookcls.files import held, read_json
+from bookcls.config import full_path, read_config, to_dataclass
+from bookcls.files import locked, read_json
 from bookcls.pretraining.settings import CARD, PretrainConfig
-from bookcls.runs import CONFIG, LAST, claim
+from bookcls.runs import CONFIG, LAST, claim_folder
 
 
 def prepare(argv: list[str]) -> list[str]:
@@ -44,14 +44,14 @@ def pretrain(config: PretrainConfig, run: Path) -> None:
 
         fit.show(config, full_path("show", config.show))
         return
-    with held(run):
+    with locked(run):
         ckpt = None
         if config.resume is not None:
-            saved = typed(read_config(run / CONFIG), PretrainConfig)
+            saved = to_dataclass(read_config(run / CONFIG), PretrainConfig)
             config = replace(saved, resume=str(run), max_minutes=config.max_minutes)
             ckpt = run / LAST if (run / LAST).is_file() else None
         else:
-            claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+            claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
         # Only now, when the settings are known to be good: these imports take seconds.
         from bookcls.pretraining import fit

@@ -28,7 +28,7 @@ MEMBERS = "members"
 """Of an ensemble: a run folder for each member, MEMBERS/1 and so on."""
 LOCK = ".lock"
 """While a process writes into the folder."""
-LOOK_IN = "runs"
+RUNS = "runs"
 """Where the latest run is looked for."""
 BATCH_SIZE = 16
 """Photos a step for a checkpoint without a run."""
@@ -39,7 +39,7 @@ def is_finished(run: Path) -> bool:
     return (run / METRICS).is_file()
 
 
-def claim(run: Path, config: str) -> None:
+def claim_folder(run: Path, config: str) -> None:
     """Writes config.yaml, and so takes a run folder that nobody else may write into; hold it.
 
     Raises:
@@ -55,7 +55,7 @@ def claim(run: Path, config: str) -> None:
     write_text(run / CONFIG, config)
 
 
-def same_photos(run: Path, folder: PhotoFolder) -> None:
+def check_same_photos(run: Path, folder: PhotoFolder) -> None:
     """Refuses to go on with other photos: the split, the schedule and the scores would be others.
 
     Raises:
@@ -93,7 +93,7 @@ def find_checkpoint(run_or_file: str) -> Path:
     return path
 
 
-def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
+def latest_run(folder: Path = Path(RUNS)) -> Path:
     """The run below ``folder`` that finished last.
 
     Raises:

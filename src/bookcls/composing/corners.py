@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bookcls.data.images import DECODER_ERRORS, open_image, turn_of
+from bookcls.data.images import DECODER_ERRORS, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, read_csv
+from bookcls.files import read_csv, unescape
 from bookcls.synthetic.arrays import Bytes
 
 CORNERS = "corners.csv"
 COLUMNS = ["file", "corners"]
-MOST_OUTSIDE = 0.05
+MAX_OUTSIDE = 0.05
 """So far, in long sides, a corner may lie outside the photo: of a thing that it cuts off."""
 
 Points = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ def read_corners(root: Path) -> Mapping[str, Points]:
     found: dict[str, Points] = {}
     problems = []
     for number, row in rows:
-        name, text = (meant((row[key] or "").strip()) for key in COLUMNS)
+        name, text = (unescape((row[key] or "").strip()) for key in COLUMNS)
         numbers = [n for n in re.split(r"[\s,;]+", text) if n]
         try:
             points = np.array(numbers, np.float64).reshape(-1, 2)
@@ -81,12 +81,12 @@ def corner_mask(root: Path, sample: Sample, height: int, width: int) -> Bytes | 
         return None
     try:
         with open_image(sample.path) as image:
-            size, turn = image.size, turn_of(image)
+            size, turn = image.size, find_transpose(image)
     except DECODER_ERRORS as error:
         raise BookclsError(f"{sample.path} cannot be read ({error}).") from error
     # Methods 2, 4, 5 and 6 of Pillow lay a photo on its side.
     across, down = size[::-1] if turn is not None and int(turn) in (2, 4, 5, 6) else size
-    slack = MOST_OUTSIDE * max(size)
+    slack = MAX_OUTSIDE * max(size)
     if (points < -slack).any() or (points > np.array([across, down]) + slack).any():
         raise BookclsError(
             f"{root / CORNERS}: corners of train/{sample.name} lie outside the photo, which has "

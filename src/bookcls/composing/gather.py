@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.composing.compose import Scenes
-from bookcls.composing.cutout import BY_CORNERS, MASK, cut_all
+from bookcls.composing.cutout import BY_CORNERS, MASK, make_cutouts
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
 from bookcls.settings import AugConfig, DataConfig
@@ -26,7 +26,7 @@ def make_scenes(
         return None
     names = [name.casefold() for name in folder.class_names]
     background = names.index(BACKGROUND) if BACKGROUND in names else None
-    cutouts = cut_all(tuple(train), folder.root, len(names), background, data.image_size)
+    cutouts = make_cutouts(tuple(train), folder.root, len(names), background, data.image_size)
     scenes = Scenes(
         cutouts,
         len(names),
@@ -48,7 +48,7 @@ def make_scenes(
     return scenes
 
 
-def say_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: Path) -> None:
+def print_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: Path) -> None:
     """Prints how many things were cut out, of which classes none, and where to look at it.
 
     Args:

@@ -8,14 +8,14 @@ from pathlib import Path
 from bookcls.data.groups import read_groups
 from bookcls.data.images import SUFFIXES
 from bookcls.data.samples import (
-    NOTHING,
+    EMPTY_SHA256,
     SCORES,
     PhotoFolder,
     Sample,
+    find_bad_names,
     list_photos,
+    list_visible,
     make_sample,
-    visible,
-    wrong_names,
 )
 from bookcls.errors import BookclsError
 from bookcls.files import read_csv
@@ -42,7 +42,7 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise BookclsError(f"data.root={root} {what}. Give the folder that holds train/<class>/.")
-    folders = visible(root / "train") if (root / "train").is_dir() else []
+    folders = list_visible(root / "train") if (root / "train").is_dir() else []
     class_dirs = [p for p in folders if p.is_dir()]
     problems = [
         f"{p.relative_to(root)}: a file beside the class folders" for p in folders if p.is_file()
@@ -60,7 +60,7 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
             "With one thing to recognise, add a folder 'background' with photos without it."
         )
     folder = PhotoFolder(root, class_names, [], {}, problems=problems)
-    problems += [f"train: {line}" for line in wrong_names(class_names)]
+    problems += [f"train: {line}" for line in find_bad_names(class_names)]
     for label, class_dir in enumerate(class_dirs):
         photos, rest = list_photos(class_dir)
         if on_bad == "skip":
@@ -73,11 +73,11 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
     if with_tests:
         folder.tests = read_tests(root, class_names, problems)
     folder.train = read_groups(root, folder.train, problems)
-    problems += [copy_line(root, *pair) for pair in copies(folder)]
+    problems += [describe_copy(root, *pair) for pair in find_copies(folder)]
     return folder
 
 
-def copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
+def find_copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
     """Each photo that stands in two classes or, byte for byte, in train and test.
 
     Returns:
@@ -87,16 +87,16 @@ def copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
     pairs = []
     for sample in folder.train:
         other = first.setdefault(sample.sha256, sample)
-        if other.label != sample.label and sample.sha256 != NOTHING:
+        if other.label != sample.label and sample.sha256 != EMPTY_SHA256:
             pairs.append((sample, other))
     for samples in folder.tests.values():
         for sample in samples:
-            if sample.sha256 in first and sample.sha256 != NOTHING:
+            if sample.sha256 in first and sample.sha256 != EMPTY_SHA256:
                 pairs.append((sample, first[sample.sha256]))
     return pairs
 
 
-def copy_line(root: Path, sample: Sample, other: Sample) -> str:
+def describe_copy(root: Path, sample: Sample, other: Sample) -> str:
     """Says that two photos are the same."""
     paths = (s.path.relative_to(root).as_posix() for s in (sample, other))
     return "{}: the same photo as {}".format(*paths)
@@ -114,7 +114,7 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
         Split name -> photos. A plain ``test/`` is called "test".
     """
     tests = {}
-    for folder in visible(root):
+    for folder in list_visible(root):
         if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
             continue
         split = folder.name.removeprefix("test_")
@@ -130,19 +130,19 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
     problems += [
         f"test_{second}: rename this folder: it and test_{first} would both write test/{key} "
         "to metrics.json"
-        for first, second, key in same_keys(list(tests))
+        for first, second, key in find_key_clashes(list(tests))
     ]
     return tests
 
 
-def same_keys(splits: Sequence[str]) -> list[tuple[str, str, str]]:
+def find_key_clashes(splits: Sequence[str]) -> list[tuple[str, str, str]]:
     """Pairs of test splits whose scores would overwrite each other in metrics.json.
 
     Returns:
         The two names, the one to change last, and a key that both would write.
 
     Example:
-        >>> same_keys(["easy", "easy_strict", "easy_2"])
+        >>> find_key_clashes(["easy", "easy_strict", "easy_2"])
         [('easy', 'easy_strict', 'easy_strict_acc')]
     """
     keys = {split: [f"{split}_{score}" for score in SCORES] for split in splits}
@@ -156,7 +156,7 @@ def read_class_test(
 ) -> list[Sample]:
     """Photos of a test split with a subfolder per class."""
     samples = []
-    for entry in visible(folder):
+    for entry in list_visible(folder):
         if not entry.is_dir():
             problems.append(
                 f"{entry.relative_to(root)}: a file beside class folders; a flat test folder "
@@ -185,7 +185,7 @@ def read_flat_test(
     except BookclsError as error:
         problems.append(f"{here}: {error}")
         return []
-    entries = [p for p in visible(folder) if p.name != "labels.csv"]
+    entries = [p for p in list_visible(folder) if p.name != "labels.csv"]
     on_disk = {p.name: p for p in entries}
     samples, seen = [], Counter[str]()
     for number, row in rows:

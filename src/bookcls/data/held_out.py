@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, refuse_links, write_csv
+from bookcls.files import refuse_links, unescape, write_csv
 
 HELD_OUT = "held_out.csv"
-TABLE = "trials.csv"
+TRIALS_TABLE = "trials.csv"
 """A row per trial, as soon as there is one."""
 PROB = "prob_"
 COLUMNS = ["trial", "fold", "file", "view", "label"]
@@ -82,7 +82,7 @@ def read_held_out(run: Path) -> HeldOut:
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
         if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")
-        labels = np.array([class_names.index(meant(row[4])) for row in rows])
+        labels = np.array([class_names.index(unescape(row[4])) for row in rows])
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:

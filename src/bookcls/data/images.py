@@ -26,7 +26,7 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
 ORIENTATION = 0x0112
-TURNS = {
+TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -63,7 +63,7 @@ class ImageError(BookclsError):
 
 
 @functools.cache
-def reads_heic() -> bool:
+def register_heic() -> bool:
     """Lets Pillow read HEIC where pillow-heif is installed; called at the first file that needs it.
 
     Returns:
@@ -93,7 +93,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        if not (is_heic(path) and reads_heic() and "HEIF" in Image.OPEN):
+        if not (is_heic(path) and register_heic() and "HEIF" in Image.OPEN):
             raise
         return Image.open(path, formats=("HEIF",))
 
@@ -123,7 +123,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     except ImageError:
         raise
     except DECODER_ERRORS as error:
-        raise ImageError(reason(path, error)) from error
+        raise ImageError(describe_failure(path, error)) from error
 
 
 def convert_image(image: Image.Image) -> Image.Image:
@@ -137,7 +137,7 @@ def convert_image(image: Image.Image) -> Image.Image:
     except ImageError:
         raise
     except DECODER_ERRORS as error:
-        raise ImageError(_words(error)) from error
+        raise ImageError(_describe_error(error)) from error
 
 
 def _upright(image: Image.Image, size: int | None) -> Image.Image:
@@ -148,20 +148,20 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
     if size is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (2 * size, 2 * size))
     image.load()
-    turn = turn_of(image)
+    turn = find_transpose(image)
     return _as_rgb(image if turn is None else image.transpose(turn))
 
 
-def turn_of(image: Image.Image) -> Image.Transpose | None:
+def find_transpose(image: Image.Image) -> Image.Transpose | None:
     """What brings a photo upright; None if it is, or if its EXIF cannot be read."""
     try:
         # Not ImageOps.exif_transpose: it writes all of EXIF anew and fails on any broken tag.
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+        return TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
     except DECODER_ERRORS:
         return None
 
 
-def reason(path: Path, error: BaseException) -> str:
+def describe_failure(path: Path, error: BaseException) -> str:
     """Says in a few words why a file could not be read."""
     try:
         num_bytes = path.stat().st_size
@@ -176,11 +176,11 @@ def reason(path: Path, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         if not is_heic(path):
             return "not an image"
-        return "damaged" if reads_heic() else HEIC_ADVICE
-    return _words(error)
+        return "damaged" if register_heic() else HEIC_ADVICE
+    return _describe_error(error)
 
 
-def _words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     """Says in a few words why an image could not be decoded."""
     if isinstance(error, MemoryError):
         return "does not fit into memory"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bookcls.data.images import DECODER_ERRORS, FORMATS, open_image, turn_of
+from bookcls.data.images import DECODER_ERRORS, FORMATS, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 
@@ -48,7 +48,7 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
     """
     try:
         with open_image(photo) as image:
-            stored, turn = image.size, turn_of(image)
+            stored, turn = image.size, find_transpose(image)
         with Image.open(path, formats=FORMATS) as image:
             if image.mode not in ("L", "P"):
                 raise BookclsError(

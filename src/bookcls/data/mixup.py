@@ -52,7 +52,7 @@ class MixupCollate:
         lam = float(rng.beta(alpha, alpha))
         partner = torch.from_numpy(rng.permutation(len(items)))
         if cut:
-            rows, cols = box(rng, lam, images.shape[2], images.shape[3])
+            rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
             blended = images.clone()
             blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
             # The box may hang over the border.
@@ -68,7 +68,9 @@ class MixupCollate:
         return one_hot(torch.tensor(label), self.num_classes).float()
 
 
-def box(rng: np.random.Generator, lam: float, height: int, width: int) -> tuple[slice, slice]:
+def random_box(
+    rng: np.random.Generator, lam: float, height: int, width: int
+) -> tuple[slice, slice]:
     """A box anywhere that takes 1 - lam of the image, less what hangs over its border."""
     found = []
     for side in (height, width):

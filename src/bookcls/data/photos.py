@@ -104,7 +104,7 @@ def decode(
     return images, bad
 
 
-def usable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFolder:
+def drop_unreadable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFolder:
     """What is left of a dataset once it is known which photos cannot be read.
 
     Args:
@@ -143,7 +143,7 @@ def decode_folder(
         folder: The dataset.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
-        on_bad: See :func:`usable`.
+        on_bad: See :func:`drop_unreadable`.
         cache_mb: Megabytes that photos in memory may take; said if they are too few.
 
     Returns:
@@ -156,7 +156,7 @@ def decode_folder(
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit, cache_mb)
     skippable = on_bad != "skip" and any(s.path in bad for s in folder.train)
-    folder = usable(folder, bad, on_bad)
+    folder = drop_unreadable(folder, bad, on_bad)
     if skippable:
         folder.problems.append("(data.on_bad=skip would leave unreadable training photos out)")
     if folder.problems:

@@ -13,7 +13,7 @@ from bookcls.data.images import SUFFIXES
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 
-NOTHING = hashlib.sha256(b"").hexdigest()
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 SCORES = ("acc", "n", "correct", "ci_low", "ci_high", "nll", "brier", "strict_acc", "strict_n",
@@ -83,7 +83,7 @@ class PhotoFolder:
         return digest.hexdigest()
 
 
-def wrong_names(names: Sequence[str]) -> list[str]:
+def find_bad_names(names: Sequence[str]) -> list[str]:
     """A line for each name that no class can have on every file system."""
     problems = []
     first: dict[str, str] = {}
@@ -111,7 +111,7 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
 
 
-def visible(folder: Path) -> list[Path]:
+def list_visible(folder: Path) -> list[Path]:
     """Entries of a folder in a fixed order, without hidden and system files."""
     return sorted((p for p in folder.iterdir() if not is_hidden(p)), key=lambda p: p.name)
 
@@ -119,7 +119,7 @@ def visible(folder: Path) -> list[Path]:
 def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Photos of one folder, and for each visible entry that is none the reason."""
     photos, rest = [], []
-    for path in visible(folder):
+    for path in list_visible(folder):
         if path.is_dir():
             rest.append((path, "a folder inside a class folder"))
         elif path.suffix.lower() in SUFFIXES:
@@ -178,7 +178,7 @@ def split_train_val(
     for _, sizes in sorted(distinct.items()):
         units = list(sizes)
         shuffled = [units[i] for i in rng.permutation(len(units))]
-        held.update(nearest(shuffled, sizes, val_fraction * sizes.total()))
+        held.update(pick_nearest(shuffled, sizes, val_fraction * sizes.total()))
     train = [s for s in samples if s.unit not in held]
     return train, [s for s in samples if s.unit in held]
 
@@ -188,7 +188,7 @@ def count_units(samples: Iterable[Sample]) -> Counter[int]:
     return Counter(label for label, _ in {(s.label, s.unit) for s in samples})
 
 
-def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
+def pick_nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
     """Takes units in their order, each that brings the number of photos nearer to a target.
 
     Args:
@@ -208,7 +208,7 @@ def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> li
     return taken if len(taken) < len(units) else taken[:-1]
 
 
-def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
+def check_enough_photos(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
     """Refuses folds of which some would hold no photo of a class.
 
     Raises:

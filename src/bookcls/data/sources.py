@@ -47,9 +47,9 @@ class Source:
         """Whether files with this suffix in a folder, or in folders in it, may be among these."""
         if self.file is not None or not folder.is_relative_to(self.base):
             return False
-        patterns = _opened({self.pattern})
+        patterns = _expand({self.pattern})
         for part in folder.relative_to(self.base).parts:
-            patterns = set() if is_hidden(Path(part)) else _inside(patterns, part)
+            patterns = set() if is_hidden(Path(part)) else _descend(patterns, part)
         return bool(patterns) and self.suffix in ("", suffix)
 
 
@@ -98,16 +98,20 @@ def count_photos(source: Source) -> tuple[int, Counter[str]]:
         folder = source.pattern == ANYTHING
         where = source.base.joinpath(*(() if folder else source.pattern))
         what = "no photo in it" if folder else "no photo matches"
-        hint = f" {'It holds' if folder else 'What matches is'} {some(others)}." if others else ""
+        hint = (
+            f" {'It holds' if folder else 'What matches is'} {summarise_suffixes(others)}."
+            if others
+            else ""
+        )
         raise BookclsError(f"images={where}: {what} (read are {' '.join(SUFFIXES)}).{hint}")
     return num, others
 
 
-def some(suffixes: Counter[str]) -> str:
+def summarise_suffixes(suffixes: Counter[str]) -> str:
     """Suffixes with their counts, the most frequent first.
 
     Example:
-        >>> some(Counter({".txt": 2, ".mov": 5}))
+        >>> summarise_suffixes(Counter({".txt": 2, ".mov": 5}))
         '5 x .mov, 2 x .txt'
     """
     parts = [f"{n} x {suffix}" for suffix, n in suffixes.most_common(5)]
@@ -134,10 +138,10 @@ def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
     if source.file is not None:
         yield source.base / source.file, None
     else:
-        yield from _below(source.base, _opened({source.pattern}), {})
+        yield from _walk(source.base, _expand({source.pattern}), {})
 
 
-def _opened(patterns: set[Pattern]) -> set[Pattern]:
+def _expand(patterns: set[Pattern]) -> set[Pattern]:
     """The patterns, and what remains of each if ``**`` stands for no folder."""
     while more := {p[1:] for p in patterns if p[0] == "**" and len(p) > 1} - patterns:
         patterns |= more
@@ -148,13 +152,13 @@ def _matches(name: str, part: str) -> bool:
     return part != "**" and fnmatchcase(name.lower(), part.lower())
 
 
-def _inside(patterns: set[Pattern], name: str) -> set[Pattern]:
+def _descend(patterns: set[Pattern], name: str) -> set[Pattern]:
     """What remains of the patterns in a folder of this name."""
     left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
-    return _opened(left | {p for p in patterns if p[0] == "**"})
+    return _expand(left | {p for p in patterns if p[0] == "**"})
 
 
-def _below(
+def _walk(
     folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
 ) -> Iterator[tuple[Path, ImageError | None]]:
     """Files that match any pattern. Links are followed, but nothing is looked for twice.
@@ -176,8 +180,8 @@ def _below(
         return
     for name, is_dir in names:
         if is_dir:
-            if left := _inside(patterns, name):
-                yield from _below(folder / name, left, seen)
+            if left := _descend(patterns, name):
+                yield from _walk(folder / name, left, seen)
         elif any(len(p) == 1 and _matches(name, p[0]) for p in patterns):
             yield folder / name, None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, companions, read_manifest
+from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, make_texts, read_manifest
 from bookcls.fetching.settings import FetchConfig
 from bookcls.files import TEMPORARY, read_json, refuse_links, write_json, write_text
 
@@ -16,7 +16,7 @@ LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")
 """Files of a process that was killed: ours, and pooch's."""
 
 
-def hashes_of(folder: Path, entries: list[Entry]) -> dict[str, str]:
+def hash_files(folder: Path, entries: list[Entry]) -> dict[str, str]:
     """Path in the dataset -> git hash, of the files that are there."""
     names = [e.stored for e in entries if (folder / e.stored).is_file()]
     return {name: blob_sha1((folder / name).read_bytes()) for name in names}
@@ -47,7 +47,7 @@ class Dataset:
         """
         manifest = full_path("manifest", config.manifest) if config.manifest else MANIFEST
         entries = read_manifest(manifest)
-        texts = companions(entries, config.size, own_manifest=bool(config.manifest))
+        texts = make_texts(entries, config.size, own_manifest=bool(config.manifest))
         hashes = "\n".join(sorted(f"{e.sha1} {e.stored}" for e in entries))
         settings = {"size": config.size, "manifest": blob_sha1(hashes.encode())}
         return cls(full_path("output", config.output), entries, texts, settings)
@@ -98,7 +98,7 @@ class Dataset:
         hashes = self.read_record(self.output)
         if hashes is None:
             return False
-        present = hashes_of(self.output, self.entries)
+        present = hash_files(self.output, self.entries)
         damaged = [name for name, sha1 in present.items() if hashes.get(name) != sha1]
         names = [e.stored for e in self.entries] + list(self.texts)
         if not damaged and all((self.output / name).is_file() for name in names):

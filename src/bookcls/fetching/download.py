@@ -15,8 +15,8 @@ from rich.progress import Progress
 from bookcls.config import full_path
 from bookcls.data.images import ImageError, load_image
 from bookcls.errors import BookclsError
-from bookcls.fetching.manifest import Entry, blob_sha1, listed
-from bookcls.files import replacing
+from bookcls.fetching.manifest import Entry, blob_sha1, format_list
+from bookcls.files import atomic_write
 
 TIMEOUT = 20.0
 """Seconds that a server may stay silent."""
@@ -39,7 +39,7 @@ def locate(source: str, entries: list[Entry]) -> str:
         raise BookclsError(f"source={source} is neither an http(s) address nor a folder.")
     missing = [e.path for e in entries if not (folder / e.path).is_file()]
     if missing:
-        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{listed(missing)}")
+        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{format_list(missing)}")
     return str(folder)
 
 
@@ -110,7 +110,7 @@ def fetch_files(
         executor.shutdown(cancel_futures=True)
     if failures:
         raise BookclsError(
-            f"{len(failures)} file(s) could not be fetched:{listed(sorted(failures))}\n"
+            f"{len(failures)} file(s) could not be fetched:{format_list(sorted(failures))}\n"
             "The others are kept; the same command goes on from there."
         )
 
@@ -134,7 +134,7 @@ def store(content: bytes, target: Path, size: int | str) -> None:
     Raises:
         ImageError: If a photo is to be resized and cannot be read.
     """
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_bytes(content)
         if isinstance(size, int):
             image = load_image(temporary)

@@ -43,7 +43,7 @@ def blob_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def listed(lines: Iterable[str]) -> str:
+def format_list(lines: Iterable[str]) -> str:
     """Lines of an error message that names several things."""
     return "".join(f"\n  - {line}" for line in lines)
 
@@ -94,11 +94,11 @@ def read_manifest(path: Path) -> list[Entry]:
     if not problems and not any(name.startswith("train/") for name in entries):
         problems.append("no training photos are listed")
     if problems:
-        raise BookclsError(f"manifest {path} cannot be used:{listed(problems)}")
+        raise BookclsError(f"manifest {path} cannot be used:{format_list(problems)}")
     return list(entries.values())
 
 
-def companions(entries: Iterable[Entry], size: int | str, own_manifest: bool) -> dict[str, str]:
+def make_texts(entries: Iterable[Entry], size: int | str, own_manifest: bool) -> dict[str, str]:
     """The texts beside the photos: ``labels.csv`` of each test folder, and SOURCE.md.
 
     Args:
@@ -117,7 +117,7 @@ def companions(entries: Iterable[Entry], size: int | str, own_manifest: bool) ->
     tests = sorted(e.stored for e in entries if e.stored.startswith("test_"))
     unknown = [name for name in tests if name not in known]
     if unknown:
-        raise BookclsError(f"bookcls has no label for these test photos:{listed(unknown)}")
+        raise BookclsError(f"bookcls has no label for these test photos:{format_list(unknown)}")
     texts: dict[str, str] = {}
     for name in tests:
         path = f"{name.split('/')[0]}/labels.csv"

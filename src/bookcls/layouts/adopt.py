@@ -8,15 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.config import refuse_inside
-from bookcls.data.samples import visible
-from bookcls.environment import python
+from bookcls.data.samples import list_visible
+from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.layouts.plan import Plan, make_plan
-from bookcls.layouts.recognise import Recognised, recognise
+from bookcls.layouts.recognise import SourceDataset, recognise
 from bookcls.layouts.settings import InitConfig
 from bookcls.layouts.write import write_empty, write_plan
 
-NAMED = 10
+MAX_NAMED = 10
 """So many files that are left out are named."""
 
 
@@ -32,8 +32,8 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    if not root.exists() or not visible(root):
-        begin(config, root)
+    if not root.exists() or not list_visible(root):
+        make_empty_layout(config, root)
         return
     if config.classes:
         raise BookclsError(
@@ -44,7 +44,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         refuse_output(root, output)
     found = recognise(root, labels)
     plan = make_plan(found, config.test_fraction, config.burst_seconds, config.seed)
-    account(found, plan)
+    print_plan(found, plan)
     if output is not None:
         write_plan(plan, output, config.files)
         print(f"written to  {output} ({config.files}; {root} is as it was)")
@@ -53,17 +53,16 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         print("This is the layout that training reads: nothing is to be done.")
         print_next(found.root)
     else:
-        words = [f"{k}={v}" for k, v in given(config).items()]
+        words = [f"{k}={v}" for k, v in changed_settings(config).items()]
         name = shlex.quote(str(root.with_name(f"{root.name}_bookcls")))
         print("Nothing was written. Into a new folder, leaving these files as they are:")
-        print(
-            f"  {' '.join([python(), '-m bookcls.init', *map(shlex.quote, words)])} output={name}"
-        )
-        if not plan_tests(found) and not config.test_fraction:
+        line = " ".join([python_command(), "-m bookcls.init", *map(shlex.quote, words)])
+        print(f"  {line} output={name}")
+        if not has_tests(found) and not config.test_fraction:
             print("  test_fraction=0.2 beside it holds a fifth of each class out for testing")
 
 
-def given(config: InitConfig) -> dict[str, object]:
+def changed_settings(config: InitConfig) -> dict[str, object]:
     """Settings that a command needs to do what this one would."""
     plain = InitConfig(config.data)
     names = ("labels", "test_fraction", "burst_seconds", "seed", "files")
@@ -71,18 +70,18 @@ def given(config: InitConfig) -> dict[str, object]:
     return {"data.root": config.data.root, **changed}
 
 
-def plan_tests(found: Recognised) -> bool:
+def has_tests(found: SourceDataset) -> bool:
     """Whether there are test photos."""
     return bool(found.tests or found.labelled)
 
 
-def begin(config: InitConfig, root: Path) -> None:
+def make_empty_layout(config: InitConfig, root: Path) -> None:
     """Makes the layout in an empty or absent folder.
 
     Raises:
         BookclsError: If something is set that needs photos.
     """
-    needless = [name for name in given(config) if name != "data.root"]
+    needless = [name for name in changed_settings(config) if name != "data.root"]
     needless += ["output"] if config.output is not None else []
     if needless:
         raise BookclsError(
@@ -108,7 +107,7 @@ def refuse_output(root: Path, output: Path) -> None:
         raise BookclsError(f"output={output} exists and is not an empty folder: give a new one.")
 
 
-def account(found: Recognised, plan: Plan) -> None:
+def print_plan(found: SourceDataset, plan: Plan) -> None:
     """Prints what was recognised, and how many photos go where."""
     console = Console(highlight=False)
     console.print(f"{found.root}: {found.kind}", markup=False, soft_wrap=True)
@@ -127,16 +126,16 @@ def account(found: Recognised, plan: Plan) -> None:
         print(f"groups.csv keeps {len(plan.groups)} photos together, in {num_groups} groups")
     if found.left_out:
         print(f"left out: {len(found.left_out)}")
-    for path, why in found.left_out[:NAMED]:
+    for path, why in found.left_out[:MAX_NAMED]:
         inside = path.relative_to(found.root) if path.is_relative_to(found.root) else path
         console.print(f"  {inside.as_posix()}: {why}", markup=False, soft_wrap=True)
-    if len(found.left_out) > NAMED:
-        print(f"  ... and {len(found.left_out) - NAMED} more")
+    if len(found.left_out) > MAX_NAMED:
+        print(f"  ... and {len(found.left_out) - MAX_NAMED} more")
 
 
 def print_next(root: Path, before: str = "next") -> None:
     """Prints the two commands that come after."""
     place = shlex.quote(str(root))
     print(before)
-    print(f"  {python()} -m bookcls.check data.root={place}")
-    print(f"  {python()} -m bookcls.train experiment=laptop data=folder data.root={place}")
+    print(f"  {python_command()} -m bookcls.check data.root={place}")
+    print(f"  {python_command()} -m bookcls.train experiment=laptop data=folder data.root={place}")

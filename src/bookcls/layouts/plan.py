@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from bookcls.data.groups import read_groups
 from bookcls.data.samples import PhotoFolder, Sample, make_sample, problems_error, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.layouts.recognise import Photo, Recognised
+from bookcls.layouts.recognise import Photo, SourceDataset
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Plan:
         return sorted(names, key=lambda name: (name != "train", name))
 
 
-def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, seed: int) -> Plan:
+def make_plan(found: SourceDataset, test_fraction: float, burst_seconds: float, seed: int) -> Plan:
     """Gives every photo its place.
 
     Args:
@@ -52,24 +52,24 @@ def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, see
     """
     plan = Plan(found.class_names)
     tests = dict(found.tests)
-    train = grouped(found)
+    train = read_training_photos(found)
     if test_fraction:
         if tests or found.labelled:
             raise BookclsError(
                 f"test_fraction={test_fraction} holds out test photos, but {found.root} has some "
                 f"({', '.join([*tests, *(p.name for p in found.labelled)])}): leave it out."
             )
-        train = with_likeness(found, train, burst_seconds)
+        train = group_similar(found, train, burst_seconds)
         train, held = hold_out(train, found.class_names, test_fraction, seed)
         tests["test"] = [Photo(s.path, found.class_names[s.label]) for s in held]
     for sample in train:
         photo = Photo(sample.path, found.class_names[sample.label])
-        place = put(plan, "train", photo, found.root)
+        place = place_photo(plan, "train", photo, found.root)
         if sample.group:
             plan.groups[place] = sample.group
     for split, photos in tests.items():
         for photo in photos:
-            put(plan, split, photo, found.root)
+            place_photo(plan, split, photo, found.root)
     for folder in found.labelled:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             plan.files[path.relative_to(found.root).as_posix()] = path
@@ -79,7 +79,7 @@ def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, see
     return plan
 
 
-def grouped(found: Recognised) -> list[Sample]:
+def read_training_photos(found: SourceDataset) -> list[Sample]:
     """The training photos, with the groups that the user gave them.
 
     Raises:
@@ -102,7 +102,7 @@ def grouped(found: Recognised) -> list[Sample]:
     return samples
 
 
-def with_likeness(found: Recognised, train: Sequence[Sample], seconds: float) -> list[Sample]:
+def group_similar(found: SourceDataset, train: Sequence[Sample], seconds: float) -> list[Sample]:
     """The training photos, with near-duplicates and bursts in their groups or in new ones."""
     from bookcls.checking.alike import similar
     from bookcls.checking.look import look_at
@@ -131,7 +131,7 @@ def hold_out(
         ) from error
 
 
-def put(plan: Plan, split: str, photo: Photo, root: Path) -> str:
+def place_photo(plan: Plan, split: str, photo: Photo, root: Path) -> str:
     """Gives a photo a place that no other has, on any file system."""
     place = f"{split}/{photo.label}/{photo.path.name}"
     if place.casefold() in plan.taken:

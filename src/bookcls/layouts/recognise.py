@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookcls.data.groups import GROUPS
 from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import problems_error, visible, wrong_names
+from bookcls.data.samples import find_bad_names, list_visible, problems_error
 from bookcls.errors import BookclsError
 from bookcls.layouts.table import find_table, read_table
 
@@ -29,7 +29,7 @@ class Photo:
 
 
 @dataclass
-class Recognised:
+class SourceDataset:
     """A dataset as it lies.
 
     Attributes:
@@ -65,7 +65,7 @@ class Recognised:
         return sorted({photo.label for photo in self.train})
 
 
-def recognise(root: Path, labels: Path | None = None) -> Recognised:
+def recognise(root: Path, labels: Path | None = None) -> SourceDataset:
     """Finds out what a folder is.
 
     Args:
@@ -75,7 +75,7 @@ def recognise(root: Path, labels: Path | None = None) -> Recognised:
     Raises:
         BookclsError: If it is nothing that is known, or its classes cannot be told apart.
     """
-    entries = visible(root)
+    entries = list_visible(root)
     lone = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
     if labels is None and lone and lone.name.lower() not in TRAIN and not has_photos(lone):
         return recognise(lone)
@@ -93,25 +93,27 @@ def recognise(root: Path, labels: Path | None = None) -> Recognised:
     if found.train_folder is not None:
         known.add(root / GROUPS)
     found.left_out += [
-        (p, "a photo without a class" if is_photo(p) else why_not(p))
+        (p, "a photo without a class" if is_photo(p) else explain_left_out(p))
         for p in stray
         if p not in known
     ]
-    refuse(found)
+    check_classes(found)
     return found
 
 
-def from_table(root: Path, table: Path) -> Recognised:
+def from_table(root: Path, table: Path) -> SourceDataset:
     """Photos whose classes stand in a csv file."""
     photos = [Photo(path, label) for path, label in read_table(root, table)]
     taken = {photo.path for photo in photos}
     others = [(p, f"no row in {table.name}") for p in photos_below(root) if p not in taken]
     # Those in the folder itself are accounted for by the caller.
     others = [(p, why) for p, why in others if p.parent != root]
-    return Recognised(root, f"photos whose classes stand in {table.name}", photos, left_out=others)
+    return SourceDataset(
+        root, f"photos whose classes stand in {table.name}", photos, left_out=others
+    )
 
 
-def from_classes(root: Path, folders: Sequence[Path]) -> Recognised:
+def from_classes(root: Path, folders: Sequence[Path]) -> SourceDataset:
     """A folder per class, without test photos."""
     if {"images", "labels"} <= {p.name.lower() for p in folders}:
         raise BookclsError(
@@ -121,27 +123,27 @@ def from_classes(root: Path, folders: Sequence[Path]) -> Recognised:
         )
     left_out: list[tuple[Path, str]] = []
     photos = read_classes(folders, left_out)
-    return Recognised(root, "a folder per class, no test photos", photos, left_out=left_out)
+    return SourceDataset(root, "a folder per class, no test photos", photos, left_out=left_out)
 
 
-def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> Recognised:
+def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> SourceDataset:
     """A train folder, and others beside it for validation and testing."""
     tests = [p for p in folders if p.name.lower() in TEST or p.name.startswith("test_")]
     vals = [p for p in folders if p.name.lower() in VAL]
     names = {p: "test" if p.name.lower() in TEST else p.name for p in tests}
     ours = train.name == "train" and not vals and all(p.name == n for p, n in names.items())
-    found = Recognised(root, "", [], is_ours=ours, train_folder=train)
-    found.train = read_classes([p for p in visible(train) if p.is_dir()], found.left_out)
+    found = SourceDataset(root, "", [], is_ours=ours, train_folder=train)
+    found.train = read_classes([p for p in list_visible(train) if p.is_dir()], found.left_out)
     loose = [train, *vals]
     for test in tests:
         if test.name == names[test] and (test / "labels.csv").is_file():
             found.labelled.append(test)
             continue
         loose.append(test)
-        photos = read_classes([p for p in visible(test) if p.is_dir()], found.left_out)
+        photos = read_classes([p for p in list_visible(test) if p.is_dir()], found.left_out)
         if photos:
             found.tests[names[test]] = found.tests.get(names[test], []) + photos
-    held = [photo for val in vals for photo in read_classes(visible(val), found.left_out)]
+    held = [photo for val in vals for photo in read_classes(list_visible(val), found.left_out)]
     role = ""
     if held and (found.tests or found.labelled):
         found.train += held
@@ -156,7 +158,7 @@ def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> Recognised:
     found.left_out += [
         (p, "a photo without a class" if is_photo(p) else "not a photo")
         for folder in loose
-        for p in visible(folder)
+        for p in list_visible(folder)
         if p.is_file()
     ]
     return found
@@ -193,7 +195,7 @@ def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path
     if any(path.is_relative_to(here) for path in above):
         return []
     found = []
-    for path in visible(folder):
+    for path in list_visible(folder):
         found += files_below(path, above | {here}) if path.is_dir() else [path]
     return found
 
@@ -208,17 +210,17 @@ def is_photo(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def why_not(path: Path) -> str:
+def explain_left_out(path: Path) -> str:
     """Why a file that is no photo is left out."""
     return "read beside a folder train/ only" if path.name == GROUPS else "not a photo"
 
 
 def has_photos(folder: Path) -> bool:
     """Whether a folder holds photos itself."""
-    return any(path.is_file() and is_photo(path) for path in visible(folder))
+    return any(path.is_file() and is_photo(path) for path in list_visible(folder))
 
 
-def refuse(found: Recognised) -> None:
+def check_classes(found: SourceDataset) -> None:
     """Refuses classes that cannot be told apart, or that training does not know.
 
     Raises:
@@ -238,6 +240,6 @@ def refuse(found: Recognised) -> None:
         f"{name}: a class of test photos that has no training photos"
         for name in sorted(tested - set(names))
     ]
-    problems += wrong_names(names)
+    problems += find_bad_names(names)
     if problems:
         raise problems_error(found.root, problems)

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import problems_error, visible
+from bookcls.data.samples import list_visible, problems_error
 from bookcls.errors import BookclsError
 
 FILE = ("file", "filename", "file_name", "path", "image")
@@ -17,14 +17,14 @@ def find_table(root: Path) -> Path | None:
     Raises:
         BookclsError: If there are several.
     """
-    tables = [p for p in visible(root) if p.suffix.lower() == ".csv" and columns_of(p)]
+    tables = [p for p in list_visible(root) if p.suffix.lower() == ".csv" and find_columns(p)]
     if len(tables) > 1:
         names = ", ".join(p.name for p in tables)
         raise BookclsError(f"{root} holds several files with labels ({names}): give labels=FILE.")
     return tables[0] if tables else None
 
 
-def columns_of(table: Path) -> tuple[str, str] | None:
+def find_columns(table: Path) -> tuple[str, str] | None:
     """The columns of file and label in a csv file's header; None if it has none."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
@@ -54,7 +54,7 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
         f"{table} is not a UTF-8 csv file with a column for the file ({', '.join(FILE)}) and "
         f"one for the class ({', '.join(LABEL)})."
     )
-    columns = columns_of(table)
+    columns = find_columns(table)
     if columns is None:
         raise wrong
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bookcls.data.groups import GROUPS, write_groups
-from bookcls.data.samples import wrong_names
+from bookcls.data.samples import find_bad_names
 from bookcls.errors import BookclsError
 from bookcls.files import write_text
 from bookcls.layouts.plan import Plan
@@ -66,7 +66,7 @@ def write_empty(root: Path, classes: Sequence[str]) -> list[str]:
     names = list(classes) or list(EXAMPLES)
     if len(names) < 2:
         raise BookclsError(f"classes=[{names[0]}]: give the names of two or more classes.")
-    problems = wrong_names(names)
+    problems = find_bad_names(names)
     if problems:
         raise BookclsError(f"classes=[{','.join(names)}]: {'; '.join(problems)}.")
     for name in names:

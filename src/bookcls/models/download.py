@@ -23,7 +23,7 @@ CHUNK = 1 << 17
 
 
 @cache
-def probe(url: str) -> str:
+def check_url(url: str) -> str:
     """Asks a server whether it has a file; each address is asked once per process.
 
     Returns:
@@ -36,7 +36,7 @@ def probe(url: str) -> str:
             with urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS):
                 why[0] = ""
         except (OSError, HTTPException, ValueError) as error:
-            why[0] = reason(error)
+            why[0] = describe_error(error)
 
     # A thread, since looking up a name knows no timeout.
     thread = threading.Thread(target=ask, daemon=True)
@@ -62,10 +62,10 @@ def download(url: str, path: Path, checksum: str) -> str:
     """
     print(f"weights  downloading {url} into {path}", flush=True)
     try:
-        with replacing(path) as part:
+        with partial_file(path) as part:
             return _receive(url, part, checksum)
     except (OSError, HTTPException, ValueError) as error:
-        return reason(error)
+        return describe_error(error)
 
 
 def _receive(url: str, part: Path, checksum: str) -> str:
@@ -75,7 +75,11 @@ def _receive(url: str, part: Path, checksum: str) -> str:
     received = 0
     request = Request(url, headers={"User-Agent": "bookcls"})
     # The time is for each read, not for the whole.
-    with urlopen(request, timeout=STALL_SECONDS) as answer, part.open("xb") as file, _bar() as bar:
+    with (
+        urlopen(request, timeout=STALL_SECONDS) as answer,
+        part.open("xb") as file,
+        _progress_bar() as bar,
+    ):
         total = answer.length
         task = bar.add_task("", total=total)
         while chunk := answer.read(CHUNK):
@@ -93,14 +97,14 @@ def _receive(url: str, part: Path, checksum: str) -> str:
     return why
 
 
-def _bar() -> Progress:
+def _progress_bar() -> Progress:
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def partial_file(path: Path) -> Iterator[Path]:
     """Yields a name beside ``path`` that nobody else uses and that takes its place at the end.
 
     A block that fails, or leaves no file of that name, leaves ``path`` as it was.
@@ -117,7 +121,7 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What a failed request says, in one line."""
     if isinstance(error, HTTPError):
         return f"the server answers {error.code}"

@@ -19,7 +19,7 @@ from torchvision.models import VGG16_Weights
 from bookcls.errors import BookclsError
 from bookcls.models import download
 from bookcls.models.layers import CONV_INDEX
-from bookcls.models.state_dict import UNREADABLE, expected_shapes, features_of
+from bookcls.models.state_dict import UNREADABLE, expected_shapes, extract_features
 
 FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 MD5 = "6d6bbae143d832006294945121d1f1fc"
@@ -37,21 +37,21 @@ DIGITS = 16
 ABOUT = {"about": "VGG16 of Simonyan & Zisserman 2014 (CC BY 4.0), rewritten for torchvision's RGB"}
 
 
-def folder() -> Path:
+def cache_dir() -> Path:
     """Where the rewritten weights are cached."""
     return Path(torch.hub.get_dir()) / "checkpoints" / "bookcls"
 
 
-def cached() -> Path | None:
+def find_cached() -> Path | None:
     """The file of the rewritten weights if there is one; its name ends in digits of its sha256."""
-    found = sorted(folder().glob(f"{STEM}-{'?' * DIGITS}.safetensors"))
+    found = sorted(cache_dir().glob(f"{STEM}-{'?' * DIGITS}.safetensors"))
     return found[0] if found else None
 
 
 def fetch(*, quickly: bool = False) -> str:
     """Downloads Keras's file, rewrites it and caches the result; several processes may do so.
 
-    A copy of Keras's file that lies in :func:`folder` is taken instead, and left there.
+    A copy of Keras's file that lies in :func:`cache_dir` is taken instead, and left there.
 
     Args:
         quickly: Whether to give up where no server answers within some seconds.
@@ -62,7 +62,7 @@ def fetch(*, quickly: bool = False) -> str:
     Raises:
         BookclsError: If that copy is another file, or does not hold VGG16's convolutions.
     """
-    path = folder() / FILE
+    path = cache_dir() / FILE
     given = path.is_file()
     why = "" if given else _download(path, quickly)
     if why:
@@ -73,7 +73,7 @@ def fetch(*, quickly: bool = False) -> str:
             path.unlink()
     except OSError as error:
         # Another process has stored the same weights, and has deleted what both downloaded.
-        return "" if cached() else download.reason(error)
+        return "" if find_cached() else download.describe_error(error)
     return ""
 
 
@@ -81,7 +81,7 @@ def _download(path: Path, quickly: bool) -> str:
     whys = [""] * len(URLS)
     if quickly:
         with ThreadPoolExecutor() as pool:
-            whys = list(pool.map(download.probe, URLS))
+            whys = list(pool.map(download.check_url, URLS))
     for number, url in enumerate(URLS):
         whys[number] = whys[number] or download.download(url, path, f"md5:{MD5}")
         if not whys[number]:
@@ -95,7 +95,7 @@ def _download(path: Path, quickly: bool) -> str:
 def _store(state: dict[str, Tensor]) -> None:
     content = save(state, ABOUT)
     digits = hashlib.sha256(content).hexdigest()[:DIGITS]
-    with download.replacing(folder() / f"{STEM}-{digits}.safetensors") as part:
+    with download.partial_file(cache_dir() / f"{STEM}-{digits}.safetensors") as part:
         part.write_bytes(content)
 
 
@@ -125,7 +125,7 @@ def read_h5(path: Path) -> dict[str, Tensor]:
         said = str(error).strip().partition("\n")[0][:120]
         raise BookclsError(f"{path} is not a readable HDF5 file ({said}): delete it.") from error
     state["0.weight"], state["0.bias"] = to_rgb(state["0.weight"], state["0.bias"])
-    return features_of(state, path)
+    return extract_features(state, path)
 
 
 def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, Tensor]:  # noqa: ANN401

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-def automatic(accelerator: str) -> str:
+def choose_precision(accelerator: str) -> str:
     """bfloat16 where the device computes it natively, else float32.
 
     On CPUs with AVX512-BF16 or AMX mixed precision halves the time of a step; on others it

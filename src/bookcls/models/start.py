@@ -10,7 +10,7 @@ from torch import Tensor
 from bookcls.models.state_dict import read_features
 from bookcls.models.weights import find_weights
 
-SUITS: dict[str, tuple[str | None, float]] = {
+DEFAULTS: dict[str, tuple[str | None, float]] = {
     "scratch": (None, 2e-4),
     # The 2018 study's best train points lie in block 4.
     "keras": ("block4_conv1", 1e-4),
@@ -42,7 +42,7 @@ class Start:
     sha256: str | None = None
     warning: str = ""
     freeze_to: str | int | None = None
-    lr: float = SUITS["scratch"][1]
+    lr: float = DEFAULTS["scratch"][1]
 
     def load(self) -> dict[str, Tensor] | None:
         """The weights of ``features``, float32 tensors by name; None from scratch.
@@ -60,13 +60,13 @@ class Start:
         return {"freeze_to": weights.pop("freeze_to"), "lr": weights.pop("lr"), "weights": weights}
 
 
-def recorded(environment: Mapping[str, Any]) -> Start:
+def start_from_record(environment: Mapping[str, Any]) -> Start:
     """The inverse of :meth:`Start.record`."""
     rest = {name: environment[name] for name in ("freeze_to", "lr")}
     return Start(**environment["weights"], **rest)
 
 
-def resolve(
+def choose_start(
     weights: str | None, freeze_to: str | int | None = "auto", lr: float | None = None
 ) -> Start:
     """Decides what training starts from.
@@ -83,7 +83,7 @@ def resolve(
     if weights is not None:
         found = find_weights(weights)
         start = Start(found.source, found.name, str(found.path), found.sha256, found.warning)
-    suits_freeze_to, suits_lr = SUITS[start.source]
+    suits_freeze_to, suits_lr = DEFAULTS[start.source]
     return replace(
         start,
         freeze_to=suits_freeze_to if freeze_to == "auto" else freeze_to,

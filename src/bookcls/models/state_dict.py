@@ -77,7 +77,7 @@ def _read_features(path: Path, sha256_prefix: str, *_: int) -> FeaturesFile:
         raise BookclsError(
             f"{path} is damaged (its sha256 does not begin with {sha256_prefix}): delete it."
         )
-    return FeaturesFile(sha256, features_of(read_state(content, path), path))
+    return FeaturesFile(sha256, extract_features(read_state(content, path), path))
 
 
 def load_plain(file: Path | BytesIO) -> Any:  # noqa: ANN401
@@ -125,7 +125,7 @@ def expected_shapes() -> dict[str, torch.Size]:
         return {k: v.shape for k, v in vgg16(weights=None).features.state_dict().items()}
 
 
-def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def extract_features(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Picks VGG16's convolutions out of a state dict and checks name, type and shape of each.
 
     Raises:
@@ -137,7 +137,7 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         for key, value in state.items()
         if key.startswith(prefix) and not key.startswith("classifier.")
     }
-    found = dequantised(found)
+    found = dequantise(found)
     expected = expected_shapes()
     odd = [
         f"{prefix}{key} of {str(found[key].dtype).removeprefix('torch.')}"
@@ -169,7 +169,7 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return values
 
 
-def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def quantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights as int8, rounded to 1/127 of the largest of their output channel; biases float32.
 
     Args:
@@ -193,8 +193,8 @@ def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return small
 
 
-def dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`quantised`; other tensors, and scales that do not fit, stay."""
+def dequantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of :func:`quantise`; other tensors, and scales that do not fit, stay."""
     large = dict(state)
     for name, value in state.items():
         scale = state.get(name + SCALE)

@@ -140,11 +140,11 @@ class Sigmoids(nn.Module):
         return logits if self.training else nn.functional.logsigmoid(logits.float())
 
 
-def num_parameters(model: nn.Module, *, trained: bool = False) -> int:
+def count_parameters(model: nn.Module, *, trained: bool = False) -> int:
     """Number of parameters, or of those that train."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trained)
 
 
-def channels_last(model: nn.Module) -> nn.Module:
+def to_channels_last(model: nn.Module) -> nn.Module:
     """The memory format in which convolutions run fastest, on CPUs and on tensor cores."""
     return model.to(memory_format=torch.channels_last)

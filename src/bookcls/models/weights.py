@@ -80,9 +80,9 @@ def find_weights(weights: str) -> Weights:
 
 
 def _auto() -> Weights:
-    if keras.cached() is None and _imagenet_cache().is_file():
+    if keras.find_cached() is None and _imagenet_cache().is_file():
         return _imagenet()
-    why = "" if keras.cached() else keras.fetch(quickly=True)
+    why = "" if keras.find_cached() else keras.fetch(quickly=True)
     if not why:
         return _keras()
     return _rendered(
@@ -92,13 +92,13 @@ def _auto() -> Weights:
 
 
 def _keras() -> Weights:
-    why = "" if keras.cached() else keras.fetch()
-    path = keras.cached()
+    why = "" if keras.find_cached() else keras.fetch()
+    path = keras.find_cached()
     if path is None:
         raise BookclsError(
             f"model.weights=keras: {' and '.join(keras.URLS)} could not be downloaded ({why}), and "
-            f"no copy is cached. Connect once, or copy {keras.FILE} into {keras.folder()}, or use "
-            "the weights that ship with model.weights=rendered."
+            f"no copy is cached. Connect once, or copy {keras.FILE} into {keras.cache_dir()}, "
+            "or use the weights that ship with model.weights=rendered."
         )
     file = read_features(path, sha256_prefix=_sha256_prefix(path))
     return Weights("keras", "ImageNet (Keras, 2014 paper)", path, file.sha256, file.state)

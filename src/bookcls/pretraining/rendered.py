@@ -25,7 +25,7 @@ _STREAM = {"train": Stream.RENDERED_TRAIN, "val": Stream.RENDERED_VAL}
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledScene:
     """A scene and what is to be seen in it.
 
     Attributes:
@@ -55,9 +55,9 @@ def draw_rows(rng: np.random.Generator, bank: Bank) -> list[int]:
     return [int(b if odd else a) for (a, b), odd in zip(pairs, strange, strict=True)]
 
 
-def scene_at(
+def render_scene(
     bank: Bank, rows: Bytes, image_size: int, *, seed: int, split: Split, index: int
-) -> Labelled:
+) -> LabelledScene:
     """Renders a scene.
 
     Args:
@@ -91,4 +91,4 @@ def scene_at(
     for place, row in enumerate(chosen):
         ids[place] = row if row < bank.num_identities else UNKNOWN
     areas = (counts[:MAX_COVERS] / image_size**2).astype(np.float32)
-    return Labelled(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)
+    return LabelledScene(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.runs import LAST
 
@@ -71,7 +71,7 @@ class Rounds(Checkpoint):
         self._say(trainer)
         pl_module.check(trainer.callback_metrics["train/loss"])  # type: ignore[operator]
         if last or up or now - self._saved_at >= 60 * self.config.save_minutes:
-            with replacing(self.run / LAST) as temporary:
+            with atomic_write(self.run / LAST) as temporary:
                 trainer.save_checkpoint(temporary)
             self._saved_at = time.monotonic()
         if up and not last:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bookcls.data.samples import Sample
 
-NAMED = 3
+MAX_NAMED = 3
 """So many photos or pairs are named in a line."""
 WIDE = 0.2
 """An interval from which on more test photos are advised."""
@@ -14,7 +14,7 @@ OR = " or "
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScoredPrediction:
     """What the classifier said to one test photo.
 
     Attributes:
@@ -53,39 +53,39 @@ def advise(
     Returns:
         One sentence or two a line; nothing where there are no test photos.
     """
-    answers = list(answers_of(class_names, tests, probs))
+    answers = list(iter_predictions(class_names, tests, probs))
     if not answers:
         return []
-    lines = [how_sure(split, metrics) for split in tests]
+    lines = [describe_accuracy(split, metrics) for split in tests]
     wrong = sorted((a for a in answers if not a.correct), key=lambda a: -a.prob)
     if wrong:
-        pairs = Counter((a.truth, a.pred) for a in wrong).most_common(NAMED)
+        pairs = Counter((a.truth, a.pred) for a in wrong).most_common(MAX_NAMED)
         lines.append(
             "mistaken: " + ", ".join(f"{truth} for {pred} ({n})" for (truth, pred), n in pairs)
         )
-        lines.append(f"surest wrong answers: {named(wrong)}")
+        lines.append(f"surest wrong answers: {format_first(wrong)}")
     else:
         least = sorted(answers, key=lambda a: a.p_accepted)
-        lines.append(f"none is wrong; least sure: {named(least)}")
-    return [*lines, take_next(answers)]
+        lines.append(f"none is wrong; least sure: {format_first(least)}")
+    return [*lines, suggest_next(answers)]
 
 
-def named(answers: Sequence[Answer]) -> str:
+def format_first(answers: Sequence[ScoredPrediction]) -> str:
     """The first few answers."""
-    return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:NAMED])
+    return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:MAX_NAMED])
 
 
-def answers_of(
+def iter_predictions(
     class_names: Sequence[str],
     tests: Mapping[str, Sequence[Sample]],
     probs: Mapping[str, Sequence[Sequence[float]]],
-) -> Iterator[Answer]:
+) -> Iterator[ScoredPrediction]:
     """Every test photo with its answer."""
     for split, samples in tests.items():
         for sample, row in zip(samples, probs[split], strict=True):
             pred = max(range(len(row)), key=row.__getitem__)
             meant = [sample.label] if sample.label >= 0 else sample.accepted
-            yield Answer(
+            yield ScoredPrediction(
                 split,
                 sample.name,
                 OR.join(class_names[k] for k in meant),
@@ -96,7 +96,7 @@ def answers_of(
             )
 
 
-def how_sure(split: str, metrics: Mapping[str, float]) -> str:
+def describe_accuracy(split: str, metrics: Mapping[str, float]) -> str:
     """How far the accuracy on a split carries."""
     n, correct, low, high, floor = (
         metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
@@ -110,17 +110,17 @@ def how_sure(split: str, metrics: Mapping[str, float]) -> str:
     return text
 
 
-def take_next(answers: Sequence[Answer]) -> str:
+def suggest_next(answers: Sequence[ScoredPrediction]) -> str:
     """The class whose photos were answered worst, by accuracy and then by probability."""
-    by_class: dict[str, list[Answer]] = {}
+    by_class: dict[str, list[ScoredPrediction]] = {}
     for answer in answers:
         by_class.setdefault(answer.truth, []).append(answer)
     single = [name for name in by_class if OR not in name] or list(by_class)
-    weakest = min(single, key=lambda name: (*score(by_class[name]), name))
+    weakest = min(single, key=lambda name: (*score_class(by_class[name]), name))
     theirs = by_class[weakest]
-    right, prob = score(theirs)
+    right, prob = score_class(theirs)
     splits = dict.fromkeys(a.split for a in theirs)
-    worst = min(splits, key=lambda split: score([a for a in theirs if a.split == split]))
+    worst = min(splits, key=lambda split: score_class([a for a in theirs if a.split == split]))
     several = len({a.split for a in answers}) > 1
     where = f", in scenes like those of {worst}" if several else ""
     return (
@@ -130,7 +130,7 @@ def take_next(answers: Sequence[Answer]) -> str:
     )
 
 
-def score(answers: Sequence[Answer]) -> tuple[float, float]:
+def score_class(answers: Sequence[ScoredPrediction]) -> tuple[float, float]:
     """Share of right answers, and mean probability of the accepted classes."""
     right = sum(answer.correct for answer in answers) / len(answers)
     return right, sum(answer.p_accepted for answer in answers) / len(answers)

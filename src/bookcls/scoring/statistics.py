@@ -167,11 +167,11 @@ def crossed_p(differences: Array, seed_variance: float, freedom: int) -> float:
     return float(2 * t.sf(abs(mean) / math.sqrt(variance), variance**2 / parts))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm_correction(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for their number, step by step (Holm 1979).
 
     Example:
-        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+        >>> [round(p, 3) for p in holm_correction([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     corrected = [0.0] * len(p_values)
@@ -182,7 +182,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
+def mcnemar_test(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
     """Exact McNemar test: do two systems differ on the same photos? (McNemar 1947).
 
     Args:
@@ -193,7 +193,7 @@ def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
         ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.
 
     Example:
-        >>> mcnemar([True] * 6 + [False], [False] * 6 + [False])
+        >>> mcnemar_test([True] * 6 + [False], [False] * 6 + [False])
         {'only_ours': 6, 'only_other': 0, 'p': 0.03125}
     """
     pairs = list(zip(ours, other, strict=True))

@@ -17,7 +17,7 @@ from bookcls.runs import METRICS
 
 RECORD = "cells.jsonl"
 """In the sweep's folder: a line for each cell that a command came to."""
-UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
+IGNORED = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
               "model.weights", "trainer.accelerator")  # fmt: skip
 """Settings that the key leaves out: they change no result, or something better stands for them."""
 
@@ -35,11 +35,11 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
         12 hexadecimal digits.
     """
     deciding: dict[str, Any] = {
-        name: {k: v for k, v in value.items() if f"{name}.{k}" not in UNDECIDING}
+        name: {k: v for k, v in value.items() if f"{name}.{k}" not in IGNORED}
         if isinstance(value, Mapping)
         else value
         for name, value in settings.items()
-        if name not in UNDECIDING
+        if name not in IGNORED
     }
     if not deciding["aug"]["scenes"]:
         del deciding["aug"]["scene_unknown"]
@@ -90,7 +90,7 @@ current: Cell | None = None
 """The cell that this process works on; None outside a sweep."""
 
 
-def record(cell: Cell, error: str | None) -> None:
+def append_record(cell: Cell, error: str | None) -> None:
     """Adds a line to the sweep's record."""
     line = {
         "command": cell.command,
@@ -102,14 +102,14 @@ def record(cell: Cell, error: str | None) -> None:
         "error": error,
     }
     path = cell.folder / RECORD
-    with locked(cell.folder):
+    with record_lock(cell.folder):
         # A line that a power cut has left half written must not swallow this one.
         cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * cut_off + json.dumps(line) + "\n")
 
 
-def recorded(folder: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path) -> list[dict[str, Any]]:
     """The lines of the sweep's record; one that was cut off by a power cut is passed over."""
     path = folder / RECORD
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
@@ -122,14 +122,14 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def locked(folder: Path) -> FileLock:
+def record_lock(folder: Path) -> FileLock:
     """A lock on the sweep's record."""
     return FileLock(folder / f".{RECORD}.lock")
 
 
 def time_left(cell: Cell) -> str:
     """How long this cell and those after it will take, from those that ran; "" if none did."""
-    lines = recorded(cell.folder)
+    lines = read_records(cell.folder)
     mine = [line for line in lines if line["command"] == cell.command]
     ran = [line["seconds"] for line in mine if line["outcome"] == "ran"]
     ran = ran or [line["seconds"] for line in lines if line["outcome"] == "ran"]
@@ -142,7 +142,7 @@ def time_left(cell: Cell) -> str:
     return f"about {minutes} min left" if minutes < 120 else f"about {minutes / 60:.0f} h left"
 
 
-def accuracies(run: Path) -> str:
+def format_accuracies(run: Path) -> str:
     """A finished run's accuracy on each test split."""
     metrics = read_json(run / METRICS)
     # Every split has a floor, and no other score ends like it; "_acc" also ends "_strict_acc".
@@ -155,9 +155,9 @@ def accuracies(run: Path) -> str:
     return ", ".join(scores) or "no test photos"
 
 
-def summary(folder: Path, command: str, total: int) -> tuple[str, bool]:
+def summarise(folder: Path, command: str, total: int) -> tuple[str, bool]:
     """The last line of a sweep, and whether every cell came to a good end."""
-    mine = [line for line in recorded(folder) if line["command"] == command]
+    mine = [line for line in read_records(folder) if line["command"] == command]
     failed = [line for line in mine if line["outcome"] == "failed"]
     parts = [
         f"{count} {outcome}"

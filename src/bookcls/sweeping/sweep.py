@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from bookcls.command import messages
 from bookcls.command.messages import complain
-from bookcls.environment import python
+from bookcls.environment import python_command
 from bookcls.sweeping import cells
 
 
@@ -34,7 +34,7 @@ class Sweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Lists the cells as Hydra's sweeper will."""
         self.folder = Path(config.hydra.sweep.dir).absolute()
-        self.words = cells_of(config)
+        self.words = list_cells(config)
         launcher, total = config.hydra.launcher, len(self.words)
         together = total if "submitit_folder" in launcher else 1
         wanted = launcher.get("n_jobs") or launcher.get("array_parallelism") or together
@@ -73,7 +73,7 @@ class Sweep(Callback):
         error = job_return.return_value if completed else "stopped by an error"
         if error is not None:
             cell.outcome = "failed"
-        cells.record(cell, error)
+        cells.append_record(cell, error)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Says what became of all cells.
@@ -86,8 +86,10 @@ class Sweep(Callback):
             complain(f"the cells of {folder} could not be listed, see the warning above.")
             sys.exit(1)
         try:
-            text, complete = cells.summary(Path(folder), self.command, len(self.words))
-            print(f"\n{text}\nreport   {python()} -m bookcls.report runs={folder}", flush=True)
+            text, complete = cells.summarise(Path(folder), self.command, len(self.words))
+            print(
+                f"\n{text}\nreport   {python_command()} -m bookcls.report runs={folder}", flush=True
+            )
         except Exception as error:
             # Hydra would make a warning of it, and the sweep would seem to have gone well.
             complete = False
@@ -99,7 +101,7 @@ class Sweep(Callback):
             sys.exit(1)
 
 
-def cells_of(config: DictConfig) -> list[str]:
+def list_cells(config: DictConfig) -> list[str]:
     """Of each cell, in order, the values that are its own, as words of a command line.
 
     Args:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from bookcls.sweeping.cells import Cell, accuracies
+from bookcls.sweeping.cells import Cell, format_accuracies
 
 OUTPUT = "output.txt"
 """In a cell's folder: what it printed, where cells run side by side."""
@@ -18,7 +18,7 @@ def worker_number() -> int | None:
 
 
 @contextmanager
-def side_by_side(cell: Cell) -> Iterator[None]:
+def run_in_worker(cell: Cell) -> Iterator[None]:
     """In one of joblib's workers: a GPU of its own, and what it prints goes into a file."""
     worker = worker_number()
     if worker is None:
@@ -31,7 +31,7 @@ def side_by_side(cell: Cell) -> Iterator[None]:
         redirect_stdout(file),
     ):
         yield
-    print(f"{cell}: {accuracies(cell.run)}", flush=True)
+    print(f"{cell}: {format_accuracies(cell.run)}", flush=True)
 
 
 def share_devices(worker: int) -> None:

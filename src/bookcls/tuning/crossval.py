@@ -41,7 +41,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Judged:
+class FoldResult:
     """What a fold's model said of its held-out photos, in the order of ``Fold.held``.
 
     Attributes:
@@ -84,7 +84,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
     return folds
 
 
-def judge_fold(
+def evaluate_fold(
     config: TrainConfig,
     start: Start,
     folder: PhotoFolder,
@@ -92,7 +92,7 @@ def judge_fold(
     fold: Fold,
     *,
     views: int,
-) -> Judged:
+) -> FoldResult:
     """Trains on one part of a fold and judges the last (averaged) weights on the other.
 
     Nothing is chosen on the held-out photos and nothing is written. Other recipes meet the same
@@ -126,7 +126,7 @@ def judge_fold(
         ]
         for v in range(views)
     ]
-    judged = judge(
+    judged = evaluate_views(
         classifier, [folder.train[i] for i in fold.held], images, seeds, config.data.batch_size
     )
     del trainer, classifier
@@ -134,13 +134,13 @@ def judge_fold(
     return judged
 
 
-def judge(
+def evaluate_views(
     classifier: Classifier,
     samples: Sequence[Sample],
     images: Decoded,
     seeds: Sequence[Sequence[int]],
     batch_size: int,
-) -> Judged:
+) -> FoldResult:
     """Judges photos as they are and in views, in float32.
 
     Args:
@@ -171,4 +171,4 @@ def judge(
                 correct += (logits.argmax(dim=1) == labels).tolist()
     if not np.isfinite(nll).all():
         raise DivergedError("the trained model's answers are no numbers.")
-    return Judged(nll.mean(axis=0).tolist(), correct, probs)
+    return FoldResult(nll.mean(axis=0).tolist(), correct, probs)

@@ -54,8 +54,8 @@ class Dimension:
             return replace(self, choices=self.choices + more)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BookclsError(
-                f"space.{self.name}: the start is {plain(value)}, which lies in no range; use "
-                f"choices: [{plain(value)}, ...]."
+                f"space.{self.name}: the start is {format_value(value)}, which is in no range; use "
+                f"choices: [{format_value(value)}, ...]."
             )
         if self.log and not value > 0:
             raise BookclsError(
@@ -68,7 +68,7 @@ class Dimension:
 
     def __str__(self) -> str:
         if self.choices:
-            return f"{self.name} {'|'.join(map(plain, self.choices))}"
+            return f"{self.name} {'|'.join(map(format_value, self.choices))}"
         return f"{self.name} {self.low:g}..{self.high:g}{' (log)' if self.log else ''}"
 
 
@@ -129,7 +129,7 @@ def read_dimension(name: str, leaf: object) -> Dimension:
     )
 
 
-def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
+def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
     """The settings with some values put in, by dotted name."""
     for name, value in values.items():
         group, setting = name.split(".")
@@ -138,7 +138,7 @@ def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
     return config
 
 
-def experiment(config: TrainConfig) -> dict[str, Any]:
+def to_experiment(config: TrainConfig) -> dict[str, Any]:
     """The settings as an experiment of conf/: all but photos and machine."""
     groups = ("model", "aug", "optim", "data", "trainer")
     settings = {group: dict(vars(getattr(config, group))) for group in groups}
@@ -148,14 +148,14 @@ def experiment(config: TrainConfig) -> dict[str, Any]:
     return {**settings, "seed": config.seed}
 
 
-def current(config: TrainConfig, name: str) -> Value:
+def get_value(config: TrainConfig, name: str) -> Value:
     """The value of a setting, by dotted name."""
     group, setting = name.split(".")
     value: Value = getattr(getattr(config, group), setting)
     return value
 
 
-def plain(value: Value) -> str:
+def format_value(value: Value) -> str:
     """A value as Hydra and yaml write it."""
     if value is None:
         return "null"

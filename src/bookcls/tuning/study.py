@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bookcls.data.streams import Stream
 from bookcls.tuning.space import Dimension, Value
-from bookcls.tuning.trials import Trial, by_photo
+from bookcls.tuning.trials import Trial, average_by_photo
 
 STUDY = "study.db"
 NUM_RANDOM = 5
@@ -60,7 +60,7 @@ class Study:
             DamagedError: If it cannot be read.
         """
         self.held, self.num_photos, self.seed = held, num_photos, seed
-        self.distributions = {d.name: distribution(d.holding(start[d.name])) for d in dimensions}
+        self.distributions = {d.name: to_distribution(d.holding(start[d.name])) for d in dimensions}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.study = optuna.create_study(
@@ -87,7 +87,7 @@ class Study:
             seed=int(state[0]), n_startup_trials=NUM_RANDOM
         )
         trial = self.study.ask(self.distributions)
-        return trial, settings(trial)
+        return trial, trial_values(trial)
 
     def tell(
         self,
@@ -108,7 +108,9 @@ class Study:
         """
         record = {"state": state, "nll": nll, "correct": correct, "seconds": round(seconds, 1)}
         trial.set_user_attr("record", record)
-        score = float(np.nanmean(by_photo(self.held, nll, self.num_photos))) if nll else np.inf
+        score = (
+            float(np.nanmean(average_by_photo(self.held, nll, self.num_photos))) if nll else np.inf
+        )
         if state == "complete":
             self.study.tell(trial, score)
         else:
@@ -126,21 +128,23 @@ class Study:
     def _trial(self, number: int, trial: FrozenTrial) -> Trial:
         record = trial.user_attrs["record"]
         nll, correct = (
-            by_photo(self.held, record[key], self.num_photos) for key in ("nll", "correct")
+            average_by_photo(self.held, record[key], self.num_photos) for key in ("nll", "correct")
         )
         by_fold = np.array([np.mean(row) for row in record["nll"]])
         state, seconds = record["state"], record["seconds"]
-        return Trial(number, state, settings(trial), nll, correct, by_fold, seconds)
+        return Trial(number, state, trial_values(trial), nll, correct, by_fold, seconds)
 
 
-def settings(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
+def trial_values(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
     """A trial's settings: those of the start exactly, others to three digits where those fit."""
     if "start" in trial.user_attrs:
         return dict(trial.params)
-    return {name: rounded(value, trial.distributions[name]) for name, value in trial.params.items()}
+    return {
+        name: round_value(value, trial.distributions[name]) for name, value in trial.params.items()
+    }
 
 
-def rounded(value: Value, within: BaseDistribution) -> Value:
+def round_value(value: Value, within: BaseDistribution) -> Value:
     """A value to three digits, or as it is where those lie outside its range."""
     if not isinstance(value, float) or not isinstance(within, FloatDistribution):
         return value
@@ -148,7 +152,7 @@ def rounded(value: Value, within: BaseDistribution) -> Value:
     return short if within.low <= short <= within.high else value
 
 
-def distribution(dimension: Dimension) -> BaseDistribution:
+def to_distribution(dimension: Dimension) -> BaseDistribution:
     """A dimension in Optuna's words."""
     if dimension.choices:
         return CategoricalDistribution(dimension.choices)
