@@ -90,7 +90,7 @@ def test_what_training_refuses_ends_with_code_1(signs, found, capsys, monkeypatc
     assert code == 1
     assert all(f["stops"] for f in named.values())
     assert named["structure"]["lines"] == [
-        "train/stop/notes.txt: not an image (read are " + " ".join(images.SUFFIXES) + ")"
+        "train/stop/notes.txt: not an image (supported: " + " ".join(images.SUFFIXES) + ")"
     ]
     unreadable = "\n".join(named["unreadable"]["lines"])
     assert "train/stop/stop_train_00.jpg: truncated" in unreadable
@@ -246,7 +246,7 @@ def test_what_is_written_stays_apart_from_the_photos(signs, run_verb, capsys):
     (signs / "groups.csv").write_text(mine)
     for output in ("signs", "signs/train"):
         assert run_verb(check.main, f"data.root={signs}", f"output={output}") == 1
-        assert "lies in data.root" in capsys.readouterr().err
+        assert "is inside data.root" in capsys.readouterr().err
     assert (signs / "groups.csv").read_text() == mine
 
 

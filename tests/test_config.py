@@ -291,4 +291,4 @@ def test_a_home_of_nobody_is_refused_by_the_name_of_the_setting(
     err = capsys.readouterr().err
     (name,) = (word.partition("=")[0] for word in words if NOBODY in word)
     assert err.startswith(f"bookcls: error: {name}={NOBODY}"), err
-    assert "is no user's home directory" in err
+    assert "is not the home directory of a user" in err

@@ -35,13 +35,15 @@ def test_each_photo_is_held_out_once_a_repeat_and_classes_are_shared_out():
     assert len(folds) == 15
     assert len({fold.seed for fold in folds}) == 15
     for fold in folds:
-        assert sorted(fold.train + fold.held) == list(range(22))
-        held = Counter(photos[i].label for i in fold.held)
+        assert sorted(fold.train + fold.held_out) == list(range(22))
+        held = Counter(photos[i].label for i in fold.held_out)
         assert held[0] == 2
         assert held[1] in (1, 2)
         assert held[2] == 1
     repeats = [folds[i : i + 5] for i in (0, 5, 10)]
-    assert all(sorted(i for f in repeat for i in f.held) == list(range(22)) for repeat in repeats)
+    assert all(
+        sorted(i for f in repeat for i in f.held_out) == list(range(22)) for repeat in repeats
+    )
     assert folds[:5] != folds[5:10]
     assert folds == make_folds(photos, 5, 3, seed=1) != make_folds(photos, 5, 3, seed=2)
 
@@ -50,7 +52,7 @@ def test_copies_of_a_photo_stay_together_and_count_once():
     photos = samples(4, 4)
     photos += photos[:2]
     for fold in make_folds(photos, 4, 1, seed=0):
-        assert {0, 8} <= set(fold.held) or not {0, 8} & set(fold.held)
+        assert {0, 8} <= set(fold.held_out) or not {0, 8} & set(fold.held_out)
     check_enough_photos(photos, ["a", "b"], 4)
     with pytest.raises(
         BookclsError, match=r"data\.cv=5 folds need 5.*a \(4\), b \(4\).*data\.cv=4"
@@ -73,12 +75,12 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     fold = make_folds(folder.train, 2, 1, seed=0)[0]
     quiet_lightning()
     judged = evaluate_fold(start, folder, images, fold, views=2)
-    assert len(judged.nll) == len(judged.correct) == len(fold.held) == 9
+    assert len(judged.nll) == len(judged.correct) == len(fold.held_out) == 9
     assert np.isfinite(judged.nll).all()
     assert not list(tmp_path.iterdir())
 
     classifier = build(start, folder.class_names, start=decide_start(start), probe_epochs=0)
-    held = [folder.train[i] for i in fold.held]
+    held = [folder.train[i] for i in fold.held_out]
     plain, viewed, again = (
         evaluate_views(classifier.eval(), held, images, seeds, batch_size=size)
         for seeds, size in (([], 4), ([range(9)], 4), ([range(9)], 100))

@@ -288,7 +288,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
     (tmp_path / "text.csv").write_text("file,label\nrows.csv,cat\n")
     for words, said in [
         (["data.root=gone", "output=new"], "does not exist, so there is nothing to take over"),
-        (["data.root=flat", "output=flat/new"], "lies in data.root"),
+        (["data.root=flat", "output=flat/new"], "is inside data.root"),
         (["data.root=flat", "output=one"], "not an empty folder"),
         (["data.root=flat", "classes=[a,b]"], "is for a new folder"),
         (["data.root=flat/stop/stop_x_00.jpg"], "is a file"),
@@ -298,7 +298,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=flat", "labels=photo.csv"], "is not a UTF-8 csv file with a column"),
         (["data.root=flat", "labels=latin.csv"], "is not a UTF-8 csv file with a column"),
         (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is no photo"),
-        (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name holds no"),
+        (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name must not contain"),
         (["data.root=new", "classes=['caf\u00e9','cafe\u0301']"], "differ only by case"),
         (["data.root=flat", "labels=no.csv"], "there is no such file"),
         (["data.root=flat", "test_fraction=1"], "below 1"),

@@ -261,7 +261,7 @@ def test_a_run_belongs_to_one_process(run_verb, tmp_path, capsys):
     run.mkdir()
     with FileLock(run / ".lock"):
         assert run_verb(pretrain.main, "preset=toy", f"hydra.run.dir={run}") == 1
-    assert "another process is writing into it" in capsys.readouterr().err
+    assert "another process is writing to it" in capsys.readouterr().err
     assert not (run / "config.yaml").exists()
 
 

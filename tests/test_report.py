@@ -351,7 +351,7 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("predictions.csv", "", "it has no rows"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", '{"test/easy_n": 5, "test/easy_correct": 1}', "does not agree with"),
-        ("environment.json", "[]", "holds no json object"),
+        ("environment.json", "[]", "does not contain a json object"),
         ("environment.json", "{}", "KeyError"),
         ("config.yaml", "a: [", "is damaged"),
         ("config.yaml", "a: 2001-99-99", "is damaged"),

@@ -108,14 +108,14 @@ def test_masks_come_first(things):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(path)
     cutouts = module_of(things).scenes.cutouts
-    assert [c.how for c in cutouts if c.sample.label == 1] == ["mask"] * 6
-    assert {c.how for c in cutouts if c.sample.label == 2} == {"automatic"}
+    assert [c.method for c in cutouts if c.sample.label == 1] == ["mask"] * 6
+    assert {c.method for c in cutouts if c.sample.label == 2} == {"automatic"}
     picture = next(c.picture for c in cutouts if c.sample.label == 1)
     assert picture.shape[:2] == pytest.approx((53, 53), abs=4)
     path = things / "masks" / "train" / "blue" / "blue_0.png"
     Image.fromarray(np.full((72, 96), 9, np.uint8)).save(path)
     make_cutouts.cache_clear()
-    with pytest.raises(BookclsError, match=r"blue_0\.png holds the value 9"):
+    with pytest.raises(BookclsError, match=r"blue_0\.png contains the value 9"):
         module_of(things)
 
 
@@ -135,10 +135,10 @@ def test_corners_cut_what_they_surround(things):
     found = {c.sample.name: c for c in module_of(things).scenes.cutouts if c.sample.label == 1}
     names = ["blue/blue_0.png", "blue/blue_1.png"]
     for name in names:
-        assert found[name].how == "corners"
+        assert found[name].method == "corners"
         height, width = found[name].picture.shape[:2]
         assert width / height == pytest.approx(40 / 30, abs=0.1)
-    assert {c.how for name, c in found.items() if name not in names} == {"automatic"}
+    assert {c.method for name, c in found.items() if name not in names} == {"automatic"}
     for rows, message in [
         ([(0, "10 10 50 10 50")], "line 2: corners are x y of at least three points"),
         ([(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")], "line 3: train/blue/blue_0.png stands in an"),

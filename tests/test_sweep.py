@@ -196,7 +196,7 @@ def test_at_least_one_cell_runs_at_once(wanted, at_once):
     config = composed("hydra/launcher=joblib", f"hydra.launcher.n_jobs={wanted}")
     config.hydra.overrides.task = ["seed=0,1,2,3"]
     sweep.on_multirun_start(config)
-    assert sweep.at_once == at_once
+    assert sweep.num_parallel == at_once
 
 
 def test_a_damaged_record_loses_the_damaged_lines_only(tmp_path):

@@ -114,9 +114,9 @@ class FakeFolds:
         if self.calls == self.fill_at:
             raise torch.OutOfMemoryError("CUDA out of memory")
         distance = abs(config.optim.lr / 4e-4 - 1)
-        nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held]
-        probs = np.full((1 + views, len(fold.held), len(folder.class_names)), 1 / 3)
-        return FoldResult(nll, [True for _ in fold.held], probs)
+        nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held_out]
+        probs = np.full((1 + views, len(fold.held_out), len(folder.class_names)), 1 / 3)
+        return FoldResult(nll, [True for _ in fold.held_out], probs)
 
 
 @pytest.fixture
@@ -335,11 +335,11 @@ def test_the_space_holds_the_start_and_follows_the_weights():
     assert with_values(config.start, {"optim.lr": 0.5, "model.freeze_to": None}).optim.lr == 0.5
 
     whole = Dimension("aug.rotate", 0, 90)
-    assert whole.holding(120.0) == Dimension("aug.rotate", 0, 120)
-    assert whole.holding(120.0).whole
-    assert whole.holding(12.5).whole is False
-    assert Dimension("a.b", choices=(1, 2)).holding(None).choices == (1, 2, None)
-    assert Dimension("a.b", choices=(1, 2)).holding(2).choices == (1, 2)
+    assert whole.widened_for(120.0) == Dimension("aug.rotate", 0, 120)
+    assert whole.widened_for(120.0).is_integer
+    assert whole.widened_for(12.5).is_integer is False
+    assert Dimension("a.b", choices=(1, 2)).widened_for(None).choices == (1, 2, None)
+    assert Dimension("a.b", choices=(1, 2)).widened_for(2).choices == (1, 2)
     for leaf in (3, {"low": 1}, {"choices": []}, {"low": 0, "high": "a"}, {"choices": "abc"}):
         with pytest.raises(BookclsError, match=r"space\.optim\.ema=.*give low and high"):
             read_dimension("optim.ema", leaf)

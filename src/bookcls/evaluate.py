@@ -14,7 +14,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     """Tests a checkpoint and writes metrics.json and predictions.csv to ``output``.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     run = runs.open_run(config.ckpt)
     ckpt, root = run.ckpt, run.required_root(config.data.root)

@@ -14,21 +14,21 @@ from bookcls.files import locked
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
-    """Builds the dataset beside its folder and puts it in place as a whole.
+    """Builds the dataset in a temporary folder and then moves it into place.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     dataset = Dataset.from_config(config)
     output = dataset.output
     print(f"{REPOSITORY}: {CREDIT}")
     print(
-        f"{EXTRA} is left out: copies of training photos, re-compressed or turned, that were made "
-        "only to reach the ten per class of an online service."
+        f"{EXTRA} is left out: recompressed or rotated copies of training photos, made only to "
+        "reach the ten photos per class that an online service requires."
     )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with locked(output, beside=output.with_name(f".{output.name}.lock")):
+        with locked(output, lock_file=output.with_name(f".{output.name}.lock")):
             if dataset.is_complete():
                 print(f"{output} is complete: nothing to do.")
                 return
@@ -56,11 +56,11 @@ def fetch(config: FetchConfig, _: Path) -> None:
 
 
 def describe_progress(dataset: Dataset) -> str:
-    """Says that nothing is lost when a fetch ends early."""
+    """Says how many files are there when a fetch ends early."""
     total = len(dataset.entries)
     return (
-        f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; the same "
-        "command goes on from there."
+        f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; run the "
+        "same command again to continue."
     )
 
 

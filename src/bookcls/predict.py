@@ -40,7 +40,7 @@ def apart(cam: str, source: Source) -> Path:
         BookclsError: If it does, or is a file.
     """
     folder = full_path("cam", cam)
-    if source.finds_in(folder, ".png"):
+    if source.may_match_in(folder, ".png"):
         raise BookclsError(
             f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
             "a folder elsewhere."

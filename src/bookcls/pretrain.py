@@ -14,29 +14,29 @@ from bookcls.runs import CONFIG, LAST, claim_folder
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Lets ``preset=`` stand for its group, and ``resume=RUN`` write into RUN.
+    """Expands ``preset=`` to its config group, and makes ``resume=RUN`` write to RUN.
 
     Raises:
-        BookclsError: If there is no such run, or it stands beside settings that it would change.
+        BookclsError: If there is no such run, or other settings are given with it.
     """
     argv = [f"pretrain/{arg}" if arg.startswith("preset=") else arg for arg in argv]
     return command.resumed(argv, beside=["max_minutes"], is_finished=is_finished)
 
 
 def is_finished(run: Path) -> bool:
-    """True for a run that ended and is not only waiting to go on."""
+    """Whether a run has finished, rather than stopped early."""
     return (run / CARD).is_file() and bool(read_json(run / CARD).get("finished"))
 
 
 def pretrain(config: PretrainConfig, run: Path) -> None:
-    """Pretrains, goes on with it, or shows some scenes.
+    """Pretrains, resumes pretraining, or draws some scenes.
 
     Args:
         config: The settings.
         run: Folder for the results.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
     if config.show is not None:
@@ -53,7 +53,7 @@ def pretrain(config: PretrainConfig, run: Path) -> None:
         else:
             claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
-        # Only now, when the settings are known to be good: these imports take seconds.
+        # Imported only once the settings have been checked: these imports take seconds.
         from bookcls.pretraining import fit
 
         fit.pretrain(config, run, ckpt=ckpt, started=started)

@@ -15,7 +15,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuses a setting that is not above zero, or infinite."""
+    """Checks that a setting is positive and finite."""
     if not value > 0:
         raise BookclsError(f"{name}={value}: must be above 0.")
     if not math.isfinite(value):
@@ -23,7 +23,7 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
-    """Refuses a setting outside [low, high]."""
+    """Checks that a setting is in [low, high]."""
     if not low <= value <= high:
         raise BookclsError(f"{name}={value}: must be between {low:g} and {high:g}.")
 
@@ -45,7 +45,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.root.strip():
-            raise BookclsError("data.root is empty: give the folder that holds train/.")
+            raise BookclsError("data.root is empty: give the folder that contains train/.")
         if not 32 <= self.image_size <= 1024:
             raise BookclsError(
                 f"data.image_size={self.image_size}: must be 32 to 1024 pixels; VGG16 halves the "
@@ -166,8 +166,8 @@ class TrainerConfig:
                 check_positive(f"trainer.{name}", getattr(self, name))
 
     @property
-    def several(self) -> bool:
-        """Whether more than one process may take part."""
+    def is_distributed(self) -> bool:
+        """Whether there may be more than one process."""
         return self.devices != 1 or self.num_nodes > 1
 
 
@@ -184,7 +184,7 @@ class LoggerConfig:
 
 @dataclass
 class TrainConfig:
-    """conf/train.yaml as a whole."""
+    """conf/train.yaml."""
 
     data: DataConfig
     model: ModelConfig
@@ -218,7 +218,7 @@ class TuneData(DataConfig):
 
 @dataclass
 class TuneConfig:
-    """conf/tune.yaml as a whole."""
+    """conf/tune.yaml."""
 
     data: TuneData
     model: ModelConfig
@@ -236,7 +236,7 @@ class TuneConfig:
         check_positive("trials", self.trials)
         if self.minutes is not None:
             check_positive("minutes", self.minutes)
-        if self.trainer.several:
+        if self.trainer.is_distributed:
             raise BookclsError(
                 f"trainer.devices={self.trainer.devices}, trainer.num_nodes="
                 f"{self.trainer.num_nodes}: the folds train one after another on one device; set "
@@ -259,7 +259,7 @@ class TuneConfig:
 
 @dataclass
 class EvaluateData:
-    """The photos to test on; None is what the run was trained with."""
+    """The photos to test on; None for those of the run."""
 
     root: str | None = None
     batch_size: int | None = None
@@ -280,7 +280,7 @@ class EvaluateTrainer:
 
 
 def check_rotations(rotations: int) -> None:
-    """Refuses a number of turns that leaves a square askew."""
+    """Checks that the number of rotations is 1, 2 or 4."""
     if rotations not in (1, 2, 4):
         raise BookclsError(
             f"rotations={rotations}: choose 1, 2 (also upside down) or 4 (quarter turns)."
@@ -289,7 +289,7 @@ def check_rotations(rotations: int) -> None:
 
 @dataclass
 class EvaluateConfig:
-    """conf/evaluate.yaml as a whole."""
+    """conf/evaluate.yaml."""
 
     ckpt: str
     rotations: int = 1

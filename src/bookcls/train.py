@@ -126,7 +126,7 @@ def train_cell(
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    if config.trainer.several:
+    if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
             f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "

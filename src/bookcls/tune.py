@@ -1,4 +1,4 @@
-"""``python -m bookcls.tune``: a recipe chosen by the training photos alone."""
+"""``python -m bookcls.tune``: choose a recipe using only the training photos."""
 
 import time
 from dataclasses import asdict, replace
@@ -25,24 +25,24 @@ GROUPS = ("experiment", "data", "model", "aug", "optim", "trainer")
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Makes ``resume=RUN`` write into RUN; trials, minutes and data.root may stand beside it.
+    """Makes ``resume=RUN`` write to RUN; only trials, minutes and data.root may be given with it.
 
     Raises:
-        BookclsError: If there is no such folder, or it stands beside settings that it would change.
+        BookclsError: If there is no such folder, or other settings are given with it.
     """
     beside = ("trials", "minutes", "data.root")
     return command.resumed(argv, beside=beside, is_finished=lambda run: False)
 
 
 def tune(config: TuneConfig, run: Path) -> None:
-    """Checks the input, then searches. Below ``data.root`` only ``train/`` is opened.
+    """Checks the input, then searches. Of ``data.root``, only ``train/`` is opened.
 
     Args:
         config: The settings.
         run: Folder for the results.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
     if find_spec("optuna") is None:
@@ -66,7 +66,7 @@ def tune(config: TuneConfig, run: Path) -> None:
         claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
     words = start_overrides(config.start, run)
 
-    # Only now, when the input is known to be good: these imports take seconds.
+    # Imported only once the input has been checked: these imports take seconds.
     print_loading()
     from bookcls.tuning.search import search
 
@@ -75,7 +75,7 @@ def tune(config: TuneConfig, run: Path) -> None:
 
 
 def saved_config(run: Path, config: TuneConfig) -> TuneConfig:
-    """The settings and weights that a search began with, apart from what is given anew."""
+    """The settings and weights of the search being resumed, with those given again replaced."""
     saved = to_dataclass(read_config(run / CONFIG), TuneConfig)
     given = {word.partition("=")[0] for word in HydraConfig.get().overrides.task}
     root = config.data.root if "data.root" in given else saved.data.root
@@ -92,25 +92,25 @@ def saved_config(run: Path, config: TuneConfig) -> TuneConfig:
 
 
 def read_checked_space(config: TuneConfig) -> list[Dimension]:
-    """The dimensions of the search, each of whose values train would take.
+    """Reads the search space and checks that train accepts each of its values.
 
     Raises:
-        BookclsError: For a value that it would refuse.
+        BookclsError: For a value that it does not accept.
     """
     start = config.start
     dimensions = read_space(config.space, start)
     for dimension in dimensions:
         group, setting = dimension.name.split(".")
-        for value in dimension.ends:
+        for value in dimension.limits:
             merged = OmegaConf.merge(asdict(start), {group: {setting: value}})
             to_dataclass(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
-        if dimension.name != "optim.lr":  # null becomes what suits the weights.
-            dimension.holding(get_value(start, dimension.name))
+        if dimension.name != "optim.lr":  # null becomes the default for the weights.
+            dimension.widened_for(get_value(start, dimension.name))
     return dimensions
 
 
 def start_overrides(start: TrainConfig, run: Path) -> list[str]:
-    """The start as words for train: the groups that were chosen, then what they leave to say."""
+    """The starting recipe as overrides for train: config groups first, then single settings."""
     hydra = read_config(run / ".hydra" / "hydra.yaml")
     chosen = OmegaConf.select(hydra, "hydra.runtime.choices")
     plain_train = compose("train", return_hydra_config=True).hydra.runtime.choices

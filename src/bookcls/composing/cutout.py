@@ -39,14 +39,14 @@ class Cutout:
         aspect: Its width over its height.
         picture: uint8 RGBA (h, w, 4) around the thing; RGB of the whole photo if it shows no
             thing; None where none could be cut out.
-        how: ``mask``, ``corners``, ``automatic`` or ``whole``; where none could be cut out, the
+        method: ``mask``, ``corners``, ``automatic`` or ``whole``; where none could be cut out, the
             reason.
     """
 
     sample: Sample
     aspect: float
     picture: Bytes | None
-    how: str
+    method: str
 
 
 @lru_cache(maxsize=8)
@@ -130,20 +130,20 @@ def cut_out(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes:
     assert photo.picture is not None
     path = find_mask(root, sample)
     drawn = corner_mask(root, sample, *photo.picture.shape[:2]) if path is None else None
-    how = AUTOMATIC
+    method = AUTOMATIC
     try:
         if path is not None:
             values = np.asarray(load_mask(path, sample.path, num_classes))
             mask = (values == sample.label + 1).astype(np.uint8) * np.uint8(255)
-            how = MASK
+            method = MASK
         elif drawn is not None:
-            mask, how = drawn, BY_CORNERS
+            mask, method = drawn, BY_CORNERS
         else:
             mask = find_object(_shrink(photo), rare) * np.uint8(255)
         picture = apply_mask(photo.picture, mask)
     except NoObjectError as error:
-        return replace(photo, picture=None, how=str(error))
-    return replace(photo, picture=picture, how=how)
+        return replace(photo, picture=None, method=str(error))
+    return replace(photo, picture=picture, method=method)
 
 
 def apply_mask(image: Bytes, mask: Bytes) -> Bytes:

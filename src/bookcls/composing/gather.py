@@ -37,7 +37,7 @@ def make_scenes(
         unknown=aug.scene_unknown,
     )
     if not scenes.things:
-        reasons = Counter(c.how for c in cutouts if c.picture is None).most_common(3)
+        reasons = Counter(c.method for c in cutouts if c.picture is None).most_common(3)
         raise BookclsError(
             f"aug.scenes={aug.scenes:g}: nothing could be cut out of any of the {len(train)} "
             f"training photos ({'; '.join(f'{why}: {n}' for why, n in reasons)}). Scenes need "
@@ -59,7 +59,7 @@ def print_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet:
     """
     tried = [c for c in scenes.cutouts if c.sample.label != scenes.background]
     cut = [c for c in tried if c.picture is not None]
-    masked = sum(c.how in (MASK, BY_CORNERS) for c in cut)
+    masked = sum(c.method in (MASK, BY_CORNERS) for c in cut)
     by_mask = f", {masked} by your masks or corners" if masked else ""
     out = (
         f", {len(tried) - len(cut)} photos left out ({table.name})" if len(cut) < len(tried) else ""

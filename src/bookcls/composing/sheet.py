@@ -23,7 +23,7 @@ def write_table(path: Path, cutouts: Sequence[Cutout], class_names: Sequence[str
     for c in cutouts:
         done = c.picture is not None
         name = class_names[c.sample.label]
-        rows.append((c.sample.name, name, c.how if done else "none", "" if done else c.how))
+        rows.append((c.sample.name, name, c.method if done else "none", "" if done else c.method))
     write_csv(path, ["file", "class", "cutout", "why_left_out"], rows)
 
 

@@ -1,4 +1,4 @@
-"""groups.csv: which training photos a split keeps together, such as those of a burst."""
+"""groups.csv: training photos, such as those of a burst, that a split must keep together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ COLUMNS = ["file", "group"]
 
 
 def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> list[Sample]:
-    """Training photos with their groups.
+    """Adds the groups to training photos.
 
     Args:
         root: The dataset; without a ``groups.csv`` in it no photo has a group.
@@ -40,23 +40,23 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
         elif photo is None:
             problems.append(
                 f"{GROUPS} line {number}: there is no training photo {file_name}; delete the row "
-                "or mend the path (train/<class>/<file>)"
+                "or fix the path (train/<class>/<file>)"
             )
         elif groups.setdefault(copy_key(photo), group) != group:
             problems.append(
-                f"{GROUPS} line {number}: {file_name} stands in group {group}, and it or a copy of "
-                f"it in {groups[copy_key(photo)]}"
+                f"{GROUPS} line {number}: {file_name} is in group {group}, but it or a copy of "
+                f"it is in {groups[copy_key(photo)]}"
             )
     return [replace(s, group=groups.get(copy_key(s), "")) for s in train]
 
 
 def copy_key(sample: Sample) -> tuple[int, str]:
-    """What a photo and its copies in its class share; files that cannot be read are no copies."""
+    """A key that a photo shares with its copies in its class; unreadable files have no copies."""
     return sample.label, sample.name if sample.sha256 == EMPTY_SHA256 else sample.sha256
 
 
 def write_groups(path: Path, groups: Mapping[str, str]) -> None:
-    """Writes such a file.
+    """Writes groups.csv.
 
     Args:
         path: The csv file.

@@ -14,15 +14,15 @@ from bookcls.errors import BookclsError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-"""What Pillow may take a file for, whatever its name. Others it knows start programs (EPS is
-handed to Ghostscript) or have decoders that hardly anybody tests."""
+"""Formats that Pillow may open, whatever the file's name. Some of its others start programs (EPS
+is passed to Ghostscript) or have decoders that are rarely tested."""
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
 # Ours is checked as soon as the header is read; Pillow's own limit is lower.
 Image.MAX_IMAGE_PIXELS = None
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""What the header of such a file names (ISO/IEC 23008-12)."""
+"""Brands in the header of a HEIC file (ISO/IEC 23008-12)."""
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
 ORIENTATION = 0x0112
@@ -35,7 +35,7 @@ TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a photo upright, by its EXIF orientation; 1 is upright."""
+"""The transpose that turns a photo upright, by its EXIF orientation; 1 is upright."""
 
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
@@ -64,10 +64,10 @@ class ImageError(BookclsError):
 
 @functools.cache
 def register_heic() -> bool:
-    """Lets Pillow read HEIC where pillow-heif is installed; called at the first file that needs it.
+    """Registers pillow-heif with Pillow, if installed; called for the first HEIC file.
 
     Returns:
-        Whether it is.
+        Whether it is installed.
     """
     try:
         import pillow_heif
@@ -99,10 +99,10 @@ def open_image(path: Path) -> Image.Image:
 
 
 def load_image(path: Path, *, size: int | None = None) -> Image.Image:
-    """Reads a photo as a person sees it.
+    """Loads a photo as a viewer shows it.
 
     EXIF orientation is applied; grey, palette, CMYK and 16-bit images become 8-bit RGB;
-    transparent pixels are laid on white; of several frames the first one counts.
+    transparency is composited on white; of several frames, the first is used.
 
     Args:
         path: A JPEG, PNG, WebP, BMP or TIFF file; HEIC with pillow-heif.
@@ -117,7 +117,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ImageError("not a file")  # Opening a pipe would wait for ever.
+            raise ImageError("not a file")  # Opening a pipe would block forever.
         with open_image(path) as image:
             return _upright(image, size)
     except ImageError:
@@ -127,7 +127,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
 
 
 def convert_image(image: Image.Image) -> Image.Image:
-    """An image that is in memory or open, as :func:`load_image` gives those on disk.
+    """Converts an open image as :func:`load_image` does a file.
 
     Raises:
         ImageError: If it cannot be decoded or is too large.
@@ -153,16 +153,16 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
 
 
 def find_transpose(image: Image.Image) -> Image.Transpose | None:
-    """What brings a photo upright; None if it is, or if its EXIF cannot be read."""
+    """The transpose that turns a photo upright; None if it is, or if its EXIF is unreadable."""
     try:
-        # Not ImageOps.exif_transpose: it writes all of EXIF anew and fails on any broken tag.
+        # Not ImageOps.exif_transpose: it rewrites all of EXIF and fails on any broken tag.
         return TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
     except DECODER_ERRORS:
         return None
 
 
 def describe_failure(path: Path, error: BaseException) -> str:
-    """Says in a few words why a file could not be read."""
+    """Describes briefly why a file could not be read."""
     try:
         num_bytes = path.stat().st_size
     except PermissionError:
@@ -181,7 +181,7 @@ def describe_failure(path: Path, error: BaseException) -> str:
 
 
 def _describe_error(error: BaseException) -> str:
-    """Says in a few words why an image could not be decoded."""
+    """Describes briefly why an image could not be decoded."""
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():
@@ -210,7 +210,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit_square(image: Image.Image, size: int, fit: str) -> npt.NDArray[np.uint8]:
-    """Brings a photo to the square that the network sees.
+    """Fits a photo to the square that the network sees.
 
     Args:
         image: An RGB image of any size.

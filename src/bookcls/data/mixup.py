@@ -18,7 +18,7 @@ Item = tuple[Tensor, int | Tensor, int]
 
 
 class MixupCollate:
-    """Blends each photo of a batch with another one of it, and their labels likewise."""
+    """Blends each photo of a batch, and its label, with another photo of the batch."""
 
     def __init__(self, num_classes: int, alpha: float = 0.0, cutmix_alpha: float = 0.0) -> None:
         """Prepares the blend.
@@ -55,7 +55,7 @@ class MixupCollate:
             rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
             blended = images.clone()
             blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
-            # The box may hang over the border.
+            # The box may extend past the border.
             area = (rows.stop - rows.start) * (cols.stop - cols.start)
             lam = 1 - area / (images.shape[2] * images.shape[3])
         else:
@@ -71,7 +71,7 @@ class MixupCollate:
 def random_box(
     rng: np.random.Generator, lam: float, height: int, width: int
 ) -> tuple[slice, slice]:
-    """A box anywhere that takes 1 - lam of the image, less what hangs over its border."""
+    """Draws a box that covers 1 - lam of the image, except for what is outside its border."""
     found = []
     for side in (height, width):
         half = round(side * math.sqrt(1 - lam)) // 2

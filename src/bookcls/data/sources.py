@@ -1,4 +1,4 @@
-"""Which photos a setting means, one after another: one folder's names are in memory at a time."""
+"""Iterates over the photos of a setting, with one folder's names in memory at a time."""
 
 import os
 from collections import Counter
@@ -20,12 +20,12 @@ MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Source:
-    """What ``images=`` names.
+    """The photos given by ``images=``.
 
     Attributes:
         base: The folder that names are relative to.
         file: The one photo that was named, or None.
-        pattern: Which files below ``base`` else.
+        pattern: Otherwise, which files below ``base``.
     """
 
     base: Path
@@ -34,16 +34,16 @@ class Source:
 
     @property
     def photos_only(self) -> bool:
-        """Whether files that do not end like a photo are left alone: unless an end is asked for."""
+        """Whether only files with a photo's suffix match: unless the pattern has a suffix."""
         return self.file is None and self.suffix == ""
 
     @property
     def suffix(self) -> str:
-        """How the pattern says that a file must end (``.jpg``), or "" where it does not say."""
+        """The suffix that the pattern requires (``.jpg``), or "" if none."""
         suffix = Path(self.pattern[-1]).suffix.lower()
         return "" if MAGIC & set(suffix) else suffix
 
-    def finds_in(self, folder: Path, suffix: str) -> bool:
+    def may_match_in(self, folder: Path, suffix: str) -> bool:
         """Whether files with this suffix in a folder, or in folders in it, may be among these."""
         if self.file is not None or not folder.is_relative_to(self.base):
             return False
@@ -75,7 +75,7 @@ def find_source(images: str) -> Source:
 
 
 def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
-    """Name and path of each photo, by name; for a folder that cannot be listed the reason."""
+    """Yields name and path of each photo, by name; or an error for an unreadable folder."""
     for path, error in _files(source):
         name = path.relative_to(source.base).as_posix()
         if error is not None:
@@ -85,7 +85,7 @@ def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
 
 
 def count_photos(source: Source) -> tuple[int, Counter[str]]:
-    """How many there are, and the suffixes of the files that are left alone.
+    """Counts the photos, and the suffixes of the files that are ignored.
 
     Raises:
         BookclsError: If there is none.
@@ -99,16 +99,16 @@ def count_photos(source: Source) -> tuple[int, Counter[str]]:
         where = source.base.joinpath(*(() if folder else source.pattern))
         what = "no photo in it" if folder else "no photo matches"
         hint = (
-            f" {'It holds' if folder else 'What matches is'} {summarise_suffixes(others)}."
+            f" {'It contains' if folder else 'What matches is'} {summarise_suffixes(others)}."
             if others
             else ""
         )
-        raise BookclsError(f"images={where}: {what} (read are {' '.join(SUFFIXES)}).{hint}")
+        raise BookclsError(f"images={where}: {what} (supported: {' '.join(SUFFIXES)}).{hint}")
     return num, others
 
 
 def summarise_suffixes(suffixes: Counter[str]) -> str:
-    """Suffixes with their counts, the most frequent first.
+    """Formats suffixes with their counts, the most frequent first.
 
     Example:
         >>> summarise_suffixes(Counter({".txt": 2, ".mov": 5}))
@@ -119,13 +119,13 @@ def summarise_suffixes(suffixes: Counter[str]) -> str:
 
 
 def list_images(images: str) -> list[Sample]:
-    """A photo, every photo of a folder and of the folders in it, or a glob; without labels.
+    """Lists a photo, all photos below a folder, or those of a glob; without labels.
 
     Raises:
         BookclsError: If there is none, or a folder that cannot be listed.
     """
     source = find_source(images)
-    count_photos(source)  # refuses if there is none
+    count_photos(source)  # raises an error if there is none
     samples = []
     for name, path in list_photos(source):
         if isinstance(path, ImageError):

@@ -30,7 +30,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         labels: A csv file that says the classes.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     if not root.exists() or not list_visible(root):
         make_empty_layout(config, root)
@@ -49,7 +49,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         write_plan(plan, output, config.files)
         print(f"written to  {output} ({config.files}; {root} is as it was)")
         print_next(output)
-    elif found.fits and not config.test_fraction:
+    elif found.is_ready and not config.test_fraction:
         print("This is the layout that training reads: nothing is to be done.")
         print_next(found.root)
     else:

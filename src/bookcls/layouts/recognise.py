@@ -53,7 +53,7 @@ class SourceDataset:
     train_folder: Path | None = None
 
     @property
-    def fits(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether training reads it as it is."""
         kept = all(path.parent == self.root for path, _ in self.left_out)
         flat = all(photo.path.parent.parent.parent == self.root for photo in self.train)

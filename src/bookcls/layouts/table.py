@@ -73,7 +73,7 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
         elif path is None:
             problems.append(f"{where}: there is no file {name or '(empty)'}")
         elif path.suffix.lower() not in SUFFIXES:
-            problems.append(f"{where}: {name} is no photo (read are {' '.join(SUFFIXES)})")
+            problems.append(f"{where}: {name} is not a photo (supported: {' '.join(SUFFIXES)})")
         elif labels.setdefault(path, label) != label:
             problems.append(f"{where}: {name} is {label} here and {labels[path]} above")
     if problems:

@@ -48,13 +48,13 @@ def find_cached() -> Path | None:
     return found[0] if found else None
 
 
-def fetch(*, quickly: bool = False) -> str:
+def fetch(*, quick: bool = False) -> str:
     """Downloads Keras's file, rewrites it and caches the result; several processes may do so.
 
     A copy of Keras's file that lies in :func:`cache_dir` is taken instead, and left there.
 
     Args:
-        quickly: Whether to give up where no server answers within some seconds.
+        quick: Whether to give up where no server answers within some seconds.
 
     Returns:
         Why it failed; empty if it did not.
@@ -64,7 +64,7 @@ def fetch(*, quickly: bool = False) -> str:
     """
     path = cache_dir() / FILE
     given = path.is_file()
-    why = "" if given else _download(path, quickly)
+    why = "" if given else _download(path, quick)
     if why:
         return why
     try:
@@ -77,9 +77,9 @@ def fetch(*, quickly: bool = False) -> str:
     return ""
 
 
-def _download(path: Path, quickly: bool) -> str:
+def _download(path: Path, quick: bool) -> str:
     whys = [""] * len(URLS)
-    if quickly:
+    if quick:
         with ThreadPoolExecutor() as pool:
             whys = list(pool.map(download.check_url, URLS))
     for number, url in enumerate(URLS):

@@ -82,7 +82,7 @@ def find_weights(weights: str) -> Weights:
 def _auto() -> Weights:
     if keras.find_cached() is None and _imagenet_cache().is_file():
         return _imagenet()
-    why = "" if keras.find_cached() else keras.fetch(quickly=True)
+    why = "" if keras.find_cached() else keras.fetch(quick=True)
     if not why:
         return _keras()
     return _rendered(

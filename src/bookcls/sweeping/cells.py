@@ -60,7 +60,7 @@ class Cell:
         number: Counted from one.
         total: How many cells the sweep has.
         words: The values that are its own, as on the command line.
-        at_once: How many cells run side by side.
+        num_parallel: How many cells run side by side.
         key: See :func:`cell_key`; None until it is known.
         outcome: "ran", "done before", "elsewhere" or "failed".
         started: ``time.monotonic()``.
@@ -71,7 +71,7 @@ class Cell:
     number: int
     total: int
     words: str
-    at_once: int = 1
+    num_parallel: int = 1
     key: str | None = None
     outcome: str = "ran"
     started: float = field(default_factory=time.monotonic)
@@ -135,7 +135,7 @@ def time_left(cell: Cell) -> str:
     ran = ran or [line["seconds"] for line in lines if line["outcome"] == "ran"]
     if not ran:
         return ""
-    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.at_once
+    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.num_parallel
     if seconds < 90:
         return f"about {seconds:.0f} s left"
     minutes = round(seconds / 60)

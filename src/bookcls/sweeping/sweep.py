@@ -29,7 +29,7 @@ class Sweep(Callback):
         self.command = ""
         self.folder = Path()
         self.words: list[str] = []
-        self.at_once = 1
+        self.num_parallel = 1
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Lists the cells as Hydra's sweeper will."""
@@ -40,7 +40,7 @@ class Sweep(Callback):
         wanted = launcher.get("n_jobs") or launcher.get("array_parallelism") or together
         if wanted < 0:
             wanted += (os.cpu_count() or 1) + 1
-        self.at_once = max(1, min(total, wanted))
+        self.num_parallel = max(1, min(total, wanted))
         print(f"sweep    {total} cells into {config.hydra.sweep.dir}", flush=True)
         if "submitit_folder" in launcher:
             print(f"         their progress: {config.hydra.sweep.dir}/{cells.RECORD}", flush=True)
@@ -59,7 +59,7 @@ class Sweep(Callback):
             number + 1,
             len(self.words),
             self.words[number],
-            self.at_once,
+            self.num_parallel,
         )
         messages.prefix = f"{cells.current}: "
 

@@ -37,7 +37,7 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    if config.trainer.several:
+    if config.trainer.is_distributed:
         raise BookclsError(
             f"ensemble={config.ensemble}: its members train one after another on one device; set "
             "trainer.devices=1 and trainer.num_nodes=1."

@@ -145,7 +145,7 @@ def make_trainer(
         precision = choose_precision(settings.accelerator)
     averages = [] if optim.ema is None else [EMAWeightAveraging(decay=optim.ema)]
     strategy = "auto"
-    if settings.strategy == "ddp" or settings.several:
+    if settings.strategy == "ddp" or settings.is_distributed:
         # During the probe the features get no gradient, which plain ddp takes for a mistake.
         strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
     try:

@@ -31,18 +31,18 @@ class Fold:
 
     Attributes:
         train: Indices of the photos that train.
-        held: Indices of those that judge.
+        held_out: Indices of those that judge.
         seed: Decides initialisation and batches, the same for every recipe.
     """
 
     train: list[int]
-    held: list[int]
+    held_out: list[int]
     seed: int
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold's model said of its held-out photos, in the order of ``Fold.held``.
+    """What a fold's model said of its held-out photos, in the order of ``Fold.held_out``.
 
     Attributes:
         nll: -log of the probability of the photo's class, mean over its views.
@@ -122,12 +122,12 @@ def evaluate_fold(
     seeds = [
         [
             int(np.random.SeedSequence([views_seed, Stream.FOLD_VIEWS, i, v]).generate_state(1)[0])
-            for i in fold.held
+            for i in fold.held_out
         ]
         for v in range(views)
     ]
     judged = evaluate_views(
-        classifier, [folder.train[i] for i in fold.held], images, seeds, config.data.batch_size
+        classifier, [folder.train[i] for i in fold.held_out], images, seeds, config.data.batch_size
     )
     del trainer, classifier
     gc.collect()  # they refer to each other

@@ -63,14 +63,14 @@ def search(
     data = config.data
     folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
     begin = {d.name: get_value(recipe, d.name) for d in dimensions}
-    held = [fold.held for fold in folds]
+    held_out = [fold.held_out for fold in folds]
     if (run / TRIALS_TABLE).is_file() and not (run / STUDY).is_file():
         raise BookclsError(
             f"{run / STUDY} is missing, and {run / TRIALS_TABLE} alone is not enough to resume: "
             "put it back, or start a new search."
         )
     try:
-        study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
+        study = Study(run, dimensions, begin, held_out, len(folder.train), seed=config.seed)
     except DamagedError as error:
         raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
     environment = describe(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
@@ -88,10 +88,10 @@ def search(
             )
             nll, correct = [j.nll for j in judged], [j.correct for j in judged]
             if state == "complete" and is_best(
-                average_by_photo(held, nll, len(folder.train)), trials
+                average_by_photo(held_out, nll, len(folder.train)), trials
             ):
                 # Before the study knows of the trial: what is cut off here is tried again.
-                photos = [[folder.train[i] for i in fold.held] for fold in folds]
+                photos = [[folder.train[i] for i in fold.held_out] for fold in folds]
                 answers = list(zip(photos, [j.probs for j in judged], strict=True))
                 write_held_out(run, len(trials), folder.class_names, answers)
             trials = [*trials, study.tell(asked, state, nll, correct, seconds)]
@@ -156,7 +156,7 @@ def run_trial(
             state = "out of memory"
             break
         so_far = average_by_photo(
-            [f.held for f in folds], [j.nll for j in judged], len(folder.train)
+            [f.held_out for f in folds], [j.nll for j in judged], len(folder.train)
         )
         seconds = time.monotonic() - began
         print(

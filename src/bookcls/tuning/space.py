@@ -34,16 +34,16 @@ class Dimension:
     choices: tuple[Value, ...] = ()
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether only whole numbers are drawn: both bounds are written as such."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
-    def ends(self) -> tuple[Value, ...]:
+    def limits(self) -> tuple[Value, ...]:
         """The values that must be allowed for all to be."""
         return self.choices or (self.low, self.high)
 
-    def holding(self, value: Value) -> "Dimension":
+    def widened_for(self, value: Value) -> "Dimension":
         """This dimension, made wide enough for a value.
 
         Raises:
@@ -61,7 +61,7 @@ class Dimension:
             raise BookclsError(
                 f"space.{self.name}: the start is {value}, and log: true needs values above 0."
             )
-        if self.whole and value == int(value):
+        if self.is_integer and value == int(value):
             return replace(self, low=min(self.low, int(value)), high=max(self.high, int(value)))
         low, high = min(float(self.low), value), max(float(self.high), value)
         return replace(self, low=low, high=high)

@@ -41,7 +41,7 @@ class Study:
         run: Path,
         dimensions: Sequence[Dimension],
         start: Mapping[str, Value],
-        held: Sequence[Sequence[int]],
+        held_out: Sequence[Sequence[int]],
         num_photos: int,
         *,
         seed: int,
@@ -52,15 +52,17 @@ class Study:
             run: Its folder.
             dimensions: What varies; made wide enough to hold the start.
             start: The first trial's values.
-            held: For each fold the photos that it holds out.
+            held_out: For each fold the photos that it holds out.
             num_photos: Training photos in all.
             seed: Decides what is tried.
 
         Raises:
             DamagedError: If it cannot be read.
         """
-        self.held, self.num_photos, self.seed = held, num_photos, seed
-        self.distributions = {d.name: to_distribution(d.holding(start[d.name])) for d in dimensions}
+        self.held_out, self.num_photos, self.seed = held_out, num_photos, seed
+        self.distributions = {
+            d.name: to_distribution(d.widened_for(start[d.name])) for d in dimensions
+        }
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.study = optuna.create_study(
@@ -109,7 +111,9 @@ class Study:
         record = {"state": state, "nll": nll, "correct": correct, "seconds": round(seconds, 1)}
         trial.set_user_attr("record", record)
         score = (
-            float(np.nanmean(average_by_photo(self.held, nll, self.num_photos))) if nll else np.inf
+            float(np.nanmean(average_by_photo(self.held_out, nll, self.num_photos)))
+            if nll
+            else np.inf
         )
         if state == "complete":
             self.study.tell(trial, score)
@@ -128,7 +132,8 @@ class Study:
     def _trial(self, number: int, trial: FrozenTrial) -> Trial:
         record = trial.user_attrs["record"]
         nll, correct = (
-            average_by_photo(self.held, record[key], self.num_photos) for key in ("nll", "correct")
+            average_by_photo(self.held_out, record[key], self.num_photos)
+            for key in ("nll", "correct")
         )
         by_fold = np.array([np.mean(row) for row in record["nll"]])
         state, seconds = record["state"], record["seconds"]
@@ -156,6 +161,6 @@ def to_distribution(dimension: Dimension) -> BaseDistribution:
     """A dimension in Optuna's words."""
     if dimension.choices:
         return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
+    if dimension.is_integer:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)

@@ -60,12 +60,12 @@ class Trial:
 
 
 def average_by_photo(
-    held: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
+    held_out: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
 ) -> Photos:
     """Gathers what the folds say of each photo.
 
     Args:
-        held: For each fold the photos that it held out.
+        held_out: For each fold the photos that it held out.
         values: For each of the first folds one value per held-out photo.
         num_photos: Training photos in all.
 
@@ -73,7 +73,7 @@ def average_by_photo(
         The mean over the repeats.
     """
     sums, counts = np.zeros(num_photos), np.zeros(num_photos)
-    for photos, row in zip(held, values, strict=False):
+    for photos, row in zip(held_out, values, strict=False):
         sums[list(photos)] += row
         counts[list(photos)] += 1
     with np.errstate(invalid="ignore"):
