@@ -297,7 +297,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=flat", "labels=twice.csv"], "is b here and a above"),
         (["data.root=flat", "labels=photo.csv"], "is not a UTF-8 csv file with a column"),
         (["data.root=flat", "labels=latin.csv"], "is not a UTF-8 csv file with a column"),
-        (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is no photo"),
+        (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is not a photo"),
         (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name must not contain"),
         (["data.root=new", "classes=['caf\u00e9','cafe\u0301']"], "differ only by case"),
         (["data.root=flat", "labels=no.csv"], "there is no such file"),

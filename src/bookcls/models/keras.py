@@ -27,7 +27,7 @@ URLS = (
     f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{FILE}",
     f"https://github.com/fchollet/deep-learning-models/releases/download/v0.1/{FILE}",
 )
-"""Where it is, in the order in which they are tried."""
+"""Its URLs, in the order in which they are tried."""
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """The mean colour, RGB in 0..255, that the original subtracts from its input."""
@@ -38,12 +38,12 @@ ABOUT = {"about": "VGG16 of Simonyan & Zisserman 2014 (CC BY 4.0), rewritten for
 
 
 def cache_dir() -> Path:
-    """Where the rewritten weights are cached."""
+    """Folder in which the rewritten weights are cached."""
     return Path(torch.hub.get_dir()) / "checkpoints" / "bookcls"
 
 
 def find_cached() -> Path | None:
-    """The file of the rewritten weights if there is one; its name ends in digits of its sha256."""
+    """Finds the cached file, if any; its name ends in the first digits of its sha256."""
     found = sorted(cache_dir().glob(f"{STEM}-{'?' * DIGITS}.safetensors"))
     return found[0] if found else None
 
@@ -51,7 +51,7 @@ def find_cached() -> Path | None:
 def fetch(*, quick: bool = False) -> str:
     """Downloads Keras's file, rewrites it and caches the result; several processes may do so.
 
-    A copy of Keras's file that lies in :func:`cache_dir` is taken instead, and left there.
+    If there is a copy of Keras's file in :func:`cache_dir`, it is used instead, and kept.
 
     Args:
         quick: Whether to give up where no server answers within some seconds.
@@ -100,7 +100,7 @@ def _store(state: dict[str, Tensor]) -> None:
 
 
 def read_h5(path: Path) -> dict[str, Tensor]:
-    """Reads Keras's file and rewrites it for RGB; takes arrays alone and executes nothing.
+    """Reads Keras's file and rewrites it for RGB; loads only arrays and executes nothing.
 
     Returns:
         float32 tensors by torchvision's name, "0.weight" to "28.bias".
@@ -131,7 +131,7 @@ def read_h5(path: Path) -> dict[str, Tensor]:
 def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     """A layer's kernel (out, in, height, width) and bias (out,).
 
-    Which is which, their shapes say; their names differ among Keras's versions.
+    They are identified by shape, since their names differ among versions of Keras.
     """
     import h5py
 
@@ -140,8 +140,7 @@ def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, 
     arrays = {}
     for shape in ((height, width, into, out), (out,)):
         found = [m for m in members if isinstance(m, h5py.Dataset) and m.shape == shape]
-        # What lies in other files, is put together from others, or unpacked by a plug-in, is not
-        # what Keras writes.
+        # Keras does not write external, virtual or filtered (plug-in) datasets.
         if len(found) != 1 or (
             found[0].dtype != "float32"
             or found[0].external
@@ -157,7 +156,7 @@ def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, 
 
 
 def _members(file: Any, layer: str) -> list[Any]:  # noqa: ANN401
-    """What a group holds itself; links elsewhere are not followed."""
+    """Members of a group; links elsewhere are not followed."""
     import h5py
 
     def own(group: Any, name: str) -> bool:  # noqa: ANN401

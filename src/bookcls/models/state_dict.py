@@ -1,4 +1,4 @@
-"""Files of VGG16 weights: read without running anything in them, checked tensor by tensor."""
+"""Reads files of VGG16 weights without running code in them, and checks each tensor."""
 
 import hashlib
 import pickle
@@ -57,10 +57,10 @@ def read_features(path: Path, *, sha256_prefix: str = "") -> FeaturesFile:
     Args:
         path: A ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features, in floating
             point or as int8 with scales.
-        sha256_prefix: First digits of the hash that it must have; nothing is read from another.
+        sha256_prefix: First digits of the expected hash; other files are not parsed.
 
     Raises:
-        BookclsError: If the file is damaged, holds code, or is not VGG16's.
+        BookclsError: If the file is damaged, contains code, or is not VGG16's.
     """
     try:
         status = path.stat()
@@ -170,7 +170,7 @@ def extract_features(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def quantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as int8, rounded to 1/127 of the largest of their output channel; biases float32.
+    """Converts weights to int8, in steps of 1/127 of their channel's maximum; biases stay float32.
 
     Args:
         state: float32 tensors; those with more than one dimension are quantised.
@@ -194,7 +194,7 @@ def quantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`quantise`; other tensors, and scales that do not fit, stay."""
+    """Undoes :func:`quantise`; other tensors, and scales that do not match, are kept."""
     large = dict(state)
     for name, value in state.items():
         scale = state.get(name + SCALE)

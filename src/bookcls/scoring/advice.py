@@ -1,4 +1,4 @@
-"""What a result means, in a few plain sentences: how sure, what is confused, what to take next."""
+"""Advice on a result: how certain it is, what is confused, and what to photograph next."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from bookcls.data.samples import Sample
 
 MAX_NAMED = 3
-"""So many photos or pairs are named in a line."""
+"""Maximum number of photos or pairs named in a line."""
 WIDE = 0.2
-"""An interval from which on more test photos are advised."""
+"""Width of an interval above which more test photos are advised."""
 OR = " or "
 
 
 @dataclass(frozen=True)
 class ScoredPrediction:
-    """What the classifier said to one test photo.
+    """The prediction for one test photo.
 
     Attributes:
         split: Its test split.
         file: Its path below the split's folder.
-        truth: The dominant class, or every accepted one where none leads.
-        pred: The class answered.
+        truth: The dominant class, or every accepted one if none is dominant.
+        pred: The predicted class.
         prob: Its probability, in [0, 1].
         correct: Whether it is accepted.
         p_accepted: Summed probability of the accepted classes.
@@ -42,7 +42,7 @@ def advise(
     probs: Mapping[str, Sequence[Sequence[float]]],
     metrics: Mapping[str, float],
 ) -> list[str]:
-    """A few sentences on a tested classifier.
+    """Gives advice on a tested classifier.
 
     Args:
         class_names: By index.
@@ -51,7 +51,7 @@ def advise(
         metrics: Scores by key, ``test/<split>_<score>``.
 
     Returns:
-        One sentence or two a line; nothing where there are no test photos.
+        Lines of one or two sentences; empty if there are no test photos.
     """
     answers = list(iter_predictions(class_names, tests, probs))
     if not answers:
@@ -71,7 +71,7 @@ def advise(
 
 
 def format_first(answers: Sequence[ScoredPrediction]) -> str:
-    """The first few answers."""
+    """Formats the first few predictions."""
     return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:MAX_NAMED])
 
 
@@ -80,7 +80,7 @@ def iter_predictions(
     tests: Mapping[str, Sequence[Sample]],
     probs: Mapping[str, Sequence[Sequence[float]]],
 ) -> Iterator[ScoredPrediction]:
-    """Every test photo with its answer."""
+    """Yields the prediction for every test photo."""
     for split, samples in tests.items():
         for sample, row in zip(samples, probs[split], strict=True):
             pred = max(range(len(row)), key=row.__getitem__)
@@ -97,7 +97,7 @@ def iter_predictions(
 
 
 def describe_accuracy(split: str, metrics: Mapping[str, float]) -> str:
-    """How far the accuracy on a split carries."""
+    """Describes the accuracy on a split and its uncertainty."""
     n, correct, low, high, floor = (
         metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
     )
@@ -111,7 +111,7 @@ def describe_accuracy(split: str, metrics: Mapping[str, float]) -> str:
 
 
 def suggest_next(answers: Sequence[ScoredPrediction]) -> str:
-    """The class whose photos were answered worst, by accuracy and then by probability."""
+    """Names the class with the worst predictions, by accuracy and then by probability."""
     by_class: dict[str, list[ScoredPrediction]] = {}
     for answer in answers:
         by_class.setdefault(answer.truth, []).append(answer)

@@ -1,4 +1,4 @@
-"""What is measured on a test split, with an interval that does not flatter."""
+"""Scores of a test split, with an exact confidence interval."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from bookcls.data.samples import Sample, floor_correct
 class SplitScores(nn.Module):
     """Accumulates the scores of one test split.
 
-    A photo may have several accepted classes; an answer is correct if it is one of them.
+    A photo may have several accepted classes; a prediction is correct if it is one of them.
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Starts from nothing."""
+        """Starts with no photos."""
         super().__init__()
         self.correct = SumMetric()
         self.total = SumMetric()
@@ -33,7 +33,7 @@ class SplitScores(nn.Module):
 
         Args:
             probs: float32 (N, C), rows sum to 1.
-            labels: int64 (N,), the dominant class or -1 where none leads.
+            labels: int64 (N,), the dominant class, or -1 if there is none.
             accepted: bool (N, C).
         """
         preds = probs.argmax(dim=1)
@@ -72,7 +72,7 @@ class SplitScores(nn.Module):
 
 
 def score_predictions(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
-    """The scores of answers to photos, see :meth:`SplitScores.compute`, and the floor.
+    """Scores predictions, see :meth:`SplitScores.compute`, and the floor.
 
     Args:
         samples: The photos, at least one.
@@ -98,5 +98,5 @@ def binomial_interval(correct: int, total: int) -> tuple[float, float]:
 
 
 def floor_accuracy(samples: Sequence[Sample]) -> float:
-    """Accuracy of the best constant answer."""
+    """Accuracy of the best constant prediction."""
     return floor_correct(samples) / len(samples)

@@ -11,9 +11,9 @@ from scipy.stats import beta, binomtest, t
 Array = npt.NDArray[Any]
 
 LEVEL = 0.05
-"""Of every test; the intervals are 95 % ones."""
+"""Significance level of every test; intervals are 95 % ones."""
 FEW = 5
-"""With fewer right or fewer wrong photos than this their spread is blind to what was not seen."""
+"""With fewer right or wrong photos than this, the t-interval is unreliable."""
 
 
 class Interval(NamedTuple):
@@ -187,7 +187,7 @@ def mcnemar_test(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float
 
     Args:
         ours: Whether the first system was right, photo by photo.
-        other: The same of the second.
+        other: The same for the second.
 
     Returns:
         ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.

@@ -1,4 +1,4 @@
-"""Cells of a sweep: what tells them apart, what became of each, how long the rest will take."""
+"""Cells of a sweep: their keys, their outcomes, and the time left."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
 from bookcls.runs import METRICS
 
 RECORD = "cells.jsonl"
-"""In the sweep's folder: a line for each cell that a command came to."""
+"""In the sweep's folder: a line for each cell that a command started."""
 IGNORED = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
               "model.weights", "trainer.accelerator")  # fmt: skip
-"""Settings that the key leaves out: they change no result, or something better stands for them."""
+"""Settings left out of the key: they do not change results, or other parts cover them."""
 
 
 def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
-    """Names a run by all that decides its result.
+    """Hashes everything that determines a run's result.
 
     Args:
         settings: The configuration, nested, with nothing left to ``auto``; values that name the
@@ -52,14 +52,14 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
 
 @dataclass
 class Cell:
-    """One cell of a sweep that a command has come to.
+    """One cell of a sweep that a command has started.
 
     Attributes:
         folder: The sweep's folder.
-        command: Tells the cells of one command from those of others.
+        command: Identifies the command that the cell belongs to.
         number: Counted from one.
         total: How many cells the sweep has.
-        words: The values that are its own, as on the command line.
+        words: Its overrides, as on the command line.
         num_parallel: How many cells run side by side.
         key: See :func:`cell_key`; None until it is known.
         outcome: "ran", "done before", "elsewhere" or "failed".
@@ -87,7 +87,7 @@ class Cell:
 
 
 current: Cell | None = None
-"""The cell that this process works on; None outside a sweep."""
+"""The cell that this process runs; None outside a sweep."""
 
 
 def append_record(cell: Cell, error: str | None) -> None:
@@ -103,14 +103,14 @@ def append_record(cell: Cell, error: str | None) -> None:
     }
     path = cell.folder / RECORD
     with record_lock(cell.folder):
-        # A line that a power cut has left half written must not swallow this one.
+        # A partial line left by a power cut must not merge with this one.
         cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * cut_off + json.dumps(line) + "\n")
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the sweep's record; one that was cut off by a power cut is passed over."""
+    """Reads the lines of the sweep's record, skipping partial ones."""
     path = folder / RECORD
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = []
@@ -128,7 +128,7 @@ def record_lock(folder: Path) -> FileLock:
 
 
 def time_left(cell: Cell) -> str:
-    """How long this cell and those after it will take, from those that ran; "" if none did."""
+    """Estimates the time for the remaining cells from those that ran; "" if none did."""
     lines = read_records(cell.folder)
     mine = [line for line in lines if line["command"] == cell.command]
     ran = [line["seconds"] for line in mine if line["outcome"] == "ran"]
@@ -143,7 +143,7 @@ def time_left(cell: Cell) -> str:
 
 
 def format_accuracies(run: Path) -> str:
-    """A finished run's accuracy on each test split."""
+    """Formats a finished run's accuracy on each test split."""
     metrics = read_json(run / METRICS)
     # Every split has a floor, and no other score ends like it; "_acc" also ends "_strict_acc".
     splits = [key.removesuffix("_floor") for key in metrics if key.endswith("_floor")]
@@ -156,7 +156,7 @@ def format_accuracies(run: Path) -> str:
 
 
 def summarise(folder: Path, command: str, total: int) -> tuple[str, bool]:
-    """The last line of a sweep, and whether every cell came to a good end."""
+    """The last line of a sweep, and whether every cell succeeded."""
     mine = [line for line in read_records(folder) if line["command"] == command]
     failed = [line for line in mine if line["outcome"] == "failed"]
     parts = [

@@ -1,4 +1,4 @@
-"""What Hydra calls before a run, when a sweep begins and ends, and around each of its cells."""
+"""Hydra callbacks at the start and end of a sweep and of each of its cells."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from bookcls.sweeping import cells
 
 
 class Sweep(Callback):
-    """Numbers the cells, and says at the end what became of them.
+    """Numbers the cells, and reports their outcomes at the end.
 
     Made by conf/train.yaml. Launchers carry it, as it is when the sweep begins, to the processes
     that run the cells.
@@ -64,7 +64,7 @@ class Sweep(Callback):
         messages.prefix = f"{cells.current}: "
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        """In the process of the cell: records what became of it."""
+        """In the process of the cell: records its outcome."""
         cell, cells.current, messages.prefix = cells.current, None, ""
         if cell is None:
             return
@@ -76,7 +76,7 @@ class Sweep(Callback):
         cells.append_record(cell, error)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Says what became of all cells.
+        """Reports the outcomes of all cells.
 
         Raises:
             SystemExit: With code 1 if one failed, in whatever process, or nobody knows.
@@ -102,7 +102,7 @@ class Sweep(Callback):
 
 
 def list_cells(config: DictConfig) -> list[str]:
-    """Of each cell, in order, the values that are its own, as words of a command line.
+    """Lists the overrides of each cell, in order.
 
     Args:
         config: The configuration of a multirun as a whole.

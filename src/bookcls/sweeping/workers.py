@@ -1,4 +1,4 @@
-"""What a cell needs to know when joblib runs it beside others."""
+"""Running a cell in one of several parallel joblib workers."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ def worker_number() -> int | None:
 
 @contextmanager
 def run_in_worker(cell: Cell) -> Iterator[None]:
-    """In one of joblib's workers: a GPU of its own, and what it prints goes into a file."""
+    """In a joblib worker, assigns the cell a GPU and redirects its output to a file."""
     worker = worker_number()
     if worker is None:
         yield
@@ -35,7 +35,7 @@ def run_in_worker(cell: Cell) -> Iterator[None]:
 
 
 def share_devices(worker: int) -> None:
-    """Lets a worker see one GPU only, the next worker the next one."""
+    """Restricts a worker to one GPU, round-robin."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         import torch

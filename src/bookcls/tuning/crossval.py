@@ -1,4 +1,4 @@
-"""How a recipe does on training photos that are held out in turn; no test photo comes near."""
+"""Cross-validates a recipe on the training photos; test photos are never used."""
 
 import gc
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ class Fold:
     """One division of the training photos.
 
     Attributes:
-        train: Indices of the photos that train.
-        held_out: Indices of those that judge.
+        train: Indices of the training part.
+        held_out: Indices of the held-out part.
         seed: Decides initialisation and batches, the same for every recipe.
     """
 
@@ -42,7 +42,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What a fold's model said of its held-out photos, in the order of ``Fold.held_out``.
+    """Predictions of a fold's model for its held-out photos, in the order of ``Fold.held_out``.
 
     Attributes:
         nll: -log of the probability of the photo's class, mean over its views.
@@ -93,7 +93,7 @@ def evaluate_fold(
     *,
     views: int,
 ) -> FoldResult:
-    """Trains on one part of a fold and judges the last (averaged) weights on the other.
+    """Trains on one part of a fold and evaluates the last (averaged) weights on the other.
 
     Nothing is chosen on the held-out photos and nothing is written. Other recipes meet the same
     photos, views, initialisation and order of batches.
@@ -107,7 +107,7 @@ def evaluate_fold(
         views: Fixed augmented views of a held-out photo, besides the photo itself.
 
     Raises:
-        DivergedError: If the loss or a judgement is not finite.
+        DivergedError: If the loss or a score is not finite.
     """
     views_seed = config.seed
     config = replace(config, seed=fold.seed)
@@ -141,7 +141,7 @@ def evaluate_views(
     seeds: Sequence[Sequence[int]],
     batch_size: int,
 ) -> FoldResult:
-    """Judges photos as they are and in views, in float32.
+    """Evaluates photos unchanged and in augmented views, in float32.
 
     Args:
         classifier: In evaluation mode.
@@ -151,7 +151,7 @@ def evaluate_views(
         batch_size: Photos at a time.
 
     Raises:
-        DivergedError: If a judgement is not finite.
+        DivergedError: If a score is not finite.
     """
     plain, turned = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
     nll = np.zeros((1 + len(seeds), len(samples)))
@@ -170,5 +170,5 @@ def evaluate_views(
             if view == 0:
                 correct += (logits.argmax(dim=1) == labels).tolist()
     if not np.isfinite(nll).all():
-        raise DivergedError("the trained model's answers are no numbers.")
+        raise DivergedError("the trained model's predictions are not finite.")
     return FoldResult(nll.mean(axis=0).tolist(), correct, probs)

@@ -1,4 +1,4 @@
-"""What remains of a search: a table, a plot, the best recipe and the last lines."""
+"""Results of a search: a table, a plot, the best recipe and the last lines."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -26,12 +26,12 @@ def find_best(trials: Sequence[Trial]) -> Trial:
 
 
 def format_overrides(trial: Trial) -> list[str]:
-    """A trial's settings as on a command line."""
+    """Formats a trial's settings as command-line overrides."""
     return [f"{name}={format_value(value)}" for name, value in trial.values.items()]
 
 
 def format_score(trial: Trial) -> str:
-    """A trial's score and accuracy in words."""
+    """Formats a trial's score and accuracy."""
     n = trial.num_photos
     low, high, _ = exact_interval(trial.accuracy, n)
     return (
@@ -41,7 +41,7 @@ def format_score(trial: Trial) -> str:
 
 
 def print_trial(trials: Sequence[Trial]) -> None:
-    """Prints what the last trial came to, and the best so far."""
+    """Prints the result of the last trial, and the best so far."""
     last, best = trials[-1], find_best(trials)
     if last.state == "diverged":
         print(f"trial {last.number}  given up: its loss became infinite or no number")
@@ -61,7 +61,7 @@ def write_table(run: Path, trials: Sequence[Trial]) -> None:
     scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]
     rows = []
     for t in trials:
-        # z: a softmax may round above 1, and a text "-0.000000" would be taken for a formula.
+        # z: a softmax may round above 1, and a text "-0.000000" would be read as a formula.
         numbers = (f"{v:z.6f}" if len(t.by_fold) else "" for v in (t.score, t.error, t.accuracy))
         counts = (t.num_photos, len(t.by_fold), t.seconds)
         values = (format_value(t.values[name]) for name in names)
@@ -124,7 +124,7 @@ def write_results(
 
 
 def compare_with_start(best: Trial, start: Trial, num_folds: int, num_others: int) -> str:
-    """Whether the best of several trials can be told from the start, in words."""
+    """Describes whether the best trial is significantly better than the start."""
     if not num_others:
         return "note: nothing else was tried; trials=20 searches for something better."
     if best is start:

@@ -1,4 +1,4 @@
-"""One search, once its input is known to be good: trials on the same folds until it is time."""
+"""Runs a search on checked input: trials on the same folds until time is up."""
 
 import gc
 import shlex
@@ -29,7 +29,7 @@ from bookcls.tuning.study import STUDY, DamagedError, Study
 from bookcls.tuning.trials import Photos, Trial, average_by_photo, sign_flip
 
 MAX_P_WORSE = 0.1
-"""A trial is given up when its photos so far are worse than the best one's with a p below this."""
+"""A trial is stopped if it is worse than the best so far with a p-value below this."""
 
 
 def search(
@@ -46,7 +46,7 @@ def search(
 
     Args:
         config: The settings.
-        run: Folder for the results, maybe with some already.
+        run: Folder for the results; when resuming, it contains earlier ones.
         folder: The dataset; only its training photos are used.
         images: Those, decoded.
         dimensions: What varies.
@@ -107,7 +107,7 @@ def search(
 
 
 def find_start(config: TuneConfig, run: Path) -> Start:
-    """What all trials start from: what an earlier part of the search did, or what there is now."""
+    """Chooses the weights that all trials start from: when resuming, those used before."""
     if (run / runs.ENVIRONMENT).is_file():
         return start_from_record(read_json(run / runs.ENVIRONMENT))
     model = config.model
@@ -124,10 +124,10 @@ def run_trial(
     folds: Sequence[Fold],
     before: Sequence[Trial],
 ) -> tuple[str, list[FoldResult], float]:
-    """Judges a recipe fold by fold, as long as it may still be the best.
+    """Evaluates a recipe fold by fold, as long as it may still be the best.
 
     Returns:
-        State (see :class:`bookcls.tuning.trials.Trial`), what each fold said, and seconds.
+        State (see :class:`bookcls.tuning.trials.Trial`), the result of each fold, and seconds.
 
     Raises:
         BookclsError: If the start itself diverges.
@@ -180,7 +180,7 @@ def is_best(nll: Photos, before: Sequence[Trial]) -> bool:
 
 
 def is_worse(nll: Photos, best: Photos) -> bool:
-    """Whether the photos judged so far tell a trial apart from the best, to its disadvantage."""
+    """Whether a trial is significantly worse than the best on the photos evaluated so far."""
     differences = nll - best
     return bool(np.nanmean(differences) > 0 and sign_flip(differences) < MAX_P_WORSE)
 
@@ -188,7 +188,7 @@ def is_worse(nll: Photos, best: Photos) -> bool:
 def is_out_of_time(
     config: TuneConfig, trials: Sequence[Trial], num_folds: int, started: float
 ) -> bool:
-    """Whether a whole trial more would not end within ``minutes``; the start is always tried."""
+    """Whether another trial would exceed ``minutes``; the start is always tried."""
     judged = sum(len(t.by_fold) for t in trials)
     if config.minutes is None or not judged:
         return False
@@ -199,7 +199,7 @@ def is_out_of_time(
 def print_plan(
     config: TuneConfig, folder: PhotoFolder, dimensions: Sequence[Dimension], start: Start
 ) -> None:
-    """Prints in a few lines what will be judged how."""
+    """Prints a summary of what will be evaluated."""
     data = config.data
     times = f"{data.repeats} times " if data.repeats > 1 else ""
     views = f" and in {data.views} fixed views" if data.views else ""
@@ -221,7 +221,7 @@ def print_plan(
 
 
 def print_time_estimate(config: TuneConfig, seconds: float, num_folds: int) -> None:
-    """Prints what the search will take, once a fold has been timed."""
+    """Prints how long the search will take, once a fold has been timed."""
     trial, most = seconds * num_folds, seconds * num_folds * config.trials
     fold_time, trial_time, total = map(format_time, (seconds, trial, most))
     line = f"time     {fold_time} a fold, {trial_time} a trial, {total} at most in all"

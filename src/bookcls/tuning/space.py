@@ -10,7 +10,7 @@ from bookcls.settings import TrainConfig
 GROUPS = ("model", "aug", "optim")
 FIXED = ("model.pretrained", "model.weights")
 WITH_WEIGHTS = ("model.freeze_to", "optim.layer_decay")
-"""Of no use from scratch: layers before freeze_to would stay random."""
+"""Not searched from scratch: layers before freeze_to would stay random."""
 
 Value = str | int | float | bool | None
 
@@ -35,19 +35,19 @@ class Dimension:
 
     @property
     def is_integer(self) -> bool:
-        """Whether only whole numbers are drawn: both bounds are written as such."""
+        """Whether only integers are drawn: both bounds are integers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def limits(self) -> tuple[Value, ...]:
-        """The values that must be allowed for all to be."""
+        """The values to check: all choices, or both bounds."""
         return self.choices or (self.low, self.high)
 
     def widened_for(self, value: Value) -> "Dimension":
-        """This dimension, made wide enough for a value.
+        """This dimension, extended to include a value.
 
         Raises:
-            BookclsError: If the value has no place in a range.
+            BookclsError: If the value cannot be in a range.
         """
         if self.choices:
             more = () if value in self.choices else (value,)
@@ -81,7 +81,7 @@ def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]
         config: The settings that they vary.
 
     Raises:
-        BookclsError: For a setting that there is not, or a leaf that says something else.
+        BookclsError: For an unknown setting, or a leaf of another form.
     """
     dimensions = []
     for group, settings in space.items():
@@ -130,7 +130,7 @@ def read_dimension(name: str, leaf: object) -> Dimension:
 
 
 def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
-    """The settings with some values put in, by dotted name."""
+    """Replaces some settings, by dotted name."""
     for name, value in values.items():
         group, setting = name.split(".")
         part = replace(getattr(config, group), **{setting: value})
@@ -139,7 +139,7 @@ def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig
 
 
 def to_experiment(config: TrainConfig) -> dict[str, Any]:
-    """The settings as an experiment of conf/: all but photos and machine."""
+    """Converts settings to an experiment of conf/: all but photos and machine."""
     groups = ("model", "aug", "optim", "data", "trainer")
     settings = {group: dict(vars(getattr(config, group))) for group in groups}
     del settings["data"]["root"]
@@ -156,7 +156,7 @@ def get_value(config: TrainConfig, name: str) -> Value:
 
 
 def format_value(value: Value) -> str:
-    """A value as Hydra and yaml write it."""
+    """Formats a value as Hydra and yaml write it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Which recipe is tried next, and what became of those before: the only file that knows Optuna."""
+"""Proposes and stores trials; the only module that uses Optuna."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ class Study:
     """Optuna's study of one run folder, minimising the cross-validated NLL.
 
     It is stored after every step, and what it proposes depends on the trials before alone, so that
-    a search that was stopped goes on as if nothing had happened.
+    a resumed search continues as if it had not been stopped.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Study:
         *,
         seed: int,
     ) -> None:
-        """Opens or begins the study; a trial that was cut off is asked for again.
+        """Opens or creates the study; an interrupted trial is proposed again.
 
         Args:
             run: Its folder.
@@ -54,7 +54,7 @@ class Study:
             start: The first trial's values.
             held_out: For each fold the photos that it holds out.
             num_photos: Training photos in all.
-            seed: Decides what is tried.
+            seed: Seed of the proposals.
 
         Raises:
             DamagedError: If it cannot be read.
@@ -71,7 +71,7 @@ class Study:
                 direction="minimize",
                 load_if_exists=True,
             )
-            # A trial that was cut off: ask() comes to the same proposal again.
+            # An interrupted trial: ask() proposes it again.
             for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
                 self.study.tell(trial.number, state=TrialState.FAIL)
             alive = [t for t in self.study.trials if t.state != TrialState.FAIL]
@@ -99,7 +99,7 @@ class Study:
         correct: Sequence[Sequence[bool]],
         seconds: float,
     ) -> Trial:
-        """Stores what came out of a trial.
+        """Stores the result of a trial.
 
         Args:
             trial: From :meth:`ask`.
@@ -158,7 +158,7 @@ def round_value(value: Value, within: BaseDistribution) -> Value:
 
 
 def to_distribution(dimension: Dimension) -> BaseDistribution:
-    """A dimension in Optuna's words."""
+    """Converts a dimension to an Optuna distribution."""
     if dimension.choices:
         return CategoricalDistribution(dimension.choices)
     if dimension.is_integer:

@@ -1,4 +1,4 @@
-"""What a trial scored, photo by photo, and whether two trials can be told apart."""
+"""Scores of a trial for each photo, and significance tests between trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from scipy.stats import t
 from bookcls.tuning.space import Value
 
 Photos = npt.NDArray[np.float64]
-"""One value per training photo; NaN where it was not judged."""
+"""One value per training photo; NaN where it was not evaluated."""
 MAX_SIGNS = 2_000_000
 """Random signs in memory at a time, 8 bytes each."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe and what came out.
+    """One recipe and its result.
 
     Attributes:
         number: From 0, the start.
         state: ``complete``; ``stopped`` early, as clearly worse; ``diverged``; ``out of memory``.
         values: Its settings, by dotted name.
         nll: Per photo, see :class:`bookcls.tuning.crossval.FoldResult`; mean over the repeats.
-        correct: Per photo, the share of the repeats in which it was named rightly.
+        correct: Per photo, the share of the repeats in which it was classified correctly.
         by_fold: For each fold that was judged the mean NLL of its photos.
         seconds: How long they took.
     """
@@ -55,14 +55,14 @@ class Trial:
 
     @property
     def accuracy(self) -> float:
-        """Share of them that was named rightly, as they are."""
+        """Share of them classified correctly, without augmentation."""
         return float(np.nanmean(self.correct)) if len(self.by_fold) else 0.0
 
 
 def average_by_photo(
     held_out: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
 ) -> Photos:
-    """Gathers what the folds say of each photo.
+    """Averages the folds' values for each photo.
 
     Args:
         held_out: For each fold the photos that it held out.
