@@ -152,7 +152,7 @@ def test_a_csv_file_of_labels(adopt, flat, tmp_path):
         draw(images / "unknown.png", (1, 2, 3), 0)
         code, said = adopt("data.root=csv", f"output={header.partition(',')[0]}")
         assert code == 0
-        assert "photos whose classes stand in labels.csv" in said
+        assert "photos whose classes are in labels.csv" in said
         assert "images/unknown.png: no row in labels.csv" in said
         new = tmp_path / header.partition(",")[0]
         assert counts(new) == {f"train/{name.upper()}": 5 for name in SIGNS}
@@ -198,8 +198,8 @@ def test_our_own_layout_needs_nothing_and_can_be_taken_over(adopt, tmp_path):
     sample = project_path("dataset/sample")
     code, said = adopt(f"data.root={sample}")
     assert code == 0
-    assert "nothing is to be done" in said
-    assert "test_difficult/ with its labels.csv is taken as it is" in said
+    assert "nothing to do" in said
+    assert "test_difficult/ with its labels.csv is used as it is" in said
     assert adopt(f"data.root={sample}", "output=new", "files=symlink")[0] == 0
     old, new = read_folder(Path(sample)), read_folder(tmp_path / "new")
     assert new.fingerprint() == old.fingerprint()
@@ -241,7 +241,7 @@ def test_likeness_joins_the_groups_that_the_user_gave(adopt, flat, tmp_path):
 def test_groups_of_a_tree_with_val_are_kept_and_of_other_layouts_named(adopt, flat, tmp_path):
     rows = "file,group\ntrain/stop/stop_x_00.jpg,a\ntrain/stop/stop_x_01.jpg,a\n"
     (flat / "groups.csv").write_text(rows)
-    assert "groups.csv: read beside a folder train/ only" in adopt("data.root=flat")[1]
+    assert "groups.csv: only read next to a folder train/" in adopt("data.root=flat")[1]
     (tmp_path / "tree").mkdir()
     (flat / "groups.csv").rename(tmp_path / "tree/groups.csv")
     flat.rename(tmp_path / "tree/train")
@@ -307,7 +307,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=loose"], "1 photos without a class"),
         (["data.root=case"], "Cat and cat: two classes whose names differ only by case"),
         (["data.root=case", "output=new"], "differ only by case"),
-        (["data.root=detect"], "detecting objects"),
+        (["data.root=detect"], "object detection"),
         (["data.root=unknown"], "c: a class of test photos that has no training photos"),
         (["data.root=unknown", "test_fraction=0.2"], "c: a class of test photos"),
         (["data.root=new", "classes=[cat,Cat]"], "differ only by case"),

@@ -141,9 +141,12 @@ def test_corners_cut_what_they_surround(things):
     assert {c.method for name, c in found.items() if name not in names} == {"automatic"}
     for rows, message in [
         ([(0, "10 10 50 10 50")], "line 2: corners are x y of at least three points"),
-        ([(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")], "line 3: train/blue/blue_0.png stands in an"),
+        (
+            [(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")],
+            "line 3: train/blue/blue_0.png is already in an",
+        ),
         ([(99, "1 1 9 1 9 9")], "there is no training photo train/blue/blue_99.png"),
-        ([(0, "10 10 500 10 50 40")], "lie outside the photo, which has 96x72 pixels"),
+        ([(0, "10 10 500 10 50 40")], "are outside the photo, which has 96x72 pixels"),
         ([(0, "10 10 nan 10 50 40")], "at least three points"),
     ]:
         corners(*((i, f'"{points}"') for i, points in rows))

@@ -1,4 +1,4 @@
-"""Things cut out of training photos, by the user's masks or corners or else automatically."""
+"""Cuts objects out of training photos, by the user's masks or corners, or automatically."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ MAX_PHOTOS = 200
 """Photos of a class that things are cut out of; more would only cost time and memory."""
 
 MIN_PIXELS = 100
-"""A thing that is smaller in its photo teaches nothing."""
+"""Smaller objects are of no use for training."""
 
 MASK, BY_CORNERS, AUTOMATIC, WHOLE = "mask", "corners", "automatic", "whole"
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """What was made of a training photo.
+    """The result for one training photo.
 
     Attributes:
         sample: The photo.
@@ -53,7 +53,7 @@ class Cutout:
 def make_cutouts(
     samples: tuple[Sample, ...], root: Path, num_classes: int, background: int | None, size: int
 ) -> tuple[Cutout, ...]:
-    """Cuts the things out of training photos; remembered, since trials of a search share folds.
+    """Cuts the things out of training photos; cached, since trials of a search share folds.
 
     Args:
         samples: The photos; of each class at most ``MAX_PHOTOS``, spread over the class, are used.
@@ -65,8 +65,8 @@ def make_cutouts(
     Raises:
         BookclsError: If a mask does not fit.
     """
-    # Photos side by side already take all cores; and a forked worker that inherits OpenCV's pool
-    # of threads waits for them forever.
+    # The pool already uses all cores, and a forked worker that inherits OpenCV's thread pool
+    # would wait for it forever.
     cv2.setNumThreads(0)
     cutouts: list[Cutout] = []
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
@@ -95,7 +95,7 @@ def _pick_evenly(samples: Sequence[Sample], label: int) -> list[Sample]:
 
 
 def _read(sample: Sample, side: int) -> Cutout:
-    """A whole photo with a long side of so many pixels."""
+    """Loads a whole photo, resized to a long side of ``side`` pixels."""
     try:
         photo = load_image(sample.path, size=side)
     except ImageError as error:
@@ -147,7 +147,7 @@ def cut_out(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes:
 
 
 def apply_mask(image: Bytes, mask: Bytes) -> Bytes:
-    """The part of a photo that a mask covers, with a soft edge.
+    """Cuts out the part of a photo that a mask covers, with a soft edge.
 
     Args:
         image: uint8 RGB (H, W, 3).

@@ -1,4 +1,4 @@
-"""From settings and training photos to scenes, and what a person is told of them."""
+"""Makes scenes from settings and training photos, and prints a summary."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ BACKGROUND = "background"
 def make_scenes(
     aug: AugConfig, data: DataConfig, folder: PhotoFolder, train: Sequence[Sample]
 ) -> Scenes | None:
-    """Scenes of the photos that train, and of no others; None if none are asked for.
+    """Scenes of the photos that train, and of no others; None if ``aug.scenes`` is 0.
 
     Raises:
         BookclsError: If no thing can be cut out of any photo, or a mask does not fit.
@@ -49,7 +49,7 @@ def make_scenes(
 
 
 def print_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: Path) -> None:
-    """Prints how many things were cut out, of which classes none, and where to look at it.
+    """Prints how many objects were cut out, the classes without any, and where the sheet is.
 
     Args:
         scenes: What will be drawn from.

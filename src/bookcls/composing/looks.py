@@ -1,4 +1,4 @@
-"""How things and grounds come into a scene: in which size and light, and those of no class."""
+"""Sizes, lighting and backgrounds of scenes, and objects of no class."""
 
 from functools import lru_cache
 
@@ -42,7 +42,7 @@ def scene_size(picture: Bytes) -> Size:
 
 
 def relight(rng: np.random.Generator, picture: Bytes) -> Bytes:
-    """A cut-out in somewhat other light than where it was photographed."""
+    """Varies the lighting of a cut-out."""
     gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.03, 3))
     levels = np.arange(256)[:, None] * np.append(gain, 1.0)
     table = np.clip(levels, 0, 255).astype(np.uint8)[None]
@@ -50,7 +50,7 @@ def relight(rng: np.random.Generator, picture: Bytes) -> Bytes:
 
 
 def random_part(rng: np.random.Generator, picture: Bytes, height: int, width: int) -> Bytes:
-    """A part of a background photo at about one pixel in one: shifted, scaled, slightly turned."""
+    """Crops a background photo at about its own resolution: shifted, scaled, slightly rotated."""
     rows, cols = picture.shape[:2]
     quarter = int(rng.integers(4))
     across, down = (cols, rows) if quarter % 2 == 0 else (rows, cols)

@@ -30,7 +30,7 @@ def write_table(path: Path, cutouts: Sequence[Cutout], class_names: Sequence[str
 def write_sheet(
     path: Path, scenes: Scenes, class_names: Sequence[str], samples: Sequence[Sample]
 ) -> None:
-    """Lays some cut-outs and some scenes on one picture.
+    """Draws some cut-outs and some scenes in one picture.
 
     Args:
         path: A .png file.
@@ -61,7 +61,7 @@ def write_sheet(
 
 
 def _pick_evenly(cutouts: Sequence[Cutout], number: int) -> list[Cutout]:
-    """At most so many, evenly spread."""
+    """At most ``number``, evenly spaced."""
     step = max(1.0, len(cutouts) / number)
     return [cutouts[int(i * step)] for i in range(min(number, len(cutouts)))]
 

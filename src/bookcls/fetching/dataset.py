@@ -1,4 +1,4 @@
-"""The dataset's folder: built beside its place, and moved there when it is whole."""
+"""Builds the dataset in a temporary folder, and moves it into place when complete."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bookcls.files import TEMPORARY, read_json, refuse_links, write_json, write_
 
 RECORD = "fetched.json"
 LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")
-"""Files of a process that was killed: ours, and pooch's."""
+"""Temporary files left by a process that was killed: ours, and pooch's."""
 
 
 def hash_files(folder: Path, entries: list[Entry]) -> dict[str, str]:
@@ -27,7 +27,7 @@ class Dataset:
     """The folder to build.
 
     Attributes:
-        output: Where the finished dataset lies.
+        output: Folder of the finished dataset.
         entries: Its files.
         texts: Path in the dataset -> text of its other files.
         settings: What the stored files depend on; kept in the folder, in fetched.json.
@@ -40,7 +40,7 @@ class Dataset:
 
     @classmethod
     def from_config(cls, config: FetchConfig) -> "Dataset":
-        """What conf/fetch.yaml asks for.
+        """Makes the dataset of conf/fetch.yaml.
 
         Raises:
             BookclsError: If the manifest cannot be used.
@@ -58,11 +58,11 @@ class Dataset:
         return self.output.with_name(f"{self.output.name}.partial")
 
     def missing(self) -> list[Entry]:
-        """Files that are still to be fetched: what has its name is whole."""
+        """Files that are still to be fetched: existing files are complete."""
         return [e for e in self.entries if not (self.partial / e.stored).is_file()]
 
     def read_record(self, folder: Path) -> dict[str, str] | None:
-        """What a folder says about itself.
+        """Reads the record of a folder.
 
         Returns:
             Path in the dataset -> git hash of the stored file; empty while it is built. None if the
@@ -88,12 +88,12 @@ class Dataset:
         return files
 
     def is_complete(self) -> bool:
-        """Whether all files are there and are what was stored.
+        """Whether all files are there and undamaged.
 
         A finished dataset with lost or damaged files becomes an unfinished one again.
 
         Raises:
-            BookclsError: If something else is in the way.
+            BookclsError: If another file or folder is in the way.
         """
         hashes = self.read_record(self.output)
         if hashes is None:
@@ -108,17 +108,17 @@ class Dataset:
                 f"{self.output} lacks files and {self.partial} exists: delete one of them."
             )
         refuse_links(self.output)
-        print(f"{self.output} lacks files or has damaged ones: these are fetched again.")
+        print(f"{self.output} has missing or damaged files: fetching them again.")
         for name in damaged:
             (self.output / name).unlink()
         self.output.rename(self.partial)
         return False
 
     def begin(self) -> None:
-        """Makes the folder in which the dataset is built, or goes on with one.
+        """Makes the folder in which the dataset is built, or continues with an existing one.
 
         Raises:
-            BookclsError: If something else is in the way.
+            BookclsError: If another file or folder is in the way.
         """
         refuse_links(self.partial)
         if self.read_record(self.partial) is None:

@@ -1,4 +1,4 @@
-"""Which files of the repository make the dataset, where they go, and the texts beside them."""
+"""The repository's files in the dataset, their paths, and the texts added to them."""
 
 import csv
 import hashlib
@@ -44,7 +44,7 @@ def blob_sha1(content: bytes) -> str:
 
 
 def format_list(lines: Iterable[str]) -> str:
-    """Lines of an error message that names several things."""
+    """Formats a list for an error message."""
     return "".join(f"\n  - {line}" for line in lines)
 
 
@@ -90,7 +90,7 @@ def read_manifest(path: Path) -> list[Entry]:
                 problems.append(f"line {number}: {name} is listed twice")
             entries[stored.casefold()] = Entry(name, sha1, stored)
     if not problems and "license" not in entries:
-        problems.append("LICENSE is not listed, and the photos may not go without it")
+        problems.append("LICENSE is not listed, and the photos must not be distributed without it")
     if not problems and not any(name.startswith("train/") for name in entries):
         problems.append("no training photos are listed")
     if problems:
@@ -99,7 +99,7 @@ def read_manifest(path: Path) -> list[Entry]:
 
 
 def make_texts(entries: Iterable[Entry], size: int | str, own_manifest: bool) -> dict[str, str]:
-    """The texts beside the photos: ``labels.csv`` of each test folder, and SOURCE.md.
+    """Makes the texts that go with the photos: ``labels.csv`` of each test folder, and SOURCE.md.
 
     Args:
         entries: The files of the dataset.

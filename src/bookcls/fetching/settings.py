@@ -1,4 +1,4 @@
-"""conf/fetch.yaml as typed values."""
+"""Dataclass for conf/fetch.yaml."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from bookcls.settings import check_between
 
 @dataclass
 class FetchConfig:
-    """conf/fetch.yaml as a whole."""
+    """conf/fetch.yaml."""
 
     source: str
     manifest: str | None

@@ -1,4 +1,4 @@
-"""Says what a folder is and what will become of it, and does so if a new folder is named."""
+"""Reports the layout of a folder of photos, and converts it if an output folder is given."""
 
 import shlex
 from pathlib import Path
@@ -17,17 +17,17 @@ from bookcls.layouts.settings import InitConfig
 from bookcls.layouts.write import write_empty, write_plan
 
 MAX_NAMED = 10
-"""So many files that are left out are named."""
+"""Maximum number of left-out files that are listed."""
 
 
 def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | None) -> None:
-    """Makes an empty layout, or one of the photos that there are.
+    """Makes an empty layout, or converts the existing photos.
 
     Args:
         config: The settings.
         root: The user's folder.
-        output: The new folder; None only says what would be done.
-        labels: A csv file that says the classes.
+        output: The new folder; None only reports what would be done.
+        labels: A csv file with the classes.
 
     Raises:
         BookclsError: For anything that the user can fix.
@@ -37,8 +37,8 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         return
     if config.classes:
         raise BookclsError(
-            f"classes={config.classes} is for a new folder, and {root} holds something: its "
-            "folders, or labels=FILE, say the classes."
+            f"classes={config.classes} is for a new folder, but {root} is not empty: its "
+            "folders, or labels=FILE, determine the classes."
         )
     if output is not None:
         refuse_output(root, output)
@@ -50,7 +50,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         print(f"written to  {output} ({config.files}; {root} is as it was)")
         print_next(output)
     elif found.is_ready and not config.test_fraction:
-        print("This is the layout that training reads: nothing is to be done.")
+        print("This is the layout that training reads: nothing to do.")
         print_next(found.root)
     else:
         words = [f"{k}={v}" for k, v in changed_settings(config).items()]
@@ -59,11 +59,11 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
         line = " ".join([python_command(), "-m bookcls.init", *map(shlex.quote, words)])
         print(f"  {line} output={name}")
         if not has_tests(found) and not config.test_fraction:
-            print("  test_fraction=0.2 beside it holds a fifth of each class out for testing")
+            print("  add test_fraction=0.2 to hold out a fifth of each class for testing")
 
 
 def changed_settings(config: InitConfig) -> dict[str, object]:
-    """Settings that a command needs to do what this one would."""
+    """Settings that differ from the defaults, for the command that is printed."""
     plain = InitConfig(config.data)
     names = ("labels", "test_fraction", "burst_seconds", "seed", "files")
     changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(plain, n)}
@@ -79,7 +79,7 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
     """Makes the layout in an empty or absent folder.
 
     Raises:
-        BookclsError: If something is set that needs photos.
+        BookclsError: If a setting is given that needs photos.
     """
     needless = [name for name in changed_settings(config) if name != "data.root"]
     needless += ["output"] if config.output is not None else []
@@ -97,10 +97,10 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
 
 
 def refuse_output(root: Path, output: Path) -> None:
-    """Refuses a new folder that is not new, or lies among the photos.
+    """Refuses an output folder that is not empty, or is among the photos.
 
     Raises:
-        BookclsError: Saying which.
+        BookclsError: If it is.
     """
     refuse_inside(output, root)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -120,7 +120,7 @@ def print_plan(found: SourceDataset, plan: Plan) -> None:
         table.add_row(escape(name), *(str(plan.count(split, name)) for split in splits))
     console.print(table)
     for folder in found.labelled:
-        print(f"{folder.name}/ with its labels.csv is taken as it is")
+        print(f"{folder.name}/ with its labels.csv is used as it is")
     num_groups = len(set(plan.groups.values()))
     if num_groups:
         print(f"groups.csv keeps {len(plan.groups)} photos together, in {num_groups} groups")
@@ -134,7 +134,7 @@ def print_plan(found: SourceDataset, plan: Plan) -> None:
 
 
 def print_next(root: Path, before: str = "next") -> None:
-    """Prints the two commands that come after."""
+    """Prints the two commands to run next."""
     place = shlex.quote(str(root))
     print(before)
     print(f"  {python_command()} -m bookcls.check data.root={place}")

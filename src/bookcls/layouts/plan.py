@@ -1,4 +1,4 @@
-"""Which file goes where."""
+"""Plans where each file goes in the new layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,12 +12,12 @@ from bookcls.layouts.recognise import Photo, SourceDataset
 
 @dataclass
 class Plan:
-    """A dataset as it will lie.
+    """The layout of the new dataset.
 
     Attributes:
         class_names: Sorted.
         files: Place below the new folder, with forward slashes -> file that goes there.
-        taken: The places of photos without their case.
+        taken: The places of photos, case-folded.
         groups: Training photo, by its new place -> name of its group.
     """
 
@@ -41,9 +41,9 @@ def make_plan(found: SourceDataset, test_fraction: float, burst_seconds: float, 
     """Gives every photo its place.
 
     Args:
-        found: The dataset as it lies.
+        found: The existing dataset.
         test_fraction: Share of each class to hold out for testing.
-        burst_seconds: Photos of one camera at most so far apart stay on one side, as do copies,
+        burst_seconds: Photos of one camera taken at most this far apart stay together, like copies,
             near-duplicates and photos of a group.
         seed: Decides which photos are held out.
 
@@ -73,14 +73,14 @@ def make_plan(found: SourceDataset, test_fraction: float, burst_seconds: float, 
     for folder in found.labelled:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             plan.files[path.relative_to(found.root).as_posix()] = path
-    # A group of which one photo is left holds nothing together.
+    # A group with a single photo has no effect.
     names = list(plan.groups.values())
     plan.groups = {place: g for place, g in plan.groups.items() if names.count(g) > 1}
     return plan
 
 
 def read_training_photos(found: SourceDataset) -> list[Sample]:
-    """The training photos, with the groups that the user gave them.
+    """Reads the training photos, with the groups given by the user.
 
     Raises:
         BookclsError: If groups.csv is wrong.
@@ -103,7 +103,7 @@ def read_training_photos(found: SourceDataset) -> list[Sample]:
 
 
 def group_similar(found: SourceDataset, train: Sequence[Sample], seconds: float) -> list[Sample]:
-    """The training photos, with near-duplicates and bursts in their groups or in new ones."""
+    """Groups near-duplicates and bursts among the training photos."""
     from bookcls.checking.alike import similar
     from bookcls.checking.look import look_at
 
@@ -132,7 +132,7 @@ def hold_out(
 
 
 def place_photo(plan: Plan, split: str, photo: Photo, root: Path) -> str:
-    """Gives a photo a place that no other has, on any file system."""
+    """Gives a photo a place that is unique on any file system."""
     place = f"{split}/{photo.label}/{photo.path.name}"
     if place.casefold() in plan.taken:
         inside = photo.path.relative_to(root) if photo.path.is_relative_to(root) else photo.path

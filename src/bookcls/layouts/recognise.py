@@ -1,4 +1,4 @@
-"""What a folder of photos is: which layout, and so which photo is of which class."""
+"""Recognises the layout of a folder of photos, and so the class of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,15 +30,15 @@ class Photo:
 
 @dataclass
 class SourceDataset:
-    """A dataset as it lies.
+    """A dataset in the user's own layout.
 
     Attributes:
         root: Its folder.
-        kind: What it is, in words.
+        kind: Description of its layout.
         train: Photos that train.
         tests: Name of a folder (test, test_<name>) -> its photos.
-        labelled: Test folders with a labels.csv, to be taken as they are.
-        left_out: Files that are not taken, each with the reason.
+        labelled: Test folders with a labels.csv, to be copied unchanged.
+        left_out: Files that are left out, each with the reason.
         is_ours: Whether its folders have the names that training reads.
         train_folder: Of a tree: what groups.csv calls ``train/``.
     """
@@ -54,7 +54,7 @@ class SourceDataset:
 
     @property
     def is_ready(self) -> bool:
-        """Whether training reads it as it is."""
+        """Whether training can read it unchanged."""
         kept = all(path.parent == self.root for path, _ in self.left_out)
         flat = all(photo.path.parent.parent.parent == self.root for photo in self.train)
         return self.is_ours and kept and flat
@@ -66,14 +66,14 @@ class SourceDataset:
 
 
 def recognise(root: Path, labels: Path | None = None) -> SourceDataset:
-    """Finds out what a folder is.
+    """Recognises the layout of a folder.
 
     Args:
-        root: The folder; if it holds nothing but another one, that counts.
-        labels: A csv file (file, label) that says the classes, whatever folders there are.
+        root: The folder; if it contains only another folder, that one is used.
+        labels: A csv file (file, label) with the classes, which overrides the folders.
 
     Raises:
-        BookclsError: If it is nothing that is known, or its classes cannot be told apart.
+        BookclsError: If the layout is unknown, or there are fewer than two classes.
     """
     entries = list_visible(root)
     lone = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
@@ -102,23 +102,21 @@ def recognise(root: Path, labels: Path | None = None) -> SourceDataset:
 
 
 def from_table(root: Path, table: Path) -> SourceDataset:
-    """Photos whose classes stand in a csv file."""
+    """Reads photos whose classes are in a csv file."""
     photos = [Photo(path, label) for path, label in read_table(root, table)]
     taken = {photo.path for photo in photos}
     others = [(p, f"no row in {table.name}") for p in photos_below(root) if p not in taken]
     # Those in the folder itself are accounted for by the caller.
     others = [(p, why) for p, why in others if p.parent != root]
-    return SourceDataset(
-        root, f"photos whose classes stand in {table.name}", photos, left_out=others
-    )
+    return SourceDataset(root, f"photos whose classes are in {table.name}", photos, left_out=others)
 
 
 def from_classes(root: Path, folders: Sequence[Path]) -> SourceDataset:
-    """A folder per class, without test photos."""
+    """Reads a folder per class, without test photos."""
     if {"images", "labels"} <= {p.name.lower() for p in folders}:
         raise BookclsError(
-            f"{root} holds images/ and labels/, as for detecting objects: a classifier needs one "
-            "class for a photo. Put the photos into a folder per class, or give labels=FILE, a csv "
+            f"{root} contains images/ and labels/, as for object detection: a classifier needs one "
+            "class per photo. Put the photos into a folder per class, or give labels=FILE, a csv "
             "with the columns file,label."
         )
     left_out: list[tuple[Path, str]] = []
@@ -127,7 +125,7 @@ def from_classes(root: Path, folders: Sequence[Path]) -> SourceDataset:
 
 
 def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> SourceDataset:
-    """A train folder, and others beside it for validation and testing."""
+    """Reads a train folder, and its siblings for validation and testing."""
     tests = [p for p in folders if p.name.lower() in TEST or p.name.startswith("test_")]
     vals = [p for p in folders if p.name.lower() in VAL]
     names = {p: "test" if p.name.lower() in TEST else p.name for p in tests}
@@ -169,7 +167,7 @@ def read_classes(folders: Iterable[Path], left_out: list[tuple[Path, str]]) -> l
 
     Args:
         folders: One per class; files among them are ignored.
-        left_out: Collects what is no photo.
+        left_out: Collects files that are not photos.
     """
     photos = []
     for folder in folders:
@@ -211,28 +209,28 @@ def is_photo(path: Path) -> bool:
 
 
 def explain_left_out(path: Path) -> str:
-    """Why a file that is no photo is left out."""
-    return "read beside a folder train/ only" if path.name == GROUPS else "not a photo"
+    """Explains why a file that is not a photo is left out."""
+    return "only read next to a folder train/" if path.name == GROUPS else "not a photo"
 
 
 def has_photos(folder: Path) -> bool:
-    """Whether a folder holds photos itself."""
+    """Whether there are photos directly in a folder."""
     return any(path.is_file() and is_photo(path) for path in list_visible(folder))
 
 
 def check_classes(found: SourceDataset) -> None:
-    """Refuses classes that cannot be told apart, or that training does not know.
+    """Checks that there are two or more classes, and none in the test photos alone.
 
     Raises:
-        BookclsError: Naming each.
+        BookclsError: Listing every problem.
     """
     names = found.class_names
     if len(names) < 2:
         what = f"one class, {names[0]}" if names else "no photos in class folders"
         loose = sum(is_photo(path) for path, _ in found.left_out)
         raise BookclsError(
-            f"{found.root} holds {what}{f', and {loose} photos without a class' if loose else ''}: "
-            "put the photos into a folder per class, two or more, or give labels=FILE, a csv with "
+            f"{found.root} contains {what}{f', and {loose} photos without a class' if loose else ''}"
+            ": put the photos into a folder per class, two or more, or give labels=FILE, a csv with "
             "the columns file,label."
         )
     tested = {photo.label for photos in found.tests.values() for photo in photos}

@@ -1,4 +1,4 @@
-"""conf/init.yaml as typed values."""
+"""Dataclasses for conf/init.yaml."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ FILE_MODES = ("copy", "hardlink", "symlink")
 
 @dataclass
 class InitData:
-    """The photos as they lie."""
+    """The existing photos."""
 
     root: str
 
@@ -21,7 +21,7 @@ class InitData:
 
 @dataclass
 class InitConfig:
-    """conf/init.yaml as a whole."""
+    """conf/init.yaml."""
 
     data: InitData
     output: str | None = None

@@ -1,4 +1,4 @@
-"""Writes the layout; the user's own files are only ever read."""
+"""Writes the layout; the user's own files are never changed."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ EXAMPLES = ("first_thing", "second_thing", "background")
 
 
 def write_plan(plan: Plan, output: Path, files: str) -> None:
-    """Puts every file into its place, in a new folder that appears only when it is whole.
+    """Writes every file to its place in a new folder, which appears only when complete.
 
     Args:
         plan: Which file goes where.
@@ -58,10 +58,10 @@ def write_empty(root: Path, classes: Sequence[str]) -> list[str]:
         classes: Their names; none for examples.
 
     Returns:
-        Lines that say what is where.
+        Lines that describe the layout.
 
     Raises:
-        BookclsError: If a class cannot be a folder.
+        BookclsError: If a class name cannot be a folder name.
     """
     names = list(classes) or list(EXAMPLES)
     if len(names) < 2:

@@ -24,7 +24,7 @@ from bookcls.synthetic.arrays import Bytes, Floats, resize
 from bookcls.synthetic.covers import Skin
 
 DRAWN_BY = ("arrays", "covers", "designs", "glyphs", "pictures")
-"""Files of the renderer that decide what a cover looks like."""
+"""Modules of the renderer that determine what a cover looks like."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Bank:
         return rows
 
     def skin(self, rows: Bytes, row: int) -> Skin:
-        """What ``synthetic.scenes`` needs of a cover."""
+        """The skin of a cover, for ``synthetic.scenes``."""
         front, _ = widths(self.height)
         picture = np.ascontiguousarray(rows[row])
         return Skin(picture[:, :front], picture[:, front:])
@@ -66,7 +66,7 @@ def widths(height: int) -> tuple[int, int]:
 
 
 def draw_picture(row: int, *, num_identities: int, height: int) -> Bytes:
-    """One row of the bank, uint8 RGB (H, W + S, 3)."""
+    """Draws one row of the bank, uint8 RGB (H, W + S, 3)."""
     skin = covers.skin(design_of_row(row, num_identities), height)
     assert skin.spine is not None
     parts = zip((skin.front, skin.spine), widths(height), strict=True)
@@ -74,7 +74,7 @@ def draw_picture(row: int, *, num_identities: int, height: int) -> Bytes:
 
 
 def cache_key(num_identities: int, num_unknown: int, height: int) -> str:
-    """Hash of all that decides the bank: its settings and the code that draws it."""
+    """Hashes everything that determines the bank: its settings and the code that draws it."""
     settings = (num_identities, num_unknown, height, BASE, UNKNOWN_BASE, TWIN_EVERY)
     digest = sha256(repr(settings).encode())
     room = Path(synthetic.__file__).parent

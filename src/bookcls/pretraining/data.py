@@ -1,4 +1,4 @@
-"""Scenes as Lightning wants them: a step's number decides its batch, in any process."""
+"""Scenes as a LightningDataModule; a batch depends only on the number of its step."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ class SceneData(pl.LightningDataModule):
 
 
 def mix_seed(*numbers: int) -> int:
-    """A 63-bit seed from several numbers."""
+    """Hashes several numbers to a 63-bit seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -157,11 +157,11 @@ def _loader(
 
 
 def _lower_priority(worker: int) -> None:
-    """Leaves the cores to the convolutions: one thread of theirs held up holds up all."""
+    """Lowers a worker's priority, so that it does not delay the threads of the convolutions."""
     if hasattr(os, "nice"):
         os.nice(10)
 
 
 def default_cache() -> Path:
-    """Where covers are kept unless ``cache`` says otherwise."""
+    """Default folder of the cached covers."""
     return Path.home() / ".cache" / "bookcls"

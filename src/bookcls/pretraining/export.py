@@ -72,9 +72,9 @@ def tensors_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str]) -> str:
-    """Writes the folded weights as int8 with a scale per output channel, whole or not at all.
+    """Writes the folded weights as int8 with a scale per output channel, atomically.
 
-    ``load_file(path)`` gives them back: weight = int8 * scale; see ``models.state_dict``.
+    ``load_file(path)`` restores them: weight = int8 * scale; see ``models.state_dict``.
 
     Args:
         path: A ``.safetensors`` file.
@@ -111,7 +111,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def write_card(path: Path, facts: Mapping[str, Any]) -> None:
-    """Writes what the weights are, beside them.
+    """Writes the model card of the weights.
 
     Args:
         path: A ``.json`` file.

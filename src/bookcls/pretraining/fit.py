@@ -1,4 +1,4 @@
-"""One pretraining: covers, scenes, Lightning, and the weights that come out."""
+"""Runs pretraining: covers, scenes, Lightning, and the resulting weights."""
 
 import os
 import platform
@@ -41,7 +41,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
     Args:
         config: The settings.
         run: Folder for the results.
-        ckpt: A ``last.ckpt`` to go on from.
+        ckpt: A ``last.ckpt`` to resume from.
         started: ``time.monotonic()`` when the command began.
 
     Raises:
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
 
     Args:
         path: A ``last.ckpt``.
-        again: The command that goes on.
+        again: The command that resumes the run.
 
     Raises:
         BookclsError: If it is damaged.
@@ -115,7 +115,7 @@ def show(config: PretrainConfig, path: Path) -> None:
 
 
 def make_bank(config: PretrainConfig, num_workers: int) -> Bank:
-    """The bank of covers, drawn if need be."""
+    """Opens the bank of covers, drawing it if necessary."""
     cache = full_path("cache", config.cache) if config.cache else default_cache()
     return open_bank(
         cache, config.num_identities, config.num_unknown, config.cover_height,
@@ -124,7 +124,7 @@ def make_bank(config: PretrainConfig, num_workers: int) -> Bank:
 
 
 def count_workers(config: PretrainConfig) -> int:
-    """Processes that draw and render: half of the cores unless set."""
+    """Number of processes that draw and render: by default, half of the cores."""
     if config.num_workers is not None:
         return config.num_workers
     return min(16, max(1, (os.cpu_count() or 2) // 2))
@@ -221,7 +221,7 @@ def write_results(
 
 
 def describe_device(device: torch.device) -> str:
-    """The kind of device that trained."""
+    """Describes the device used for training."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
@@ -233,7 +233,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def print_plan(config: PretrainConfig, trainer: pl.Trainer, num_workers: int) -> None:
-    """Prints in a few lines what will be done."""
+    """Prints a summary of what will be done."""
     stages = ", then ".join(f"{s.steps} steps of {s.batch_size} at {s.image_size} px"
                             for s in config.stages)  # fmt: skip
     device = trainer.strategy.root_device

@@ -26,7 +26,7 @@ _STREAM = {"train": Stream.RENDERED_TRAIN, "val": Stream.RENDERED_VAL}
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """A scene and what is to be seen in it.
+    """A scene and the covers visible in it.
 
     Attributes:
         image: uint8 RGB (S, S, 3).
@@ -40,7 +40,7 @@ class LabelledScene:
 
 
 def draw_rows(rng: np.random.Generator, bank: Bank) -> list[int]:
-    """Rows of the bank that lie in a scene; may be none."""
+    """Draws the rows of the bank that are in a scene; may be empty."""
     num_unknown = bank.num_covers - bank.num_identities
     way = rng.random()
     if way < NO_KNOWN / 2:

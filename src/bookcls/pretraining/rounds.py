@@ -1,4 +1,4 @@
-"""Between rounds: checkpoints that are whole or absent, the time limit, speed, a line to read."""
+"""Callback between rounds: atomic checkpoints, the time limit, speed and progress."""
 
 import time
 from pathlib import Path
@@ -16,9 +16,9 @@ class Rounds(Checkpoint):
     """Writes ``last.ckpt`` when it is due, when time is up and at the end.
 
     Attributes:
-        seconds: Training and validation of all sittings so far.
+        seconds: Training and validation of all sessions so far.
         train_seconds: Training alone.
-        images: Images seen in all sittings.
+        images: Images seen in all sessions.
     """
 
     def __init__(self, run: Path, config: PretrainConfig, started: float) -> None:
@@ -80,7 +80,7 @@ class Rounds(Checkpoint):
 
     @property
     def images_per_second(self) -> float:
-        """Speed of training over all sittings, without validation."""
+        """Speed of training over all sessions, without validation."""
         return self.images / max(self.train_seconds, 1e-9)
 
     def _say(self, trainer: pl.Trainer) -> None:
@@ -95,7 +95,7 @@ class Rounds(Checkpoint):
         print(line, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the card must know of earlier sittings."""
+        """Counters of earlier sessions, for the model card."""
         return {
             "seconds": self.seconds, "train_seconds": self.train_seconds, "images": self.images,
         }  # fmt: skip

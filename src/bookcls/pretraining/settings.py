@@ -1,4 +1,4 @@
-"""conf/pretrain.yaml as typed values."""
+"""Dataclasses for conf/pretrain.yaml."""
 
 from dataclasses import dataclass
 
