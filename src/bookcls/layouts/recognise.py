@@ -228,10 +228,10 @@ def check_classes(found: SourceDataset) -> None:
     if len(names) < 2:
         what = f"one class, {names[0]}" if names else "no photos in class folders"
         loose = sum(is_photo(path) for path, _ in found.left_out)
+        rest = f", and {loose} photos without a class" if loose else ""
         raise BookclsError(
-            f"{found.root} contains {what}{f', and {loose} photos without a class' if loose else ''}"
-            ": put the photos into a folder per class, two or more, or give labels=FILE, a csv with "
-            "the columns file,label."
+            f"{found.root} contains {what}{rest}: put the photos into a folder per class, two or "
+            "more, or give labels=FILE, a csv with the columns file,label."
         )
     tested = {photo.label for photos in found.tests.values() for photo in photos}
     problems = [
