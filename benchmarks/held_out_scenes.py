@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from benchmarks.record import options, record
-from bookcls.composing.compose import Composed, Scenes
-from bookcls.composing.cutout import cut_all
+from bookcls.composing.compose import Scene, Scenes
+from bookcls.composing.cutout import make_cutouts
 from bookcls.composing.gather import BACKGROUND
 from bookcls.config import read_config
 from bookcls.data.dataset import read_folder
@@ -36,10 +36,10 @@ FIRST = 1_000_000
 """Seed of the first scene, the same for every run; training draws from others."""
 
 
-def compose(scenes: Scenes, samples: Sequence[Sample], number: int) -> list[Composed]:
+def compose(scenes: Scenes, samples: Sequence[Sample], number: int) -> list[Scene]:
     """So many scenes, as many of each class."""
     labels = sorted({s.label for s in samples})
-    found: list[Composed] = []
+    found: list[Scene] = []
     for turn in range(20 * number):
         own = [s for s in samples if s.label == labels[turn % len(labels)]]
         scene = scenes.draw(own[turn // len(labels) % len(own)], FIRST + turn)
@@ -49,7 +49,7 @@ def compose(scenes: Scenes, samples: Sequence[Sample], number: int) -> list[Comp
     raise SystemExit(f"only {len(found)} of {number} scenes could be composed of held-out photos")
 
 
-def held_out(run: Path, number: int) -> list[Composed]:
+def held_out(run: Path, number: int) -> list[Scene]:
     """Scenes of the photos that a run held out.
 
     Raises:
@@ -65,7 +65,7 @@ def held_out(run: Path, number: int) -> list[Composed]:
     names = [name.casefold() for name in folder.class_names]
     background = names.index(BACKGROUND) if BACKGROUND in names else None
     # All photos tell which colours are a class's; only the held-out ones are drawn.
-    cut = cut_all(tuple(folder.train), root, len(names), background, data.image_size)
+    cut = make_cutouts(tuple(folder.train), root, len(names), background, data.image_size)
     own = [c for c in cut if c.sample in set(val)]
     sizes = {"size": data.image_size, "fit": data.fit}
     scenes = Scenes(own, len(names), background, **sizes, share=1.0, unknown=UNKNOWN)
@@ -74,7 +74,7 @@ def held_out(run: Path, number: int) -> list[Composed]:
 
 
 @torch.inference_mode()
-def score(run: Path, scenes: Sequence[Composed], rotations: int) -> dict[str, float]:
+def score(run: Path, scenes: Sequence[Scene], rotations: int) -> dict[str, float]:
     """Accuracy, NLL and mean probability of what is fair to say of scenes."""
     classifier = load_classifier(run / BEST)
     images = torch.stack([classifier.preprocessing(scene.image) for scene in scenes])

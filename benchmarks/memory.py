@@ -13,7 +13,7 @@ from benchmarks.children import measured, peak_mb, reset_peak
 from benchmarks.record import options, record
 from benchmarks.setting import narrow, settings
 from benchmarks.step import BareStep
-from bookcls.models.precision import automatic
+from bookcls.models.precision import choose_precision
 from bookcls.training.recipe import build
 from bookcls.training.run import decide_start
 
@@ -57,7 +57,7 @@ def child(freeze_to: str, image_size: str, toy: str) -> dict[str, Any]:
     classifier = build(
         config, [str(i) for i in range(6)], start=decide_start(config), probe_epochs=0
     )
-    step = BareStep(classifier.to(device), config, automatic("auto"))
+    step = BareStep(classifier.to(device), config, choose_precision("auto"))
     step()  # allocates what stays: the optimizer's averages, the libraries' workspaces
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

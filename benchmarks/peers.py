@@ -19,7 +19,7 @@ from benchmarks.children import environ
 from benchmarks.measuring import alternate, ratio
 from benchmarks.record import options, record, row
 from benchmarks.setting import make_folder, photos
-from bookcls.data.samples import visible
+from bookcls.data.samples import list_visible
 
 SIDES = ("ours", "plain", "timm_loop", "fastai_learner")
 EACH = 11
@@ -90,7 +90,7 @@ def main() -> None:
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     turns: dict[str, Any] = {}
-    classes = sum(path.is_dir() for path in visible(photos() / "train"))
+    classes = sum(path.is_dir() for path in list_visible(photos() / "train"))
     with tempfile.TemporaryDirectory() as home:
         for cell in given.cells[:2] if given.toy else given.cells:
             freeze_to, photo = cell.split(":")

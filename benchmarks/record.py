@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import Ratio
-from bookcls.environment import environment
+from bookcls.environment import collect_environment
 from bookcls.files import write_json
-from bookcls.models.precision import automatic
+from bookcls.models.precision import choose_precision
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,7 +46,7 @@ def options(figure: str, doc: str | None, **extra: dict[str, Any]) -> argparse.N
 
 def machine() -> dict[str, Any]:
     """What the figures depend on: processor, cores, memory, load, versions, arithmetic."""
-    known = environment()
+    known = collect_environment()
     del known["command"]  # ours says it without this machine's paths
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return known | {
@@ -57,7 +57,7 @@ def machine() -> dict[str, Any]:
         "memory_gb": memory_gb(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "gpu": gpu,
-        "precision": automatic("auto"),
+        "precision": choose_precision("auto"),
     }
 
 

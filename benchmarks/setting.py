@@ -8,9 +8,9 @@ import torchvision
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from bookcls.config import BOOKS, conf_dir, project_path, register_resolvers, typed
+from bookcls.config import BOOKS, conf_dir, project_path, register_resolvers, to_dataclass
 from bookcls.data.images import load_image
-from bookcls.data.samples import list_photos, visible
+from bookcls.data.samples import list_photos, list_visible
 from bookcls.settings import TrainConfig
 
 NARROW: list[int | str] = [8, 8, "M", 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 512, "M"]
@@ -25,7 +25,7 @@ def settings(*overrides: str) -> TrainConfig:
     GlobalHydra.instance().clear()
     register_resolvers()
     with initialize_config_dir(str(conf_dir("train")), version_base="1.3"):
-        return typed(compose("train", overrides=list(overrides)), TrainConfig)
+        return to_dataclass(compose("train", overrides=list(overrides)), TrainConfig)
 
 
 def narrow() -> None:
@@ -47,7 +47,7 @@ def make_folder(root: Path, number: int, *, phone: bool = False) -> Path:
         number: Photos in all, rounded up to a multiple of the classes.
         phone: Whether each is enlarged to twelve megapixels.
     """
-    class_dirs = [path for path in visible(photos() / "train") if path.is_dir()]
+    class_dirs = [path for path in list_visible(photos() / "train") if path.is_dir()]
     each = -(-number // len(class_dirs))
     for class_dir in class_dirs:
         target = root / "train" / class_dir.name

@@ -6,7 +6,7 @@ import pytest
 
 from bookcls.data.samples import Sample, floor_correct
 from bookcls.scoring.advice import advise
-from bookcls.scoring.scores import interval
+from bookcls.scoring.scores import binomial_interval
 
 NAMES = ["ant", "bee", "cat"]
 
@@ -23,7 +23,7 @@ def told(rows: dict[str, list[tuple[str, str, float]]]) -> list[str]:
             rest = (1 - prob) / (len(NAMES) - 1)
             probs[split].append([prob if name == pred else rest for name in NAMES])
         correct = sum(pred in accepted.split(";") for accepted, pred, _ in photos)
-        low, high = interval(correct, len(photos))
+        low, high = binomial_interval(correct, len(photos))
         scores = {"n": len(photos), "correct": correct, "ci_low": low, "ci_high": high}
         scores["floor"] = floor_correct(tests[split]) / len(photos)
         metrics |= {f"test/{split}_{key}": value for key, value in scores.items()}

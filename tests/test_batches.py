@@ -130,7 +130,7 @@ def test_preprocessing_is_loading_fitting_and_normalising(shared_photos):
     assert torch.equal(preprocessing(path), expected)
     assert torch.equal(preprocessing(square), expected)
     assert torch.equal(preprocessing(load_image(path)), expected)
-    assert preprocessing.at(64)(path).shape == (3, 64, 64)
+    assert preprocessing.with_size(64)(path).shape == (3, 64, 64)
 
 
 def test_transform_repeats_for_a_seed_and_differs_between_seeds():

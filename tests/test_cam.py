@@ -469,7 +469,7 @@ def test_any_photo_and_two_models_beside_each_other(
         ("images=/no/such", "there is no such photo or folder"),
         ("data.root=/no/such", "data.root=/no/such does not exist"),
         ("external=/no/such", "external=/no/such cannot be read"),
-        ("ckpt=null", "holds no finished run: train one"),
+        ("ckpt=null", "contains no finished run: train one"),
     ],
 )
 def test_bad_settings_are_explained(taught, run_verb, capsys, argument, said):
@@ -507,7 +507,7 @@ def test_photos_that_are_gone_are_missed(taught, run_verb, tmp_path, capsys):
     (run / "best.ckpt").write_bytes(b"")
     (run / "config.yaml").write_text("data:\n  root: /gone\n")
     assert run_verb(cam.main, f"ckpt={run}") == 1
-    assert "data.root=/gone held the run's photos and is gone. Give" in capsys.readouterr().err
+    assert "data.root=/gone, the folder of the run's photos, is gone." in capsys.readouterr().err
 
 
 def test_a_trained_run_knows_its_photos(tmp_path):
@@ -515,8 +515,8 @@ def test_a_trained_run_knows_its_photos(tmp_path):
     alone.touch()
     assert open_run(str(alone)).root(None) is None
     assert open_run(str(alone)).batch_size(None) == 16
-    with pytest.raises(BookclsError, match=r"stands alone, without a run's config.yaml.*, or a b"):
-        open_run(str(alone)).required_root(None, instead=", or a b")
+    with pytest.raises(BookclsError, match=r"is not in a run folder, whose config.yaml.*, or a b"):
+        open_run(str(alone)).required_root(None, alternative=", or a b")
     (tmp_path / "best.ckpt").touch()
     (tmp_path / "config.yaml").write_text(f"data:\n  root: {tmp_path}\n  batch_size: 3\n")
     run = open_run(str(tmp_path))

@@ -83,14 +83,14 @@ def test_what_training_refuses_ends_with_code_1(signs, found, capsys, monkeypatc
     stop(signs, 1).write_bytes(b"")
     (signs / "train/stop/notes.txt").write_text("hello")
     (signs / "train/stop/phone.jpg").write_bytes(b"\0\0\0\x18ftypheic")
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     shutil.copy(stop(signs, 2), signs / "test/stop/again.jpg")
     shutil.copy(stop(signs, 3), signs / "train/yield/again.jpg")
     code, named = found(signs)
     assert code == 1
     assert all(f["stops"] for f in named.values())
     assert named["structure"]["lines"] == [
-        "train/stop/notes.txt: not an image (read are " + " ".join(images.SUFFIXES) + ")"
+        "train/stop/notes.txt: not an image (supported: " + " ".join(images.SUFFIXES) + ")"
     ]
     unreadable = "\n".join(named["unreadable"]["lines"])
     assert "train/stop/stop_train_00.jpg: truncated" in unreadable
@@ -246,7 +246,7 @@ def test_what_is_written_stays_apart_from_the_photos(signs, run_verb, capsys):
     (signs / "groups.csv").write_text(mine)
     for output in ("signs", "signs/train"):
         assert run_verb(check.main, f"data.root={signs}", f"output={output}") == 1
-        assert "lies in data.root" in capsys.readouterr().err
+        assert "is inside data.root" in capsys.readouterr().err
     assert (signs / "groups.csv").read_text() == mine
 
 

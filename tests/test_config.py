@@ -25,11 +25,11 @@ from bookcls import (
     tune,
 )
 from bookcls.command.overrides import quote_overrides
-from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, typed
-from bookcls.environment import say_loading
+from bookcls.config import CHECKOUT, conf_dir, read_config, register_resolvers, to_dataclass
+from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
-from bookcls.models.start import SUITS
+from bookcls.models.start import DEFAULTS
 from bookcls.settings import EvaluateConfig, TrainConfig
 from bookcls.training.datamodule import PhotoDataModule
 from bookcls.training.recipe import build, make_trainer, num_epochs
@@ -53,7 +53,7 @@ def composed(*overrides: str, verb: str = "train", hydra: bool = False):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_instantiates(group, option):
-    config = typed(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
+    config = to_dataclass(composed(f"{group}={option}", "data.root=somewhere"), TrainConfig)
     classifier = build(config, ["a", "b"], start=decide_start(config), probe_epochs=0)
     freeze_to = config.model.freeze_to
     assert classifier.model.first_trained == (
@@ -68,7 +68,7 @@ def test_every_option_composes_and_instantiates(group, option):
 
 
 def test_the_defaults_are_the_baseline():
-    config = typed(composed(), TrainConfig)
+    config = to_dataclass(composed(), TrainConfig)
     assert Path(config.data.root) == CHECKOUT / "dataset" / "sample"
     assert not config.model.pretrained
     assert not any(vars(config.aug).values())
@@ -77,17 +77,17 @@ def test_the_defaults_are_the_baseline():
 
 
 def test_pretrained_brings_its_own_recipe():
-    config = typed(composed("data.root=x", "model.pretrained=true"), TrainConfig)
+    config = to_dataclass(composed("data.root=x", "model.pretrained=true"), TrainConfig)
     assert (config.model.weights, config.optim.probe_epochs) == ("auto", 5)
     start = decide_start(replace(config, model=replace(config.model, weights="rendered")))
     classifier = build(config, ["a", "b"], start=start, probe_epochs=5)
-    freeze_to, lr = SUITS["rendered"]
+    freeze_to, lr = DEFAULTS["rendered"]
     assert classifier.model.first_trained == first_trained(freeze_to)
     assert classifier.hparams["lr"] == lr
 
 
 def test_what_is_set_wins_over_what_suits_the_weights():
-    config = typed(
+    config = to_dataclass(
         composed("model.pretrained=true", "model.weights=rendered", "model.freeze_to=head",
                  "optim.lr=0.5"), TrainConfig
     )  # fmt: skip
@@ -97,14 +97,14 @@ def test_what_is_set_wins_over_what_suits_the_weights():
 
 
 def test_images_seen_counts_the_probe():
-    config = typed(composed("model.pretrained=true", "optim.images_seen=1000"), TrainConfig)
+    config = to_dataclass(composed("model.pretrained=true", "optim.images_seen=1000"), TrainConfig)
     assert num_epochs(config, 100) == (5, 5)
     assert num_epochs(config, 300) == (5, 1)
 
 
 def test_the_studys_eight_cells_are_eight_commands():
     for pretrained, aug in itertools.product(("true", "false"), ("none", "mixup", "usual", "all")):
-        config = typed(
+        config = to_dataclass(
             composed("data.root=x", f"model.pretrained={pretrained}", f"aug={aug}"), TrainConfig
         )
         assert (config.aug.mixup_alpha > 0) == (aug in ("mixup", "all"))
@@ -135,13 +135,13 @@ def test_the_studys_eight_cells_are_eight_commands():
 )
 def test_values_out_of_range_are_refused_by_name(override, message):
     with pytest.raises(BookclsError) as caught:
-        typed(composed("data.root=x", override), TrainConfig)
+        to_dataclass(composed("data.root=x", override), TrainConfig)
     assert message in str(caught.value)
 
 
 def test_a_missing_value_says_how_to_give_it():
     with pytest.raises(BookclsError, match=r"not set: ckpt.*ckpt=RUN"):
-        typed(composed(verb="evaluate"), EvaluateConfig)
+        to_dataclass(composed(verb="evaluate"), EvaluateConfig)
 
 
 # Hydra's own syntax, unless the value names something that is there.
@@ -198,7 +198,7 @@ def test_conf_is_found_from_anywhere(monkeypatch, tmp_path):
 def test_a_damaged_config_of_a_run_is_refused_by_name(tmp_path, content):
     (tmp_path / "config.yaml").write_text(content)
     with pytest.raises(BookclsError, match=r"config\.yaml is damaged|not set"):
-        typed(read_config(tmp_path / "config.yaml"), TrainConfig)
+        to_dataclass(read_config(tmp_path / "config.yaml"), TrainConfig)
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate", "pretrain", "tune"])
@@ -227,10 +227,10 @@ def test_help_is_hydras_own(run_verb, capsys):
 
 
 def test_the_silence_of_importing_torch_is_announced(monkeypatch, capsys):
-    say_loading()
+    print_loading()
     assert capsys.readouterr().out == "", "it is there already"
     monkeypatch.delitem(sys.modules, "torch")
-    say_loading()
+    print_loading()
     assert capsys.readouterr().out == "loading torch\n"
 
 
@@ -291,4 +291,4 @@ def test_a_home_of_nobody_is_refused_by_the_name_of_the_setting(
     err = capsys.readouterr().err
     (name,) = (word.partition("=")[0] for word in words if NOBODY in word)
     assert err.startswith(f"bookcls: error: {name}={NOBODY}"), err
-    assert "is no user's home directory" in err
+    assert "is not the home directory of a user" in err

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bookcls.config import typed
+from bookcls.config import to_dataclass
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
-from bookcls.data.samples import Sample, refuse_few
+from bookcls.data.samples import Sample, check_enough_photos
 from bookcls.errors import BookclsError
 from bookcls.settings import TuneConfig
 from bookcls.training.console import quiet_lightning
 from bookcls.training.recipe import build
 from bookcls.training.run import decide_start
-from bookcls.tuning.crossval import judge, judge_fold, make_folds
-from bookcls.tuning.trials import Trial, by_photo, sign_flip, told_apart
+from bookcls.tuning.crossval import evaluate_fold, evaluate_views, make_folds
+from bookcls.tuning.trials import Trial, average_by_photo, corrected_p_value, sign_flip
 from test_config import composed
 
 
@@ -35,13 +35,15 @@ def test_each_photo_is_held_out_once_a_repeat_and_classes_are_shared_out():
     assert len(folds) == 15
     assert len({fold.seed for fold in folds}) == 15
     for fold in folds:
-        assert sorted(fold.train + fold.held) == list(range(22))
-        held = Counter(photos[i].label for i in fold.held)
+        assert sorted(fold.train + fold.held_out) == list(range(22))
+        held = Counter(photos[i].label for i in fold.held_out)
         assert held[0] == 2
         assert held[1] in (1, 2)
         assert held[2] == 1
     repeats = [folds[i : i + 5] for i in (0, 5, 10)]
-    assert all(sorted(i for f in repeat for i in f.held) == list(range(22)) for repeat in repeats)
+    assert all(
+        sorted(i for f in repeat for i in f.held_out) == list(range(22)) for repeat in repeats
+    )
     assert folds[:5] != folds[5:10]
     assert folds == make_folds(photos, 5, 3, seed=1) != make_folds(photos, 5, 3, seed=2)
 
@@ -50,14 +52,14 @@ def test_copies_of_a_photo_stay_together_and_count_once():
     photos = samples(4, 4)
     photos += photos[:2]
     for fold in make_folds(photos, 4, 1, seed=0):
-        assert {0, 8} <= set(fold.held) or not {0, 8} & set(fold.held)
-    refuse_few(photos, ["a", "b"], 4)
+        assert {0, 8} <= set(fold.held_out) or not {0, 8} & set(fold.held_out)
+    check_enough_photos(photos, ["a", "b"], 4)
     with pytest.raises(
         BookclsError, match=r"data\.cv=5 folds need 5.*a \(4\), b \(4\).*data\.cv=4"
     ):
-        refuse_few(photos, ["a", "b"], 5)
+        check_enough_photos(photos, ["a", "b"], 5)
     with pytest.raises(BookclsError, match=r"fewer of b \(1\): add photos\."):
-        refuse_few(samples(9, 1), ["a", "b"], 2)
+        check_enough_photos(samples(9, 1), ["a", "b"], 2)
 
 
 def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
@@ -65,7 +67,7 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
 ):
     monkeypatch.chdir(tmp_path)
     overrides = (f"data.root={shared_photos}", "data.image_size=32", "trainer=smoke")
-    config = typed(composed(*overrides, verb="tune"), TuneConfig).start
+    config = to_dataclass(composed(*overrides, verb="tune"), TuneConfig).start
     start = decide_start(config)
     folder = read_folder(shared_photos, with_tests=False)
     assert folder.tests == {}
@@ -73,15 +75,15 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     assert set(images) == {s.path for s in folder.train}
     fold = make_folds(folder.train, 2, 1, seed=0)[0]
     quiet_lightning()
-    judged = judge_fold(config, start, folder, images, fold, views=2)
-    assert len(judged.nll) == len(judged.correct) == len(fold.held) == 9
+    judged = evaluate_fold(config, start, folder, images, fold, views=2)
+    assert len(judged.nll) == len(judged.correct) == len(fold.held_out) == 9
     assert np.isfinite(judged.nll).all()
     assert not list(tmp_path.iterdir())
 
     classifier = build(config, folder.class_names, start=start, probe_epochs=0)
-    held = [folder.train[i] for i in fold.held]
+    held = [folder.train[i] for i in fold.held_out]
     plain, viewed, again = (
-        judge(classifier.eval(), held, images, seeds, batch_size=size)
+        evaluate_views(classifier.eval(), held, images, seeds, batch_size=size)
         for seeds, size in (([], 4), ([range(9)], 4), ([range(9)], 100))
     )
     assert plain.correct == viewed.correct
@@ -96,9 +98,9 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
 
 def test_values_of_a_photo_are_averaged_over_the_repeats():
     held = [[0, 1], [2], [1, 2], [0]]
-    nll = by_photo(held, [[1, 2], [3], [4, 5]], 3)
+    nll = average_by_photo(held, [[1, 2], [3], [4, 5]], 3)
     assert nll.tolist() == [1, 3, 4]
-    assert np.isnan(by_photo(held, [[1, 2]], 3)).tolist() == [False, False, True]
+    assert np.isnan(average_by_photo(held, [[1, 2]], 3)).tolist() == [False, False, True]
 
 
 def test_sign_flip_agrees_with_scipy():
@@ -119,10 +121,10 @@ def test_the_best_of_many_needs_a_clearer_lead():
 
     start = trial(1, 1, 1, 1, 1)
     better = trial(0.80, 0.82, 0.78, 0.81, 0.79)
-    p = told_apart(better, start, 5, 1)
+    p = corrected_p_value(better, start, 5, 1)
     # Nadeau & Bengio: the usual paired t, shrunk for folds that share photos.
     t = (-0.2 / np.std(better.by_fold, ddof=1)) / np.sqrt(1 / 5 + 1 / 4)
     assert p == pytest.approx(2 * scipy.stats.t.cdf(t, 4))
-    assert told_apart(better, start, 5, 10) == pytest.approx(10 * p)
-    assert told_apart(trial(0.5, 1.4, 0.6, 1.3, 0.7), start, 5, 1) > 0.3
-    assert told_apart(start, start, 5, 1) == 1
+    assert corrected_p_value(better, start, 5, 10) == pytest.approx(10 * p)
+    assert corrected_p_value(trial(0.5, 1.4, 0.6, 1.3, 0.7), start, 5, 1) > 0.3
+    assert corrected_p_value(start, start, 5, 1) == 1

@@ -77,7 +77,7 @@ def test_every_offender_among_the_training_photos_is_named(photos, monkeypatch):
     (photos / "train" / "nothing").mkdir()
     (red / "notes.txt").write_text("hello")
     (red / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     message = refusal(photos)
     assert "train/nothing: an empty class" in message
     assert "train/red/notes.txt: not an image" in message
@@ -112,7 +112,7 @@ def test_a_test_label_that_training_does_not_know(photos):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("00.png", "red", "red"), ("00.png", "red", "red")], "00.png stands in 2 rows"),
+        ([("00.png", "red", "red"), ("00.png", "red", "red")], "00.png is in 2 rows"),
         ([("00.png", "green", "green")], "training knows no class green"),
         ([("00.png", "red", "blue")], "dominant class red is not among"),
         ([("00.png", "red", "")], "no accepted class for 00.png"),
@@ -129,7 +129,7 @@ def test_labels_csv_with_wrong_rows(photos, rows, message):
 
 def test_labels_csv_with_wrong_columns_or_no_text(photos):
     write_labels(photos / "test_difficult", [("00.png", "red")], header=("file", "label"))
-    assert "its columns are file,label; needed are file,dominant,accepted" in refusal(photos)
+    assert "its columns are file,label; expected file,dominant,accepted" in refusal(photos)
     (photos / "test_difficult" / "labels.csv").write_bytes(b"\xff\xfe\x00bad")
     assert "not a UTF-8 csv" in refusal(photos)
     (photos / "test_difficult" / "labels.csv").unlink()
@@ -214,7 +214,7 @@ def test_the_fingerprint_of_ordinary_names_stays():
         ([("train/red/gone.png", "a")], "line 2: there is no training photo train/red/gone.png"),
         ([("train/red/red_0.png", "")], "line 2: needs two columns"),
         ([("train/red/red_0.png", "a", "b")], "line 2: needs two columns"),
-        ([("train/red/red_0.png", "a"), ("train/red/red_0.png", "b")], "stands in group b, and"),
+        ([("train/red/red_0.png", "a"), ("train/red/red_0.png", "b")], "is in group b, but"),
     ],
 )
 def test_groups_csv_with_wrong_rows(photos, rows, message):
@@ -224,7 +224,7 @@ def test_groups_csv_with_wrong_rows(photos, rows, message):
 
 def test_groups_csv_with_wrong_columns_or_no_text(photos):
     write_groups(photos, [], header=("photo", "group"))
-    assert "groups.csv: its columns are photo,group; needed are file,group" in refusal(photos)
+    assert "groups.csv: its columns are photo,group; expected file,group" in refusal(photos)
     (photos / "groups.csv").write_bytes(b"\xff\xfe\x00bad")
     assert "groups.csv: not a UTF-8 csv" in refusal(photos)
 
@@ -342,5 +342,5 @@ def test_csv_files_of_ours_are_whole_and_hold_no_formula(tmp_path):
         write_csv(path, ["file", "n"], broken())
     assert path.read_bytes().startswith(b"file,n\r\n'=1+1")
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
-    with pytest.raises(BookclsError, match=r"its columns are file,n; needed are file,label"):
+    with pytest.raises(BookclsError, match=r"its columns are file,n; expected file,label"):
         read_csv(path, ["file", "label"])

@@ -417,7 +417,7 @@ def test_what_ships_is_the_study():
         "test_easy": 6,
         "test_difficult": 20,
     }
-    texts = manifest.companions(entries, 1024, own_manifest=False)
+    texts = manifest.make_texts(entries, 1024, own_manifest=False)
     assert len(texts["test_easy/labels.csv"].splitlines()) == 1 + 6
     assert len(texts["test_difficult/labels.csv"].splitlines()) == 1 + 20
     assert manifest.COMMIT in texts["SOURCE.md"]

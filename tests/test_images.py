@@ -64,7 +64,7 @@ def test_a_jpeg_with_a_second_picture_is_read_as_its_first(tmp_path):
 def test_damaged_heic_needs_no_pillow_heif_where_it_is(tmp_path, monkeypatch):
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
     for there, said in ((True, "^damaged$"), (False, "needs pillow-heif")):
-        monkeypatch.setattr(images, "reads_heic", lambda there=there: there)
+        monkeypatch.setattr(images, "register_heic", lambda there=there: there)
         with pytest.raises(ImageError, match=said):
             load_image(tmp_path / "a.heic")
 

@@ -152,7 +152,7 @@ def test_a_csv_file_of_labels(adopt, flat, tmp_path):
         draw(images / "unknown.png", (1, 2, 3), 0)
         code, said = adopt("data.root=csv", f"output={header.partition(',')[0]}")
         assert code == 0
-        assert "photos whose classes stand in labels.csv" in said
+        assert "photos whose classes are in labels.csv" in said
         assert "images/unknown.png: no row in labels.csv" in said
         new = tmp_path / header.partition(",")[0]
         assert counts(new) == {f"train/{name.upper()}": 5 for name in SIGNS}
@@ -198,8 +198,8 @@ def test_our_own_layout_needs_nothing_and_can_be_taken_over(adopt, tmp_path):
     sample = project_path("dataset/sample")
     code, said = adopt(f"data.root={sample}")
     assert code == 0
-    assert "nothing is to be done" in said
-    assert "test_difficult/ with its labels.csv is taken as it is" in said
+    assert "nothing to do" in said
+    assert "test_difficult/ with its labels.csv is used as it is" in said
     assert adopt(f"data.root={sample}", "output=new", "files=symlink")[0] == 0
     old, new = read_folder(Path(sample)), read_folder(tmp_path / "new")
     assert new.fingerprint() == old.fingerprint()
@@ -241,7 +241,7 @@ def test_likeness_joins_the_groups_that_the_user_gave(adopt, flat, tmp_path):
 def test_groups_of_a_tree_with_val_are_kept_and_of_other_layouts_named(adopt, flat, tmp_path):
     rows = "file,group\ntrain/stop/stop_x_00.jpg,a\ntrain/stop/stop_x_01.jpg,a\n"
     (flat / "groups.csv").write_text(rows)
-    assert "groups.csv: read beside a folder train/ only" in adopt("data.root=flat")[1]
+    assert "groups.csv: only read next to a folder train/" in adopt("data.root=flat")[1]
     (tmp_path / "tree").mkdir()
     (flat / "groups.csv").rename(tmp_path / "tree/groups.csv")
     flat.rename(tmp_path / "tree/train")
@@ -288,7 +288,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
     (tmp_path / "text.csv").write_text("file,label\nrows.csv,cat\n")
     for words, said in [
         (["data.root=gone", "output=new"], "does not exist, so there is nothing to take over"),
-        (["data.root=flat", "output=flat/new"], "lies in data.root"),
+        (["data.root=flat", "output=flat/new"], "is inside data.root"),
         (["data.root=flat", "output=one"], "not an empty folder"),
         (["data.root=flat", "classes=[a,b]"], "is for a new folder"),
         (["data.root=flat/stop/stop_x_00.jpg"], "is a file"),
@@ -297,8 +297,8 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=flat", "labels=twice.csv"], "is b here and a above"),
         (["data.root=flat", "labels=photo.csv"], "is not a UTF-8 csv file with a column"),
         (["data.root=flat", "labels=latin.csv"], "is not a UTF-8 csv file with a column"),
-        (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is no photo"),
-        (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name holds no"),
+        (["data.root=flat", "labels=text.csv"], "text.csv line 2: rows.csv is not a photo"),
+        (["data.root=new", "classes=['cat ',dog]"], "'cat ': a class name must not contain"),
         (["data.root=new", "classes=['caf\u00e9','cafe\u0301']"], "differ only by case"),
         (["data.root=flat", "labels=no.csv"], "there is no such file"),
         (["data.root=flat", "test_fraction=1"], "below 1"),
@@ -307,7 +307,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=loose"], "1 photos without a class"),
         (["data.root=case"], "Cat and cat: two classes whose names differ only by case"),
         (["data.root=case", "output=new"], "differ only by case"),
-        (["data.root=detect"], "detecting objects"),
+        (["data.root=detect"], "object detection"),
         (["data.root=unknown"], "c: a class of test photos that has no training photos"),
         (["data.root=unknown", "test_fraction=0.2"], "c: a class of test photos"),
         (["data.root=new", "classes=[cat,Cat]"], "differ only by case"),

@@ -11,7 +11,7 @@ from bookcls.models.layers import (
     block_of,
     first_trained,
 )
-from bookcls.models.vgg16 import VGG16, num_parameters
+from bookcls.models.vgg16 import VGG16, count_parameters
 
 STUDY_POINTS = [name for name in NAMES if name not in ("head", "block5_pool")]
 
@@ -74,4 +74,6 @@ def test_heads():
     flat = VGG16(5, image_size=64, head="flatten256")
     assert flat.head.fc1.in_features == 512 * 2 * 2
     assert flat(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
-    assert num_parameters(VGG16(5, freeze_to="head"), trained=True) == 512 * 256 + 256 + 256 * 5 + 5
+    assert (
+        count_parameters(VGG16(5, freeze_to="head"), trained=True) == 512 * 256 + 256 + 256 * 5 + 5
+    )

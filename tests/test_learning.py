@@ -12,7 +12,7 @@ import torch
 from torchvision.models import vgg16
 
 from bookcls import train
-from bookcls.models.vgg16 import num_parameters
+from bookcls.models.vgg16 import count_parameters
 from bookcls.training import recipe
 from bookcls.training.classifier import Classifier, load_classifier
 from conftest import TINY
@@ -145,7 +145,7 @@ def test_learning_rates_of_the_stages(monkeypatch):
         [0.25e-4, 0.5e-4, 1e-4]
     )
     trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    assert trained == num_parameters(classifier.model, trained=True)
+    assert trained == count_parameters(classifier.model, trained=True)
 
 
 @pytest.mark.usefixtures("narrow")

@@ -120,7 +120,7 @@ def test_a_bad_photo_has_its_reason_and_the_others_are_answered(
     run, run_verb, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(images, "MAX_PIXELS", 10**6)
-    monkeypatch.setattr(images, "reads_heic", lambda: False)
+    monkeypatch.setattr(images, "register_heic", lambda: False)
     folder = tmp_path / "photos"
     bad = spoil(folder)
     assert run_verb(predict.main, f"ckpt={run}", "images=photos", "batch_size=2") == 0
@@ -238,20 +238,20 @@ def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
     ("arguments", "said"),
     [
         (["images=nothing"], "there is no such photo or folder"),
-        (["images=photos/*.tif"], "photos/*.tif: no photo matches (read are .jpg"),
-        (["images=texts"], "no photo in it (read are .jpg"),
-        (["images=texts"], "It holds 1 x .txt."),
+        (["images=photos/*.tif"], "photos/*.tif: no photo matches (supported: .jpg"),
+        (["images=texts"], "no photo in it (supported: .jpg"),
+        (["images=texts"], "It contains 1 x .txt."),
         ([], "not set: images. Give images=DIR"),
         (["images=photos", "rotations=3"], "rotations=3: choose 1, 2 (also upside down) or 4"),
         (["images=photos", "unsure=1.5"], "unsure=1.5: must be between 0 and 1"),
         (["images=photos", "unsure=high"], "neither a number from 0 to 1 nor a folder"),
-        (["images=photos", "unsure=texts"], "texts holds no held_out.csv"),
+        (["images=photos", "unsure=texts"], "texts contains no held_out.csv"),
         (["images=photos", "cam=photos/cam"], "would be taken for photos"),
         (["images=photos/**/a*", "cam=photos/cam"], "would be taken for photos"),
-        (["images=texts/*"], "no photo matches (read are .jpg .jpeg .png .webp .bmp"),
+        (["images=texts/*"], "no photo matches (supported: .jpg .jpeg .png .webp .bmp"),
         (["images=photos", "output=photos"], "is a folder"),
         (["images=photos", "output=texts/a.txt"], "holds something else"),
-        (["images=photos", "ckpt=null"], "holds no finished run"),
+        (["images=photos", "ckpt=null"], "contains no finished run"),
     ],
 )
 def test_bad_settings_are_explained(run, run_verb, tmp_path, capsys, arguments, said):

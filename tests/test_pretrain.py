@@ -17,17 +17,23 @@ from torch import nn
 from torchvision.models import vgg16, vgg16_bn
 
 from bookcls import pretrain
-from bookcls.config import CHECKOUT, typed
+from bookcls.config import CHECKOUT, to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.models.weights import find_weights
 from bookcls.pretraining import bank as banks
 from bookcls.pretraining import fit, probe
-from bookcls.pretraining.augment import colour, erase
+from bookcls.pretraining.augment import erase, jitter_colour
 from bookcls.pretraining.data import SceneData
 from bookcls.pretraining.export import fold_batchnorm, tensors_hash
-from bookcls.pretraining.identities import BASE, UNKNOWN_BASE, drawn, known, unknown
-from bookcls.pretraining.module import new_features
-from bookcls.pretraining.rendered import scene_at
+from bookcls.pretraining.identities import (
+    BASE,
+    UNKNOWN_BASE,
+    design_of_row,
+    known_design,
+    unknown_design,
+)
+from bookcls.pretraining.module import make_features
+from bookcls.pretraining.rendered import render_scene
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.pretraining.targets import is_hit, soft_targets
 from bookcls.synthetic.books import BOOKS, UNKNOWN
@@ -37,7 +43,9 @@ PRESETS = ("cpu", "toy")
 
 
 def config_of(preset="toy", *overrides):
-    return typed(composed(f"pretrain/preset={preset}", *overrides, verb="pretrain"), PretrainConfig)
+    return to_dataclass(
+        composed(f"pretrain/preset={preset}", *overrides, verb="pretrain"), PretrainConfig
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,7 +122,7 @@ def test_wrong_settings_are_refused_by_name(run_verb, capsys):
 
 def randomised(seed=0):
     torch.manual_seed(seed)
-    features = new_features()
+    features = make_features()
     for module in features:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)
@@ -145,15 +153,15 @@ def test_folded_weights_give_the_same_outputs():
 
 
 def test_identities_are_disjoint_from_the_sample_and_the_distractors(bank):
-    designs = [drawn(row, 8) for row in range(bank.num_covers)]
+    designs = [design_of_row(row, 8) for row in range(bank.num_covers)]
     sample = [*BOOKS.values(), *UNKNOWN.values()]
     assert not any(design in sample for design in designs)
     seeds = {block.seed for design in designs for block in (*design.blocks, *design.band)}
     taken = {block.seed for design in sample for block in (*design.blocks, *design.band)}
     assert seeds & taken <= {0}
-    numbers = {known(k) for k in range(100_000)}
+    numbers = {known_design(k) for k in range(100_000)}
     assert len(numbers) == 100_000
-    assert max(numbers)[0] < UNKNOWN_BASE <= unknown(0)[0]
+    assert max(numbers)[0] < UNKNOWN_BASE <= unknown_design(0)[0]
     assert min(numbers)[0] >= BASE > 100_000
     rows = bank.pictures()
     assert rows.shape == (12, 32, 24 + 4, 3)
@@ -164,7 +172,7 @@ def test_the_bank_is_drawn_once(bank, cache, capsys):
     capsys.readouterr()
     assert np.array_equal(banks.open_bank(cache, 8, 4, 32).pictures(), bank.pictures())
     assert "drawing" not in capsys.readouterr().out
-    assert banks.key(8, 4, 32) != banks.key(8, 5, 32)
+    assert banks.cache_key(8, 4, 32) != banks.cache_key(8, 5, 32)
 
 
 def test_a_damaged_bank_is_drawn_again(bank, tmp_path, capsys):
@@ -194,14 +202,14 @@ def test_rendered_scenes_do_not_depend_on_the_workers(bank, split):
 def test_splits_and_seeds_differ(bank):
     def image(**changed):
         settings = {"seed": 0, "split": "train", "index": 0} | changed
-        return scene_at(bank, bank.pictures(), 32, **settings).image.tobytes()
+        return render_scene(bank, bank.pictures(), 32, **settings).image.tobytes()
 
     images = {image(), image(seed=1), image(split="val"), image(index=1)}
     assert len(images) == 4
 
 
 def test_rendered_scenes_tell_what_they_show(bank):
-    scenes = [scene_at(bank, bank.pictures(), 32, seed=0, split="train", index=k)
+    scenes = [render_scene(bank, bank.pictures(), 32, seed=0, split="train", index=k)
               for k in range(60)]  # fmt: skip
     ids, areas = np.stack([s.ids for s in scenes]), np.stack([s.areas for s in scenes])
     assert ids.min() == -1
@@ -253,7 +261,7 @@ def test_a_run_belongs_to_one_process(run_verb, tmp_path, capsys):
     run.mkdir()
     with FileLock(run / ".lock"):
         assert run_verb(pretrain.main, "preset=toy", f"hydra.run.dir={run}") == 1
-    assert "another process is writing into it" in capsys.readouterr().err
+    assert "another process is writing to it" in capsys.readouterr().err
     assert not (run / "config.yaml").exists()
 
 
@@ -314,7 +322,7 @@ def test_the_weights_load_and_the_card_tells_of_them(whole):
         assert file.metadata()["tensors_sha256"] == tensors_hash(raw)
     assert raw["28.weight"].dtype == torch.int8
     averaged = torch.load(whole / "last.ckpt", weights_only=True)["state_dict"]
-    features = new_features()
+    features = make_features()
     prefix = "features."
     features.load_state_dict(
         {k.removeprefix(prefix): v for k, v in averaged.items() if k.startswith(prefix)}
@@ -361,7 +369,7 @@ def test_the_average_follows_early_and_remembers_late():
 def test_augmentation_keeps_the_range_and_can_do_nothing():
     images = torch.rand(6, 3, 16, 16)
     rng = torch.Generator().manual_seed(0)
-    assert torch.allclose(erase(colour(images, rng, 0), rng, 0), images, atol=1e-6)
-    changed = erase(colour(images, rng, 1), rng, 1)
+    assert torch.allclose(erase(jitter_colour(images, rng, 0), rng, 0), images, atol=1e-6)
+    changed = erase(jitter_colour(images, rng, 1), rng, 1)
     assert (changed != images).flatten(1).any(1).all()
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 1

@@ -22,14 +22,14 @@ from bookcls import environment, report, runs
 from bookcls.data.dataset import read_folder
 from bookcls.explaining import records
 from bookcls.explaining.numbers import FLAGS
-from bookcls.files import write_json
+from bookcls.files import escape, write_json
 from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import looked, plots
 from bookcls.reporting.cells import make_cells
 from bookcls.reporting.found import find_runs
 from bookcls.reporting.settings import ReportConfig
 from bookcls.reporting.summary import summarise
-from bookcls.reporting.tables import safe, to_csv
+from bookcls.reporting.tables import to_csv
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)
@@ -351,7 +351,7 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("predictions.csv", "", "it has no rows"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", '{"test/easy_n": 5, "test/easy_correct": 1}', "does not agree with"),
-        ("environment.json", "[]", "holds no json object"),
+        ("environment.json", "[]", "does not contain a json object"),
         ("environment.json", "{}", "KeyError"),
         ("config.yaml", "a: [", "is damaged"),
         ("config.yaml", "a: 2001-99-99", "is damaged"),
@@ -500,7 +500,7 @@ def test_names_are_shown_not_run(hostile, run_verb):
 
 
 def test_formulas_are_text(hostile):
-    assert [safe(v) for v in ("=1", "+1", "-1", "@a", "\ta", "a=1")] == [
+    assert [escape(v) for v in ("=1", "+1", "-1", "@a", "\ta", "a=1")] == [
         "'=1", "'+1", "'-1", "'@a", "'\ta", "a=1",
     ]  # fmt: skip
     cells = cells_of(hostile)

@@ -15,10 +15,10 @@ from bookcls import train, tune
 from bookcls.composing import compose
 from bookcls.composing.compose import Scenes
 from bookcls.composing.corners import read_corners
-from bookcls.composing.cutout import Cutout, cut_all
+from bookcls.composing.cutout import Cutout, make_cutouts
 from bookcls.composing.segment import NoObjectError, find_object
 from bookcls.composing.sheet import write_sheet
-from bookcls.config import typed
+from bookcls.config import to_dataclass
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import Sample, split_train_val
@@ -60,7 +60,7 @@ def things(tmp_path: Path) -> Path:
 
 def settings(root: Path, *words: str) -> TrainConfig:
     words = ("aug=scenes", "data.image_size=32", "data.batch_size=4", *words)
-    return typed(composed(f"data.root={root}", *words), TrainConfig)
+    return to_dataclass(composed(f"data.root={root}", *words), TrainConfig)
 
 
 def module_of(root: Path, *words: str, part=slice(None)):
@@ -83,7 +83,7 @@ def test_cut_outs_of_rendered_books_match_their_masks(file):
 def test_the_cut_out_is_the_thing_without_the_ground(tmp_path):
     path = photo(tmp_path / "train" / "red" / "a.png", RED, 3)
     sample = Sample(path, "red/a.png", 1, (1,), "hash")
-    (cutout,) = cut_all((sample,), tmp_path, 2, None, 32)
+    (cutout,) = make_cutouts((sample,), tmp_path, 2, None, 32)
     picture = cutout.picture
     solid = picture[..., 3] > 127
     assert np.abs(picture[solid].mean(axis=0)[:3] - RED).max() < 12
@@ -108,14 +108,14 @@ def test_masks_come_first(things):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(path)
     cutouts = module_of(things).scenes.cutouts
-    assert [c.how for c in cutouts if c.sample.label == 1] == ["mask"] * 6
-    assert {c.how for c in cutouts if c.sample.label == 2} == {"automatic"}
+    assert [c.method for c in cutouts if c.sample.label == 1] == ["mask"] * 6
+    assert {c.method for c in cutouts if c.sample.label == 2} == {"automatic"}
     picture = next(c.picture for c in cutouts if c.sample.label == 1)
     assert picture.shape[:2] == pytest.approx((53, 53), abs=4)
     path = things / "masks" / "train" / "blue" / "blue_0.png"
     Image.fromarray(np.full((72, 96), 9, np.uint8)).save(path)
-    cut_all.cache_clear()
-    with pytest.raises(BookclsError, match=r"blue_0\.png holds the value 9"):
+    make_cutouts.cache_clear()
+    with pytest.raises(BookclsError, match=r"blue_0\.png contains the value 9"):
         module_of(things)
 
 
@@ -124,7 +124,7 @@ def test_corners_cut_what_they_surround(things):
         lines = ["file,corners", *(f"train/blue/blue_{i}.png,{points}" for i, points in rows)]
         (things / "corners.csv").write_text("\n".join(lines), encoding="utf-8-sig")
         read_corners.cache_clear()
-        cut_all.cache_clear()
+        make_cutouts.cache_clear()
 
     # One photo lies on its side in the file: corners are where a person sees them.
     path = things / "train" / "blue" / "blue_1.png"
@@ -135,15 +135,18 @@ def test_corners_cut_what_they_surround(things):
     found = {c.sample.name: c for c in module_of(things).scenes.cutouts if c.sample.label == 1}
     names = ["blue/blue_0.png", "blue/blue_1.png"]
     for name in names:
-        assert found[name].how == "corners"
+        assert found[name].method == "corners"
         height, width = found[name].picture.shape[:2]
         assert width / height == pytest.approx(40 / 30, abs=0.1)
-    assert {c.how for name, c in found.items() if name not in names} == {"automatic"}
+    assert {c.method for name, c in found.items() if name not in names} == {"automatic"}
     for rows, message in [
         ([(0, "10 10 50 10 50")], "line 2: corners are x y of at least three points"),
-        ([(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")], "line 3: train/blue/blue_0.png stands in an"),
+        (
+            [(0, "1 1 9 1 9 9"), (0, "1 1 9 1 9 9")],
+            "line 3: train/blue/blue_0.png is already in an",
+        ),
         ([(99, "1 1 9 1 9 9")], "there is no training photo train/blue/blue_99.png"),
-        ([(0, "10 10 500 10 50 40")], "lie outside the photo, which has 96x72 pixels"),
+        ([(0, "10 10 500 10 50 40")], "are outside the photo, which has 96x72 pixels"),
         ([(0, "10 10 nan 10 50 40")], "at least three points"),
     ]:
         corners(*((i, f'"{points}"') for i, points in rows))

@@ -9,8 +9,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from bookcls.data.samples import SCORES, Sample
 from bookcls.files import write_json
 from bookcls.runs import METRICS
-from bookcls.scoring.scores import SplitScores, interval
-from bookcls.sweeping.cells import accuracies
+from bookcls.scoring.scores import SplitScores, binomial_interval
+from bookcls.sweeping.cells import format_accuracies
 from bookcls.training.console import show, unused_folders
 from bookcls.training.testing import TestResult, mean_of_answers
 
@@ -63,7 +63,7 @@ def test_strict_is_absent_where_no_class_leads():
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 6), (6, 6), (13, 20), (19, 20), (20, 20)])
 def test_interval_is_clopper_pearson(correct, total):
-    low, high = interval(correct, total)
+    low, high = binomial_interval(correct, total)
     assert low == pytest.approx(beta.ppf(0.025, correct, total - correct + 1) if correct else 0.0)
     assert high == pytest.approx(
         beta.ppf(0.975, correct + 1, total - correct) if correct < total else 1.0
@@ -94,4 +94,4 @@ def test_every_score_is_among_the_names_that_splits_are_checked_for(tmp_path):
 def test_a_split_called_strict_is_named_among_the_accuracies(tmp_path):
     metrics = {"test/easy_strict_acc": 0.5, "test/easy_strict_strict_acc": 0.25}
     write_json(tmp_path / METRICS, metrics | {"test/easy_strict_floor": 0.1})
-    assert accuracies(tmp_path) == "easy_strict 0.50"
+    assert format_accuracies(tmp_path) == "easy_strict 0.50"

@@ -137,8 +137,8 @@ def test_crossed_p_without_any_spread(differences, p):
 
 def test_holm_against_statsmodels():
     p = np.random.default_rng(0).random(12) ** 3
-    assert statistics.holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
-    assert statistics.holm([]) == []
+    assert statistics.holm_correction(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
+    assert statistics.holm_correction([]) == []
 
 
 def row_of(correct) -> Row:

@@ -23,13 +23,13 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bookcls import train
 from bookcls.command.messages import explained
-from bookcls.config import conf_dir, register_resolvers, typed
+from bookcls.config import conf_dir, register_resolvers, to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.models.start import resolve
 from bookcls.settings import LoggerConfig, TrainConfig
 from bookcls.sweeping import cells, workers
-from bookcls.sweeping.sweep import Sweep, cells_of
+from bookcls.sweeping.sweep import Sweep, list_cells
 from bookcls.training import trackers
 from bookcls.training.classifier import Classifier
 from bookcls.training.recipe import with_start
@@ -59,7 +59,7 @@ def settings() -> dict:
     config = composed("data.root=x")
     del config.hydra
     # As what training starts from decides.
-    decided = with_start(typed(config, TrainConfig), resolve(None))
+    decided = with_start(to_dataclass(config, TrainConfig), resolve(None))
     return asdict(decided)
 
 
@@ -82,19 +82,19 @@ def results(folder: Path) -> dict[str, tuple]:
 
 
 def last_command(folder: Path) -> list[dict]:
-    lines = cells.recorded(folder)
+    lines = cells.read_records(folder)
     return [line for line in lines if line["command"] == lines[-1]["command"]]
 
 
 def test_the_named_sweeps_are_those_of_the_study():
-    ablation = cells_of(composed("sweep=ablation"))
+    ablation = list_cells(composed("sweep=ablation"))
     assert len(set(ablation)) == len(ablation) == 24
     table = {words.removeprefix("seed=0 ") for words in ablation[:8]}
     assert {f"model.pretrained={p} aug={a}" for p in (False, True)
             for a in ("none", "mixup", "usual", "all")} == table  # fmt: skip
     config = composed("sweep=freeze")
     assert config.model.pretrained
-    freeze = cells_of(config)
+    freeze = list_cells(config)
     points = {words.rpartition("=")[2] for words in freeze}
     assert len(freeze) == 42
     assert points == {*CONV_INDEX, "head"}
@@ -103,7 +103,7 @@ def test_the_named_sweeps_are_those_of_the_study():
 def test_the_command_line_narrows_a_sweep():
     config = composed("sweep=ablation", "model.pretrained=true")
     config.hydra.overrides.task = ["sweep=ablation", "model.pretrained=true", "aug=none,all"]
-    assert cells_of(config) == [f"seed={s} aug={a}" for s in range(3) for a in ("none", "all")]
+    assert list_cells(config) == [f"seed={s} aug={a}" for s in range(3) for a in ("none", "all")]
 
 
 def test_a_key_tells_apart_what_decides_a_result_and_nothing_else(settings):
@@ -200,19 +200,19 @@ def test_at_least_one_cell_runs_at_once(wanted, at_once):
     config = composed("hydra/launcher=joblib", f"hydra.launcher.n_jobs={wanted}")
     config.hydra.overrides.task = ["seed=0,1,2,3"]
     sweep.on_multirun_start(config)
-    assert sweep.at_once == at_once
+    assert sweep.num_parallel == at_once
 
 
 def test_a_damaged_record_loses_the_damaged_lines_only(tmp_path):
     cell = cells.Cell(tmp_path, "now", 1, 3, "seed=0")
-    cells.record(cell, None)
+    cells.append_record(cell, None)
     with (tmp_path / cells.RECORD).open("ab") as file:
         file.write(b'\xe9\xff\n{"command": "no')
     cell.outcome = "failed"
-    cells.record(cell, "no photo \udce9 of \u66f8")
-    first, second = cells.recorded(tmp_path)
+    cells.append_record(cell, "no photo \udce9 of \u66f8")
+    first, second = cells.read_records(tmp_path)
     assert (first["error"], second["error"]) == (None, "no photo \udce9 of \u66f8")
-    text, complete = cells.summary(tmp_path, "now", 3)
+    text, complete = cells.summarise(tmp_path, "now", 3)
     assert text.endswith(", 1 lost")
     assert not complete
 
@@ -221,7 +221,7 @@ def test_an_error_without_a_message_is_an_error(tmp_path):
     assert explained(OSError(), "train") == "OSError"
     cells.current = cells.Cell(tmp_path, "now", 1, 1, "seed=0")
     Sweep().on_job_end(None, JobReturn(_return_value="", status=JobStatus.COMPLETED))
-    assert [line["outcome"] for line in cells.recorded(tmp_path)] == ["failed"]
+    assert [line["outcome"] for line in cells.read_records(tmp_path)] == ["failed"]
 
 
 def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeypatch, capsys):
@@ -301,7 +301,7 @@ def test_a_cell_that_fails_is_one_line_and_the_others_go_on(swept, run_verb, cap
 
 def test_a_cell_that_another_process_has_is_left_to_it(swept, run_verb, tmp_path, capsys):
     whole, words = swept
-    run = tmp_path / "s" / cells.recorded(whole)[0]["key"]
+    run = tmp_path / "s" / cells.read_records(whole)[0]["key"]
     run.mkdir(parents=True)
     words = (*words, "aug=none", f"hydra.sweep.dir={tmp_path / 's'}")
     with FileLock(run / ".lock"):
@@ -396,7 +396,7 @@ def test_a_worker_writes_what_no_encoding_holds(tmp_path, monkeypatch):
         monkeypatch.setattr(workers, name, lambda *args, value=value: value)
     cell = cells.Cell(tmp_path, "now", 1, 1, "seed=0", key="key")
     cell.run.mkdir()
-    with workers.side_by_side(cell):
+    with workers.run_in_worker(cell):
         print("photo_\udce9.png")
     assert (cell.run / workers.OUTPUT).read_text() == "photo_\\udce9.png\n"
 

@@ -256,7 +256,7 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     shared_photos, run_verb, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(download, "probe", lambda url: "no route to host")
+    monkeypatch.setattr(download, "check_url", lambda url: "no route to host")
     run = tmp_path / "run"
     monkeypatch.setattr("bookcls.training.callbacks.SAVE_EVERY_SECONDS", 0)
     tiny = (*TINY, "optim.epochs=1", "optim.probe_epochs=1", f"hydra.run.dir={run}")

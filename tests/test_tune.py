@@ -17,15 +17,15 @@ from optuna.trial import TrialState
 
 from bookcls import tune
 from bookcls.command.overrides import quote_overrides
-from bookcls.config import typed
+from bookcls.config import to_dataclass
 from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.training.classifier import DivergedError
 from bookcls.tuning import search, trials
-from bookcls.tuning.crossval import Judged
-from bookcls.tuning.space import Dimension, applied, experiment, read_dimension
-from bookcls.tuning.study import Study, rounded
+from bookcls.tuning.crossval import FoldResult
+from bookcls.tuning.space import Dimension, read_dimension, to_experiment, with_values
+from bookcls.tuning.study import Study, round_value
 from test_config import composed
 
 TINY = ("data.image_size=32", "data.cv=2", "data.views=1", "trainer=smoke")
@@ -46,7 +46,7 @@ def command_of(out: str) -> TrainConfig:
     """The settings that the printed command for train would use."""
     (line,) = (line for line in out.splitlines() if line.startswith("train it"))
     _, words = line.split("-m bookcls.train ")
-    return typed(composed(*quote_overrides(shlex.split(words))), TrainConfig)
+    return to_dataclass(composed(*quote_overrides(shlex.split(words))), TrainConfig)
 
 
 @pytest.fixture
@@ -114,16 +114,16 @@ class FakeFolds:
         if self.calls == self.fill_at:
             raise torch.OutOfMemoryError("CUDA out of memory")
         distance = abs(config.optim.lr / 4e-4 - 1)
-        nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held]
-        probs = np.full((1 + views, len(fold.held), len(folder.class_names)), 1 / 3)
-        return Judged(nll, [True for _ in fold.held], probs)
+        nll = [0.3 + distance + 0.01 * (i % 3) for i in fold.held_out]
+        probs = np.full((1 + views, len(fold.held_out), len(folder.class_names)), 1 / 3)
+        return FoldResult(nll, [True for _ in fold.held_out], probs)
 
 
 @pytest.fixture
 def fake(monkeypatch):
     def install(**options) -> FakeFolds:
         folds = FakeFolds(**options)
-        monkeypatch.setattr(search, "judge_fold", folds)
+        monkeypatch.setattr(search, "evaluate_fold", folds)
         return folds
 
     return install
@@ -140,7 +140,9 @@ def best_is_an_experiment(run, out: str) -> None:
     shutil.copy(run / "tuned.yaml", group)
     words = (f"hydra.searchpath=[file://{group.parent}]", "experiment=tuned", "data=folder",
              "data.root=x")  # fmt: skip
-    assert experiment(typed(composed(*words), TrainConfig)) == experiment(command_of(out))
+    assert to_experiment(to_dataclass(composed(*words), TrainConfig)) == to_experiment(
+        command_of(out)
+    )
 
 
 def test_a_search_finds_better_and_goes_on_after_a_stop(
@@ -275,16 +277,16 @@ def test_no_stop_loses_the_start_or_changes_what_is_tried(tmp_path):
 
 def test_three_digits_stay_within_the_range():
     ema = FloatDistribution(0.99, 0.9999)
-    assert rounded(0.99612, ema) == 0.996
-    assert rounded(0.99962, ema) == 0.99962
-    assert rounded(0.123451, FloatDistribution(0.12345, 1)) == 0.123451
-    assert rounded(90, IntDistribution(0, 180)) == 90
+    assert round_value(0.99612, ema) == 0.996
+    assert round_value(0.99962, ema) == 0.99962
+    assert round_value(0.123451, FloatDistribution(0.12345, 1)) == 0.123451
+    assert round_value(90, IntDistribution(0, 180)) == 90
 
 
 def test_few_signs_at_a_time_give_the_same_p(monkeypatch):
     differences = np.random.default_rng(3).normal(0.2, 1, 45)
     whole = trials.sign_flip(differences)
-    monkeypatch.setattr(trials, "MOST_SIGNS", 1000)
+    monkeypatch.setattr(trials, "MAX_SIGNS", 1000)
     assert trials.sign_flip(differences) == whole
 
 
@@ -307,7 +309,7 @@ def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypa
         ("space.optim.lr.low=0", "give low and high"),
         ("space.aug.rotate.high=400", "aug.rotate=400.0: must be between 0 and 180"),
         ("+space.aug.vflip.choices=[much]", "aug.vflip: Value 'much' of type 'str'"),
-        ("+space.optim.patience={low: 1, high: 5}", "lies in no range; use choices: [null"),
+        ("+space.optim.patience={low: 1, high: 5}", "is in no range; use choices: [null"),
         ("resume=nowhere", "there is no run in"),
     ]:  # fmt: skip
         assert run_verb(tune.main, f"data.root={shared_photos}", argument) == 1, argument
@@ -320,24 +322,24 @@ def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypa
 
 
 def test_the_space_holds_the_start_and_follows_the_weights():
-    config = typed(composed(verb="tune"), TuneConfig)
-    names = [d.name for d in tune.checked_space(config)]
+    config = to_dataclass(composed(verb="tune"), TuneConfig)
+    names = [d.name for d in tune.read_checked_space(config)]
     assert names[:2] == ["optim.lr", "optim.label_smoothing"]
     assert not {"model.freeze_to", "optim.layer_decay"} & set(names)
-    config = typed(
+    config = to_dataclass(
         composed("model.pretrained=true", "space.aug.erase=null", verb="tune"), TuneConfig
     )
-    names = [d.name for d in tune.checked_space(config)]
+    names = [d.name for d in tune.read_checked_space(config)]
     assert {"model.freeze_to", "optim.layer_decay"} <= set(names)
     assert "aug.erase" not in names
-    assert applied(config.start, {"optim.lr": 0.5, "model.freeze_to": None}).optim.lr == 0.5
+    assert with_values(config.start, {"optim.lr": 0.5, "model.freeze_to": None}).optim.lr == 0.5
 
     whole = Dimension("aug.rotate", 0, 90)
-    assert whole.holding(120.0) == Dimension("aug.rotate", 0, 120)
-    assert whole.holding(120.0).whole
-    assert whole.holding(12.5).whole is False
-    assert Dimension("a.b", choices=(1, 2)).holding(None).choices == (1, 2, None)
-    assert Dimension("a.b", choices=(1, 2)).holding(2).choices == (1, 2)
+    assert whole.widened_for(120.0) == Dimension("aug.rotate", 0, 120)
+    assert whole.widened_for(120.0).is_integer
+    assert whole.widened_for(12.5).is_integer is False
+    assert Dimension("a.b", choices=(1, 2)).widened_for(None).choices == (1, 2, None)
+    assert Dimension("a.b", choices=(1, 2)).widened_for(2).choices == (1, 2)
     for leaf in (3, {"low": 1}, {"choices": []}, {"low": 0, "high": "a"}, {"choices": "abc"}):
         with pytest.raises(BookclsError, match=r"space\.optim\.ema=.*give low and high"):
             read_dimension("optim.ema", leaf)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bookcls.config import CHECKOUT
-from bookcls.environment import python
+from bookcls.environment import python_command
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(sh|text|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,7 +54,7 @@ class Session:
             subprocess.run(line, shell=True, check=True)
         out, err = self.capsys.readouterr()
         here = str(Path.cwd())
-        self.said = (out + err).replace(python(), ".venv/bin/python").replace(here, HOME)
+        self.said = (out + err).replace(python_command(), ".venv/bin/python").replace(here, HOME)
 
     def python(self, code: str) -> None:
         exec(compile(code, str(PAGE), "exec"), {})

@@ -19,7 +19,7 @@ from torchvision.models import resnet18, vgg16
 from bookcls.errors import BookclsError
 from bookcls.models import download, keras, start, weights
 from bookcls.models.layers import NAMES
-from bookcls.models.state_dict import dequantised, quantised
+from bookcls.models.state_dict import dequantise, quantise
 from bookcls.models.weights import find_weights
 from bookcls.training.classifier import load_classifier
 
@@ -113,7 +113,7 @@ def no_cache(monkeypatch, tmp_path):
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.3)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(keras, "URLS", ("http://127.0.0.1:1/a.h5", "http://127.0.0.1:1/b.h5"))
-    forget = download.probe.cache_clear
+    forget = download.check_url.cache_clear
     forget()
     yield tmp_path / "hub" / "checkpoints" / "vgg16-397923af.pth"
     forget()
@@ -224,8 +224,8 @@ def test_nothing_in_imagenets_place_is_executed(monkeypatch, no_cache):
 
 
 def test_auto_takes_the_weights_that_ship_if_nobody_answers(monkeypatch, no_cache, silent):
-    ask = download.probe
-    monkeypatch.setattr(download, "probe", lambda url: ask(silent))
+    ask = download.check_url
+    monkeypatch.setattr(download, "check_url", lambda url: ask(silent))
     found = find_weights("auto")
     assert found.source == "rendered"
     assert "not cached and could not be downloaded (" in found.warning
@@ -239,10 +239,10 @@ def test_auto_takes_the_weights_that_ship_if_nobody_answers(monkeypatch, no_cach
 
 def test_a_server_is_asked_once_and_not_for_long(no_cache, silent):
     started = time.monotonic()
-    first = download.probe(silent)
+    first = download.check_url(silent)
     assert time.monotonic() - started < 30
     assert first
-    assert download.probe(silent) is first
+    assert download.check_url(silent) is first
 
 
 def test_imagenet_is_downloaded_once_and_then_also_autos(monkeypatch, no_cache, features):
@@ -291,7 +291,7 @@ def test_int8_keeps_each_channel_within_half_a_step(features):
     }
     state["2.weight"] = state["2.weight"].clone()
     state["2.weight"][3] = 0
-    back = dequantised(quantised(state))
+    back = dequantise(quantise(state))
     assert back.keys() == state.keys()
     for name, value in state.items():
         if value.ndim == 1:
@@ -304,7 +304,7 @@ def test_int8_keeps_each_channel_within_half_a_step(features):
 
 
 def test_whole_numbers_without_a_fitting_scale_are_refused(tmp_path, features):
-    path, small = tmp_path / "w.safetensors", quantised(features)
+    path, small = tmp_path / "w.safetensors", quantise(features)
     save_file({k: v for k, v in small.items() if not k.endswith("_scale")}, path)
     with pytest.raises(BookclsError, match=r"0\.weight of int8, 2\.weight of int8.* 10 more"):
         find_weights(str(path))
@@ -325,8 +325,8 @@ def test_whole_numbers_without_a_fitting_scale_are_refused(tmp_path, features):
 
 
 def test_weights_of_every_source_say_how_to_tune_them():
-    assert set(start.SUITS) == {"scratch", "keras", "imagenet", "rendered", "file"}
-    for freeze_to, lr in start.SUITS.values():
+    assert set(start.DEFAULTS) == {"scratch", "keras", "imagenet", "rendered", "file"}
+    for freeze_to, lr in start.DEFAULTS.values():
         assert freeze_to is None or freeze_to in NAMES
         assert 0 < lr < 1e-3
 

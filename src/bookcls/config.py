@@ -1,4 +1,4 @@
-"""Where conf/ is, and how a composed configuration becomes plain typed values."""
+"""Finds conf/, and converts a composed configuration to dataclasses."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +15,10 @@ BOOKS = "dataset/books"
 
 
 def conf_dir(verb: str) -> Path:
-    """The folder of configurations: inside an installed wheel, else in the checkout.
+    """Finds the folder of configurations: in an installed wheel, or else in the checkout.
 
     Raises:
-        BookclsError: If neither holds ``<verb>.yaml``.
+        BookclsError: If neither contains ``<verb>.yaml``.
     """
     candidates = (PACKAGE / "conf", CHECKOUT / "conf")
     for folder in candidates:
@@ -37,7 +37,7 @@ def project_path(relative: str) -> str:
 
 
 def expand_home(name: str, value: str) -> Path:
-    """The path that a setting means, with ``~`` and ``~user`` expanded; it may be relative.
+    """The path given by a setting, with ``~`` and ``~user`` expanded; it may be relative.
 
     Raises:
         BookclsError: If there is no such user, or no home directory.
@@ -47,16 +47,16 @@ def expand_home(name: str, value: str) -> Path:
     except RuntimeError as error:
         user = Path(value).parts[0]
         raise BookclsError(
-            f"{name}={value}: {user} is no user's home directory on this machine. Write the path "
-            f"in full, or ./{value} for a folder of that name."
+            f"{name}={value}: {user} is not the home directory of a user of this machine. Write "
+            f"the path in full, or ./{value} for a folder of that name."
         ) from error
 
 
 def full_path(name: str, value: str) -> Path:
-    """The absolute path that a setting means, with ``~`` expanded.
+    """The absolute path given by a setting, with ``~`` expanded.
 
     Raises:
-        BookclsError: If there is no such home, or links lead in a circle.
+        BookclsError: If there is no such home, or links form a cycle.
     """
     try:
         return expand_home(name, value).resolve()
@@ -65,15 +65,15 @@ def full_path(name: str, value: str) -> Path:
 
 
 def refuse_inside(output: Path, root: Path) -> None:
-    """Keeps what is written apart from the photos; both paths are full ones.
+    """Refuses an output folder among the photos; both paths are absolute.
 
     Raises:
-        BookclsError: If ``output`` is ``root`` or lies below it.
+        BookclsError: If ``output`` is ``root`` or is below it.
     """
     if output.is_relative_to(root):
         raise BookclsError(
-            f"output={output} lies in data.root: give a folder beside it, so that no file of yours "
-            "is mixed with new ones."
+            f"output={output} is inside data.root: give a folder outside it, so that your files "
+            "are not mixed with new ones."
         )
 
 
@@ -88,7 +88,7 @@ def read_config(path: Path) -> DictConfig:
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise BookclsError(f"{path} is damaged ({' '.join(str(error).split())[:120]}).") from error
     if not isinstance(cfg, DictConfig):
-        raise BookclsError(f"{path} is damaged: it holds no settings.")
+        raise BookclsError(f"{path} is damaged: it contains no settings.")
     return cfg
 
 
@@ -99,7 +99,7 @@ def register_resolvers() -> None:
 
 
 def to_yaml(config: object) -> str:
-    """A dataclass of settings as yaml."""
+    """Converts a dataclass of settings to yaml."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
@@ -110,8 +110,8 @@ HINTS = {
 }
 
 
-def typed(cfg: DictConfig, schema: type[T]) -> T:
-    """Turns a composed configuration into the dataclass that mirrors it.
+def to_dataclass(cfg: DictConfig, schema: type[T]) -> T:
+    """Converts a composed configuration to the dataclass that mirrors it.
 
     Raises:
         BookclsError: For a missing value, a wrong type, or a value outside its range.

@@ -1,4 +1,4 @@
-"""Versions, machine and code: what environment.json says besides the settings."""
+"""Versions, machine and code, for environment.json."""
 
 import os
 import platform
@@ -24,11 +24,11 @@ PACKAGES = (
     "numpy",
 )
 CODE = ("src/bookcls", "conf")
-"""What decides a result: a commit of anything else leaves a run comparable."""
+"""The code that a result depends on; other commits do not affect whether runs compare."""
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and code that a result depends on."""
+def collect_environment() -> dict[str, Any]:
+    """Collects the versions, machine and code that a result depends on."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -73,13 +73,13 @@ def git_commit() -> str | None:
 
 
 def is_first_process() -> bool:
-    """True but for the helpers of a run with several processes, which the launcher numbers."""
+    """Whether this is the main process; in a distributed run, the one with rank 0."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
-def python() -> str:
-    """The interpreter that runs, as a person here would type it."""
+def python_command() -> str:
+    """The running interpreter, as the user would type it in this folder."""
     try:
         executable = Path(sys.executable).relative_to(Path.cwd())
     except ValueError:
@@ -87,7 +87,7 @@ def python() -> str:
     return shlex.quote(str(executable))
 
 
-def say_loading() -> None:
-    """Says what the seconds before torch's first import are; call it just before that."""
+def print_loading() -> None:
+    """Prints that torch is loading, which takes seconds; call it just before the first import."""
     if "torch" not in sys.modules and is_first_process():
         print("loading torch", flush=True)

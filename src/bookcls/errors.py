@@ -1,18 +1,18 @@
-"""The one exception that a user is meant to read."""
+"""The exception whose message is shown to the user."""
 
 
 class BookclsError(Exception):
-    """Something that the user can put right; its message says what, where and how.
+    """An error that the user can fix; its message says what is wrong, where, and how to fix it.
 
     The verbs print the message without a traceback and exit with code 1.
     """
 
 
-def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Checks a setting against its choices.
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Checks that a setting is one of its choices.
 
     Raises:
-        BookclsError: If ``value`` is none of ``choices``.
+        BookclsError: If it is not.
     """
     if value not in choices:
         raise BookclsError(f"{name}={value}: choose one of {', '.join(choices)}.")

@@ -5,7 +5,7 @@ from pathlib import Path
 from bookcls import command, runs
 from bookcls.data.dataset import read_tests
 from bookcls.data.samples import PhotoFolder
-from bookcls.environment import say_loading
+from bookcls.environment import print_loading
 from bookcls.files import write_json
 from bookcls.settings import EvaluateConfig
 
@@ -14,13 +14,13 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     """Tests a checkpoint and writes metrics.json and predictions.csv to ``output``.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     run = runs.open_run(config.ckpt)
     ckpt, root = run.ckpt, run.required_root(config.data.root)
     batch_size = run.batch_size(config.data.batch_size)
 
-    say_loading()
+    print_loading()
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
     from bookcls.training.baseline import find_baseline

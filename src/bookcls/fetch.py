@@ -10,25 +10,25 @@ from bookcls.errors import BookclsError
 from bookcls.fetching.dataset import Dataset
 from bookcls.fetching.manifest import CREDIT, EXTRA, REPOSITORY
 from bookcls.fetching.settings import FetchConfig
-from bookcls.files import held
+from bookcls.files import locked
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
-    """Builds the dataset beside its folder and puts it in place as a whole.
+    """Builds the dataset in a temporary folder and then moves it into place.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     dataset = Dataset.from_config(config)
     output = dataset.output
     print(f"{REPOSITORY}: {CREDIT}")
     print(
-        f"{EXTRA} is left out: copies of training photos, re-compressed or turned, that were made "
-        "only to reach the ten per class of an online service."
+        f"{EXTRA} is left out: recompressed or rotated copies of training photos, made only to "
+        "reach the ten photos per class that an online service requires."
     )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with held(output, beside=output.with_name(f".{output.name}.lock")):
+        with locked(output, lock_file=output.with_name(f".{output.name}.lock")):
             if dataset.is_complete():
                 print(f"{output} is complete: nothing to do.")
                 return
@@ -42,24 +42,25 @@ def fetch(config: FetchConfig, _: Path) -> None:
             fetch_files(missing, source, dataset.partial, config.size, config.jobs)
             dataset.finish()
     except KeyboardInterrupt:
-        raise BookclsError(f"interrupted. {kept(dataset)}") from None
+        raise BookclsError(f"interrupted. {describe_progress(dataset)}") from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         free = shutil.disk_usage(output.parent).free / 1e6
         raise BookclsError(
-            f"the disk of {output} is full, {free:.1f} MB are free: make room. {kept(dataset)}"
+            f"the disk of {output} is full, {free:.1f} MB are free: make room. "
+            f"{describe_progress(dataset)}"
         ) from error
     where = "data=books" if output == Path(project_path(BOOKS)) else f"data.root={output}"
     print(f"{len(dataset.entries) - 1} photos in {output}. Next: python -m bookcls.train {where}")
 
 
-def kept(dataset: Dataset) -> str:
-    """Says that nothing is lost when a fetch ends early."""
+def describe_progress(dataset: Dataset) -> str:
+    """Says how many files are there when a fetch ends early."""
     total = len(dataset.entries)
     return (
-        f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; the same "
-        "command goes on from there."
+        f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; run the "
+        "same command again to continue."
     )
 
 

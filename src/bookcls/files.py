@@ -1,4 +1,4 @@
-"""Files that are whole or absent, locked folders, and csv fields that no spreadsheet runs."""
+"""Atomic writes, locked folders, and csv fields that a spreadsheet does not run."""
 
 import csv
 import json
@@ -15,51 +15,51 @@ from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
 
 LOCK = ".lock"
-"""While a process writes into the folder."""
+"""Exists while a process writes to the folder."""
 IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
-"""What is written under its own name; all other files are replaced as a whole."""
+"""Files that are written in place; all others are replaced atomically."""
 TEMPORARY = re.compile(r"\..+\.\d+")
-"""What :func:`replacing` calls a file until it is whole."""
+"""What :func:`atomic_write` names a file until it is complete."""
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""How a field begins that a spreadsheet may run (OWASP, CSV Injection), marks of ours before it.
+"""The start of a field that a spreadsheet may run (OWASP, CSV Injection), after any escapes.
 
 The last four are the full-width forms of the first four.
 """
 
 
-def safe(value: object) -> str:
-    """A csv field that no spreadsheet takes for a formula.
+def escape(value: object) -> str:
+    """Escapes a csv field so that a spreadsheet does not treat it as a formula.
 
-    >>> safe("=1+1"), safe("'=1+1"), safe("a=1")
+    >>> escape("=1+1"), safe("'=1+1"), safe("a=1")
     ("'=1+1", "''=1+1", 'a=1')
     """
     text = str(value)
     return f"'{text}" if FORMULA.match(text) else text
 
 
-def meant(field: str) -> str:
-    """The inverse of :func:`safe`.
+def unescape(field: str) -> str:
+    """Undoes :func:`escape`.
 
-    >>> meant("'=1+1"), meant("''=1+1"), meant("'a")
+    >>> unescape("'=1+1"), meant("''=1+1"), meant("'a")
     ('=1+1', "'=1+1", "'a")
     """
     return field[1:] if field[:1] == "'" and FORMULA.match(field) else field
 
 
-def safe_row(values: Iterable[object]) -> list[object]:
-    """A csv row of which the texts are :func:`safe`; numbers stay, negative ones too."""
-    return [safe(value) if isinstance(value, str) else value for value in values]
+def escape_row(values: Iterable[object]) -> list[object]:
+    """Applies :func:`escape` to the strings of a csv row; numbers are left unchanged."""
+    return [escape(value) if isinstance(value, str) else value for value in values]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name beside ``path`` that takes its place if the block succeeds.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder that replaces ``path`` if the block succeeds.
 
-    A reader sees the old file or the whole new one, never a half.
+    A reader sees either the old file or the complete new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # Opening a link of that name would write where it leads.
+    temporary.unlink(missing_ok=True)  # Opening a link of that name would write to its target.
     try:
         yield temporary
         with temporary.open("r+b") as file:  # Windows syncs only what is open for writing.
@@ -70,46 +70,46 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; names that are not UTF-8 as escapes."""
-    with replacing(path) as temporary:
-        # In JSON the escape of a name that is no UTF-8 reads back as that name.
+    """Writes a text file atomically; characters that are not valid UTF-8 are escaped."""
+    with atomic_write(path) as temporary:
+        # In JSON, the escape of a name that is not UTF-8 reads back as that name.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes json whole or not at all."""
+    """Writes a json file atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a csv file whole or not at all; none of its fields is a formula to a spreadsheet.
+    """Writes a csv file atomically, with fields escaped so that none is read as a formula.
 
     Args:
         path: The file.
-        columns: Their names.
-        rows: Texts and numbers; texts that look like a formula get a mark, see :func:`safe`.
+        columns: Column names.
+        rows: Strings and numbers; strings are escaped, see :func:`escape`.
     """
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         # A name that is not UTF-8 is written with escapes.
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        csv.writer(file).writerows([safe_row(columns), *map(safe_row, rows)])
+        csv.writer(file).writerows([escape_row(columns), *map(escape_row, rows)])
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str | None, Any]]]:
-    """Reads a csv file that a person wrote.
+    """Reads a csv file written by a user.
 
     Args:
         path: The file; UTF-8, with or without a byte order mark.
-        columns: Their names, which may stand in any order.
+        columns: Column names, in any order.
 
     Returns:
-        Line number and fields of each row, as ``csv.DictReader`` gives them: those beyond the last
-        column under None, and None where fields are missing.
+        Line number and fields of each row, as ``csv.DictReader`` returns them: extra fields under
+        the key None, and None for missing fields.
 
     Raises:
-        BookclsError: If it cannot be read or has other columns; the message does not name it.
+        BookclsError: If the file cannot be read or has other columns; the message omits its path.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -121,7 +121,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str | N
         raise BookclsError(f"not a UTF-8 csv file ({error})") from error
     if sorted(found) != sorted(columns):
         raise BookclsError(
-            f"its columns are {','.join(found) or 'none'}; needed are {','.join(columns)}"
+            f"its columns are {','.join(found) or 'none'}; expected {','.join(columns)}"
         )
     return rows
 
@@ -137,22 +137,22 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BookclsError(f"{path} cannot be read ({error}).") from error
     if not isinstance(value, dict):
-        raise BookclsError(f"{path} holds no json object.")
+        raise BookclsError(f"{path} does not contain a json object.")
     return value
 
 
 def refuse_links(folder: Path, root: Path | None = None) -> None:
-    """Refuses a folder in which anything leads out of it, before it is read or written.
+    """Refuses a folder that contains links to places outside it, before it is read or written.
 
-    Links to places inside are let pass, and so is one by which the folder itself is reached. No
-    link is followed; each file and folder is looked at once.
+    Links to places inside it are allowed, and so is a link through which the folder itself is
+    reached. Links are not followed; each file and folder is checked once.
 
     Args:
         folder: A run folder, or one of sweeps, tuning or results; it may be missing.
-        root: What nothing may lead out of, the folder itself included; None for ``folder``.
+        root: The folder that nothing, ``folder`` included, may link out of; None for ``folder``.
 
     Raises:
-        BookclsError: If a link or junction does, or if there is a pipe, a socket or a device.
+        BookclsError: If there is such a link or junction, or a pipe, a socket or a device.
         OSError: If a folder cannot be listed.
     """
     home, top = _real(root or folder), _real(folder)
@@ -170,7 +170,7 @@ def refuse_links(folder: Path, root: Path | None = None) -> None:
             if entry.is_file(follow_symlinks=False):
                 continue
             path = Path(entry.path)
-            # On Windows, Python 3.11 takes a junction for a folder.
+            # On Windows, Python 3.11 reports a junction as a folder.
             is_folder = os.name == "posix" and entry.is_dir(follow_symlinks=False)
             real = path if is_folder else _real(path)
             _refuse_outside(path, real, home)
@@ -181,76 +181,76 @@ def refuse_links(folder: Path, root: Path | None = None) -> None:
             elif real.exists() and not real.is_file():
                 raise BookclsError(
                     f"{path} is neither a file nor a folder (a pipe, a socket or a device), and "
-                    "reading it could wait for ever: remove it."
+                    "reading it could block forever: remove it."
                 )
 
 
 def _real(path: Path) -> Path:
-    """Where a path leads; unlike ``Path.resolve`` also for links that lead in a circle."""
+    """Resolves a path; unlike ``Path.resolve``, also if links form a cycle."""
     return Path(os.path.realpath(path))
 
 
 def _refuse_outside(path: Path, real: Path, home: Path) -> None:
-    """Raises if ``real``, where a path leads, is not in ``home``."""
+    """Raises an error if ``real``, the target of a path, is not in ``home``."""
     if not real.is_relative_to(home):
         raise BookclsError(
-            f"{path} is a link to {real}, outside of {home}: files there could be read, changed or "
-            "deleted in the name of this folder. Remove the link, or put a copy of what it points "
+            f"{path} is a link to {real}, outside {home}: files there could be read, changed or "
+            "deleted along with this folder. Remove the link, or put a copy of what it points "
             "to in its place."
         )
 
 
-def refuse_shared(folder: Path) -> None:
-    """Refuses a folder whose files, where they are written in place, have a second name elsewhere.
+def refuse_hard_links(folder: Path) -> None:
+    """Refuses a folder in which a file that is written in place has another hard link.
 
     Raises:
-        BookclsError: If one is a hard link.
+        BookclsError: If there is one.
     """
     for pattern in IN_PLACE:
         for path in folder.glob(pattern):
             if path.lstat().st_nlink > 1:
                 raise BookclsError(
-                    f"{path} has another name elsewhere (a hard link), and what is written here "
-                    "would change that file too: put a copy in its place."
+                    f"{path} has another hard link, so writing to it would change that "
+                    "file too: replace it with a copy."
                 )
 
 
 class BusyError(BookclsError):
-    """Another process writes into a run folder."""
+    """Another process is writing to the run folder."""
 
 
 @contextmanager
-def held(run: Path, beside: Path | None = None) -> Iterator[None]:
-    """Keeps other processes out of a run folder; the lock dies with the process.
+def locked(run: Path, lock_file: Path | None = None) -> Iterator[None]:
+    """Locks a run folder against other processes; the lock is released if the process dies.
 
     Args:
         run: The folder.
-        beside: The lock's file, for a folder that is yet to come; None for one in it.
+        lock_file: Path of the lock, for a folder that does not exist yet; None for one inside it.
 
     Raises:
-        BusyError: If another process has it.
-        BookclsError: If anything in it leads elsewhere, see :func:`refuse_links`.
+        BusyError: If another process holds the lock.
+        BookclsError: If anything in it links elsewhere, see :func:`refuse_links`.
     """
     if not is_first_process():
         yield
         return
-    if beside is None:
+    if lock_file is None:
         refuse_links(run)
-        refuse_shared(run)
-    path = run / LOCK if beside is None else beside
+        refuse_hard_links(run)
+    path = run / LOCK if lock_file is None else lock_file
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BusyError(
-            f"{run}: another process is writing into it; wait for its end, or stop it."
+            f"{run}: another process is writing to it; wait until it ends, or stop it."
         ) from error
     try:
         for left in run.glob(".*"):
-            if TEMPORARY.fullmatch(left.name):  # of a process that was killed
+            if TEMPORARY.fullmatch(left.name):  # left by a process that was killed
                 left.unlink()
         yield
     finally:
-        with suppress(OSError):  # Windows keeps an open file.
+        with suppress(OSError):  # Windows does not delete an open file.
             path.unlink()
         lock.release()

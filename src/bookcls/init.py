@@ -10,10 +10,10 @@ from bookcls.layouts.settings import InitConfig
 
 
 def init(config: InitConfig, _: Path) -> None:
-    """Says what a folder of photos is, and writes the layout of train into a new one if asked.
+    """Recognises the layout of a folder of photos, and converts it to a new folder if asked.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     root = full_path("data.root", config.data.root)
     if root.exists() and not root.is_dir():

@@ -5,7 +5,7 @@ from pathlib import Path
 from bookcls import command, runs
 from bookcls.config import full_path
 from bookcls.data.sources import Source, count_photos, find_source
-from bookcls.environment import say_loading
+from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
 from bookcls.predicting.settings import PredictConfig
 from bookcls.predicting.table import refuse_others
@@ -27,7 +27,7 @@ def predict(config: PredictConfig, _: Path) -> None:
     num_photos, others = count_photos(source)
 
     # Only now, when there is something to answer: these imports take seconds.
-    say_loading()
+    print_loading()
     from bookcls.predicting.run import Chosen, run
 
     run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
@@ -40,7 +40,7 @@ def apart(cam: str, source: Source) -> Path:
         BookclsError: If it does, or is a file.
     """
     folder = full_path("cam", cam)
-    if source.finds_in(folder, ".png"):
+    if source.may_match_in(folder, ".png"):
         raise BookclsError(
             f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
             "a folder elsewhere."

@@ -7,36 +7,36 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from bookcls import command
-from bookcls.config import full_path, read_config, typed
-from bookcls.files import held, read_json
+from bookcls.config import full_path, read_config, to_dataclass
+from bookcls.files import locked, read_json
 from bookcls.pretraining.settings import CARD, PretrainConfig
-from bookcls.runs import CONFIG, LAST, claim
+from bookcls.runs import CONFIG, LAST, claim_folder
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Lets ``preset=`` stand for its group, and ``resume=RUN`` write into RUN.
+    """Expands ``preset=`` to its config group, and makes ``resume=RUN`` write to RUN.
 
     Raises:
-        BookclsError: If there is no such run, or it stands beside settings that it would change.
+        BookclsError: If there is no such run, or other settings are given with it.
     """
     argv = [f"pretrain/{arg}" if arg.startswith("preset=") else arg for arg in argv]
     return command.resumed(argv, beside=["max_minutes"], is_finished=is_finished)
 
 
 def is_finished(run: Path) -> bool:
-    """True for a run that ended and is not only waiting to go on."""
+    """Whether a run has finished, rather than stopped early."""
     return (run / CARD).is_file() and bool(read_json(run / CARD).get("finished"))
 
 
 def pretrain(config: PretrainConfig, run: Path) -> None:
-    """Pretrains, goes on with it, or shows some scenes.
+    """Pretrains, resumes pretraining, or draws some scenes.
 
     Args:
         config: The settings.
         run: Folder for the results.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
     if config.show is not None:
@@ -44,16 +44,16 @@ def pretrain(config: PretrainConfig, run: Path) -> None:
 
         fit.show(config, full_path("show", config.show))
         return
-    with held(run):
+    with locked(run):
         ckpt = None
         if config.resume is not None:
-            saved = typed(read_config(run / CONFIG), PretrainConfig)
+            saved = to_dataclass(read_config(run / CONFIG), PretrainConfig)
             config = replace(saved, resume=str(run), max_minutes=config.max_minutes)
             ckpt = run / LAST if (run / LAST).is_file() else None
         else:
-            claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+            claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
-        # Only now, when the settings are known to be good: these imports take seconds.
+        # Imported only once the settings have been checked: these imports take seconds.
         from bookcls.pretraining import fit
 
         fit.pretrain(config, run, ckpt=ckpt, started=started)

@@ -1,4 +1,4 @@
-"""The only owner of the run folder's format. No heavy imports."""
+"""Reads and writes run folders; no other module knows their format. No heavy imports."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,36 +28,36 @@ CAM_JSON = "cam.json"
 MEMBERS = "members"
 """Of an ensemble: a run folder for each member, MEMBERS/1 and so on."""
 LOCK = ".lock"
-"""While a process writes into the folder."""
-LOOK_IN = "runs"
-"""Where the latest run is looked for."""
+"""Exists while a process writes to the folder."""
+RUNS = "runs"
+"""Folder in which the latest run is searched for."""
 BATCH_SIZE = 16
-"""Photos a step for a checkpoint without a run."""
+"""Photos per step for a checkpoint without a run."""
 
 
 def is_finished(run: Path) -> bool:
-    """True for a run that ended: metrics.json is written last."""
+    """Whether a run has finished: metrics.json is written last."""
     return (run / METRICS).is_file()
 
 
-def claim(run: Path, config: str) -> None:
-    """Writes config.yaml, and so takes a run folder that nobody else may write into; hold it.
+def claim_folder(run: Path, config: str) -> None:
+    """Claims a run folder for a new run by writing its config.yaml; the caller holds the lock.
 
     Raises:
-        BookclsError: If another run has it.
+        BookclsError: If the folder belongs to another run.
     """
     if not is_first_process():
         return
     if (run / CONFIG).exists():
         raise BookclsError(
-            f"{run} belongs to another run: resume={run} goes on with it if it was stopped; for a "
-            "new one choose another hydra.run.dir."
+            f"{run} belongs to another run: resume={run} continues it if it was stopped; for a "
+            "new run, choose another hydra.run.dir."
         )
     write_text(run / CONFIG, config)
 
 
-def same_photos(run: Path, folder: PhotoFolder) -> None:
-    """Refuses to go on with other photos: the split, the schedule and the scores would be others.
+def check_same_photos(run: Path, folder: PhotoFolder) -> None:
+    """Refuses to resume on other photos: the split, the schedule and the scores would differ.
 
     Raises:
         BookclsError: If photos or labels changed since the run began.
@@ -73,17 +73,17 @@ def same_photos(run: Path, folder: PhotoFolder) -> None:
 
 
 def find_checkpoint(run_or_file: str) -> Path:
-    """The checkpoint that a person means by a run folder or a file.
+    """Finds the checkpoint of a run folder, or checks that a file exists.
 
     Raises:
-        BookclsError: If there is none, or anything in the run folder leads elsewhere.
+        BookclsError: If there is none, or anything in the run folder links elsewhere.
     """
     path = expand_home("ckpt", run_or_file)
     if path.is_dir():
         refuse_links(path)
         if not (path / BEST).is_file():
             raise BookclsError(
-                f"{path} holds no {BEST}: give a run folder that training wrote "
+                f"{path} contains no {BEST}: give a run folder that training wrote "
                 f"(runs/DATE/TIME), or a .ckpt file."
             )
         return path / BEST
@@ -94,8 +94,8 @@ def find_checkpoint(run_or_file: str) -> Path:
     return path
 
 
-def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
-    """The run below ``folder`` that finished last.
+def latest_run(folder: Path = Path(RUNS)) -> Path:
+    """Finds the run below ``folder`` that finished last.
 
     Raises:
         BookclsError: If there is none.
@@ -103,7 +103,7 @@ def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
     finished = [path for path in folder.rglob(METRICS) if (path.parent / BEST).is_file()]
     if not finished:
         raise BookclsError(
-            f"{folder} holds no finished run: train one (python -m bookcls.train), or give "
+            f"{folder} contains no finished run: train one (python -m bookcls.train), or give "
             "ckpt=RUN, a run folder or a .ckpt file."
         )
     return max(finished, key=lambda path: (path.stat().st_mtime, str(path))).parent
@@ -111,7 +111,7 @@ def latest_run(folder: Path = Path(LOOK_IN)) -> Path:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A checkpoint, and what its run folder knows of the photos that it learned from.
+    """A checkpoint, and the settings of its run folder.
 
     Attributes:
         ckpt: Checkpoint file.
@@ -133,13 +133,13 @@ class TrainedRun:
         return data or {}
 
     def root(self, given: str | None) -> Path | None:
-        """Folder of photos: the one given, else the run's; None where that is unknown or gone.
+        """Folder of photos: the given one, or the run's; None if that is unknown or gone.
 
         Args:
             given: ``data.root`` of the command.
 
         Raises:
-            BookclsError: If the given folder is not there.
+            BookclsError: If the given folder does not exist.
         """
         root = given or self.data.get("root")
         if root is None:
@@ -151,12 +151,12 @@ class TrainedRun:
             raise BookclsError(f"data.root={given} does not exist. Give {_PHOTOS}.")
         return None
 
-    def required_root(self, given: str | None, *, instead: str = "") -> Path:
-        """The same, where there must be one.
+    def required_root(self, given: str | None, *, alternative: str = "") -> Path:
+        """Same as :meth:`root`, but raises an error if there is none.
 
         Args:
             given: ``data.root`` of the command.
-            instead: What may be given in its place, in the words of the message.
+            alternative: What else the user can give, for the message.
 
         Raises:
             BookclsError: If there is none.
@@ -166,16 +166,16 @@ class TrainedRun:
             return root
         if self.data.get("root") is None:
             raise BookclsError(
-                f"{self.ckpt} stands alone, without a run's {CONFIG}, which would say where photos "
-                f"are. Give {_PHOTOS}{instead}."
+                f"{self.ckpt} is not in a run folder, whose {CONFIG} would say where the photos "
+                f"are. Give {_PHOTOS}{alternative}."
             )
         raise BookclsError(
-            f"data.root={self.data['root']} held the run's photos and is gone. Give "
-            f"{_PHOTOS}{instead}."
+            f"data.root={self.data['root']}, the folder of the run's photos, is gone. Give "
+            f"{_PHOTOS}{alternative}."
         )
 
     def batch_size(self, given: int | None) -> int:
-        """Photos a step: the number given, else the run's."""
+        """Photos per step: the given number, or the run's."""
         return int(given or self.data.get("batch_size") or BATCH_SIZE)
 
 
@@ -183,7 +183,7 @@ _PHOTOS = "data.root=DIR (a folder with test/ or test_<name>/)"
 
 
 def open_run(name: str | None) -> TrainedRun:
-    """The run that a person means; nothing of it is loaded.
+    """Opens a run without loading its checkpoint.
 
     Args:
         name: A run folder or a ``.ckpt`` file; None or "" for the run that finished last.

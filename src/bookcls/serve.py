@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bookcls import command
-from bookcls.environment import say_loading
+from bookcls.environment import print_loading
 from bookcls.serving.chosen import choose
 from bookcls.serving.settings import ServeConfig
 
@@ -17,7 +17,7 @@ def serve(config: ServeConfig, _: Path) -> None:
     chosen = choose(config)
 
     # Only now, when there is something to serve: these imports take seconds.
-    say_loading()
+    print_loading()
     from bookcls.serving.run import run
 
     run(config, chosen)

@@ -7,23 +7,23 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from bookcls.errors import BookclsError, one_of
+from bookcls.errors import BookclsError, check_choice
 from bookcls.models.layers import HEADS, first_trained
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
-def positive(name: str, value: float) -> None:
-    """Refuses a setting that is not above zero, or infinite."""
+def check_positive(name: str, value: float) -> None:
+    """Checks that a setting is positive and finite."""
     if not value > 0:
         raise BookclsError(f"{name}={value}: must be above 0.")
     if not math.isfinite(value):
         raise BookclsError(f"{name}={value}: must be a finite number.")
 
 
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuses a setting outside [low, high]."""
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Checks that a setting is in [low, high]."""
     if not low <= value <= high:
         raise BookclsError(f"{name}={value}: must be between {low:g} and {high:g}.")
 
@@ -45,24 +45,24 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if not self.root.strip():
-            raise BookclsError("data.root is empty: give the folder that holds train/.")
+            raise BookclsError("data.root is empty: give the folder that contains train/.")
         if not 32 <= self.image_size <= 1024:
             raise BookclsError(
                 f"data.image_size={self.image_size}: must be 32 to 1024 pixels; VGG16 halves the "
                 "side five times."
             )
-        one_of("data.fit", self.fit, ("letterbox", "squash"))
+        check_choice("data.fit", self.fit, ("letterbox", "squash"))
         if not 0 <= self.val_fraction < 1:
             raise BookclsError(
                 f"data.val_fraction={self.val_fraction}: must be at least 0 (train on every photo) "
                 "and below 1."
             )
-        positive("data.batch_size", self.batch_size)
-        one_of("data.on_bad", self.on_bad, ("error", "skip"))
+        check_positive("data.batch_size", self.batch_size)
+        check_choice("data.on_bad", self.on_bad, ("error", "skip"))
         if self.num_workers is not None:
-            between("data.num_workers", self.num_workers, 0, 64)
-        between("data.cache_mb", self.cache_mb, 0, 1e9)
-        between("data.cached_views", self.cached_views, 0, 1000)
+            check_between("data.num_workers", self.num_workers, 0, 64)
+        check_between("data.cache_mb", self.cache_mb, 0, 1e9)
+        check_between("data.cached_views", self.cached_views, 0, 1000)
 
 
 @dataclass
@@ -80,11 +80,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.freeze_to != "auto":
             first_trained(self.freeze_to)
-        one_of("model.head", self.head, HEADS)
-        one_of("model.activation", self.activation, ("softmax", "sigmoid"))
+        check_choice("model.head", self.head, HEADS)
+        check_choice("model.activation", self.activation, ("softmax", "sigmoid"))
         if self.init_seed is not None:
-            between("model.init_seed", self.init_seed, 0, 2**32 - 1)
-        between("model.dropout", self.dropout, 0, 0.95)
+            check_between("model.init_seed", self.init_seed, 0, 2**32 - 1)
+        check_between("model.dropout", self.dropout, 0, 0.95)
 
 
 @dataclass
@@ -104,11 +104,11 @@ class AugConfig:
 
     def __post_init__(self) -> None:
         for name in ("hflip", "vflip", "erase", "colour", "scenes", "scene_unknown"):
-            between(f"aug.{name}", getattr(self, name), 0, 1)
-        between("aug.rotate", self.rotate, 0, 180)
-        between("aug.zoom", self.zoom, 0, 0.9)
+            check_between(f"aug.{name}", getattr(self, name), 0, 1)
+        check_between("aug.rotate", self.rotate, 0, 180)
+        check_between("aug.zoom", self.zoom, 0, 0.9)
         for name in ("mixup_alpha", "cutmix_alpha"):
-            between(f"aug.{name}", getattr(self, name), 0, 100)
+            check_between(f"aug.{name}", getattr(self, name), 0, 100)
 
 
 @dataclass
@@ -130,15 +130,15 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("probe_lr", "layer_decay"):
-            positive(f"optim.{name}", getattr(self, name))
+            check_positive(f"optim.{name}", getattr(self, name))
         for name in ("lr", "images_seen", "clip_norm", "patience"):
             if getattr(self, name) is not None:
-                positive(f"optim.{name}", getattr(self, name))
+                check_positive(f"optim.{name}", getattr(self, name))
         for name in ("probe_epochs", "epochs", "warmup_images", "weight_decay"):
-            between(f"optim.{name}", getattr(self, name), 0, 1e9)
-        between("optim.label_smoothing", self.label_smoothing, 0, 0.9)
+            check_between(f"optim.{name}", getattr(self, name), 0, 1e9)
+        check_between("optim.label_smoothing", self.label_smoothing, 0, 0.9)
         if self.ema is not None:
-            between("optim.ema", self.ema, 0, 0.99999)
+            check_between("optim.ema", self.ema, 0, 0.99999)
 
 
 @dataclass
@@ -155,19 +155,19 @@ class TrainerConfig:
     max_epochs: int | None
 
     def __post_init__(self) -> None:
-        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
-        one_of("trainer.precision", self.precision, PRECISIONS)
-        one_of("trainer.strategy", self.strategy, ("auto", "ddp"))
+        check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
+        check_choice("trainer.precision", self.precision, PRECISIONS)
+        check_choice("trainer.strategy", self.strategy, ("auto", "ddp"))
         if self.devices < -1 or self.devices == 0:
             raise BookclsError(f"trainer.devices={self.devices}: a number, or -1 for all.")
-        positive("trainer.num_nodes", self.num_nodes)
+        check_positive("trainer.num_nodes", self.num_nodes)
         for name in ("max_epochs", "limit_train_batches", "limit_val_batches"):
             if getattr(self, name) is not None:
-                positive(f"trainer.{name}", getattr(self, name))
+                check_positive(f"trainer.{name}", getattr(self, name))
 
     @property
-    def several(self) -> bool:
-        """Whether more than one process may take part."""
+    def is_distributed(self) -> bool:
+        """Whether there may be more than one process."""
         return self.devices != 1 or self.num_nodes > 1
 
 
@@ -179,12 +179,12 @@ class LoggerConfig:
     tracking_uri: str = "sqlite:///runs/mlflow.db"
 
     def __post_init__(self) -> None:
-        one_of("logger.kind", self.kind, ("csv", "tensorboard", "mlflow"))
+        check_choice("logger.kind", self.kind, ("csv", "tensorboard", "mlflow"))
 
 
 @dataclass
 class TrainConfig:
-    """conf/train.yaml as a whole."""
+    """conf/train.yaml."""
 
     data: DataConfig
     model: ModelConfig
@@ -197,8 +197,8 @@ class TrainConfig:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        between("seed", self.seed, 0, 2**32 - 1)
-        between("ensemble", self.ensemble, 1, 100)
+        check_between("seed", self.seed, 0, 2**32 - 1)
+        check_between("ensemble", self.ensemble, 1, 100)
 
 
 @dataclass
@@ -211,14 +211,14 @@ class TuneData(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        between("data.cv", self.cv, 2, 1000)
-        between("data.repeats", self.repeats, 1, 1000)
-        between("data.views", self.views, 0, 100)
+        check_between("data.cv", self.cv, 2, 1000)
+        check_between("data.repeats", self.repeats, 1, 1000)
+        check_between("data.views", self.views, 0, 100)
 
 
 @dataclass
 class TuneConfig:
-    """conf/tune.yaml as a whole."""
+    """conf/tune.yaml."""
 
     data: TuneData
     model: ModelConfig
@@ -232,11 +232,11 @@ class TuneConfig:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        between("seed", self.seed, 0, 2**32 - 1)
-        positive("trials", self.trials)
+        check_between("seed", self.seed, 0, 2**32 - 1)
+        check_positive("trials", self.trials)
         if self.minutes is not None:
-            positive("minutes", self.minutes)
-        if self.trainer.several:
+            check_positive("minutes", self.minutes)
+        if self.trainer.is_distributed:
             raise BookclsError(
                 f"trainer.devices={self.trainer.devices}, trainer.num_nodes="
                 f"{self.trainer.num_nodes}: the folds train one after another on one device; set "
@@ -259,14 +259,14 @@ class TuneConfig:
 
 @dataclass
 class EvaluateData:
-    """The photos to test on; None is what the run was trained with."""
+    """The photos to test on; None for those of the run."""
 
     root: str | None = None
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size is not None:
-            positive("data.batch_size", self.batch_size)
+            check_positive("data.batch_size", self.batch_size)
 
 
 @dataclass
@@ -276,11 +276,11 @@ class EvaluateTrainer:
     accelerator: str = "auto"
 
     def __post_init__(self) -> None:
-        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
 
 
 def check_rotations(rotations: int) -> None:
-    """Refuses a number of turns that leaves a square askew."""
+    """Checks that the number of rotations is 1, 2 or 4."""
     if rotations not in (1, 2, 4):
         raise BookclsError(
             f"rotations={rotations}: choose 1, 2 (also upside down) or 4 (quarter turns)."
@@ -289,7 +289,7 @@ def check_rotations(rotations: int) -> None:
 
 @dataclass
 class EvaluateConfig:
-    """conf/evaluate.yaml as a whole."""
+    """conf/evaluate.yaml."""
 
     ckpt: str
     rotations: int = 1

@@ -10,11 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bookcls import command
-from bookcls.config import read_config, typed
+from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
-from bookcls.environment import say_loading
+from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import BusyError, held, read_json
+from bookcls.files import BusyError, locked, read_json
 from bookcls.runs import (
     CONFIG,
     ENVIRONMENT,
@@ -57,7 +57,7 @@ def train(config: TrainConfig, run: Path) -> None:
     resumed = config.resume is not None
     if resumed:
         given = config.data.root
-        config = typed(read_config(run / CONFIG), TrainConfig)
+        config = to_dataclass(read_config(run / CONFIG), TrainConfig)
         if any(word.startswith("data.root=") for word in words):
             config = replace(config, data=replace(config.data, root=given))
     if config.ensemble > 1:
@@ -75,7 +75,7 @@ def train(config: TrainConfig, run: Path) -> None:
     if resumed:
         saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
         origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
-    with held(run):
+    with locked(run):
         if resumed and is_finished(run):  # by another process, a moment ago
             raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
@@ -89,13 +89,13 @@ def train_cell(
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    if config.trainer.several:
+    if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
             f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "
             "side add hydra/launcher=joblib; for one run on several devices leave the sweep out."
         )
-    say_loading()
+    print_loading()
     from bookcls.training.recipe import with_start
     from bookcls.training.run import decide_start
 
@@ -109,7 +109,7 @@ def train_cell(
     if not is_finished(run):
         run.mkdir(parents=True, exist_ok=True)
         try:
-            with held(run):
+            with locked(run):
                 if not is_finished(run):  # by another process, a moment ago
                     run_cell(cell, config, folder, words, started, start)
                     return
@@ -118,7 +118,7 @@ def train_cell(
             print(f"{cell}: another process is at it", flush=True)
             return
     cell.outcome = "done before"
-    print(f"{cell}: done before, {cells.accuracies(run)}", flush=True)
+    print(f"{cell}: done before, {cells.format_accuracies(run)}", flush=True)
 
 
 def run_cell(
@@ -140,7 +140,7 @@ def run_cell(
             is_folder = left.is_dir() and not left.is_symlink()
             shutil.rmtree(left) if is_folder else left.unlink()
     try:
-        with workers.side_by_side(cell):
+        with workers.run_in_worker(cell):
             fit(
                 config,
                 folder,

@@ -1,4 +1,4 @@
-"""``python -m bookcls.tune``: a recipe chosen by the training photos alone."""
+"""``python -m bookcls.tune``: choose a recipe using only the training photos."""
 
 import time
 from dataclasses import asdict, replace
@@ -10,39 +10,39 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from bookcls import command
-from bookcls.config import full_path, read_config, typed
+from bookcls.config import full_path, read_config, to_dataclass
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
-from bookcls.data.samples import refuse_few
-from bookcls.environment import say_loading
+from bookcls.data.samples import check_enough_photos
+from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import held, read_json
-from bookcls.runs import CONFIG, ENVIRONMENT, claim, same_photos
+from bookcls.files import locked, read_json
+from bookcls.runs import CONFIG, ENVIRONMENT, check_same_photos, claim_folder
 from bookcls.settings import TrainConfig, TuneConfig
-from bookcls.tuning.space import Dimension, current, plain, read_space
+from bookcls.tuning.space import Dimension, format_value, get_value, read_space
 
 GROUPS = ("experiment", "data", "model", "aug", "optim", "trainer")
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Makes ``resume=RUN`` write into RUN; trials, minutes and data.root may stand beside it.
+    """Makes ``resume=RUN`` write to RUN; only trials, minutes and data.root may be given with it.
 
     Raises:
-        BookclsError: If there is no such folder, or it stands beside settings that it would change.
+        BookclsError: If there is no such folder, or other settings are given with it.
     """
     beside = ("trials", "minutes", "data.root")
     return command.resumed(argv, beside=beside, is_finished=lambda run: False)
 
 
 def tune(config: TuneConfig, run: Path) -> None:
-    """Checks the input, then searches. Below ``data.root`` only ``train/`` is opened.
+    """Checks the input, then searches. Of ``data.root``, only ``train/`` is opened.
 
     Args:
         config: The settings.
         run: Folder for the results.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
     if find_spec("optuna") is None:
@@ -54,29 +54,29 @@ def tune(config: TuneConfig, run: Path) -> None:
         config = saved_config(run, config)
     root = full_path("data.root", config.data.root)
     config = replace(config, data=replace(config.data, root=str(root)))
-    dimensions = checked_space(config)
+    dimensions = read_checked_space(config)
     data = config.data
     folder = read_folder(root, on_bad=data.on_bad, with_tests=False)
-    refuse_few(folder.train, folder.class_names, data.cv)
+    check_enough_photos(folder.train, folder.class_names, data.cv)
     folder, images = decode_folder(folder, data.image_size, data.fit, data.on_bad, data.cache_mb)
-    refuse_few(folder.train, folder.class_names, data.cv)
+    check_enough_photos(folder.train, folder.class_names, data.cv)
     if resumed:
-        same_photos(run, folder)
+        check_same_photos(run, folder)
     else:
-        claim(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-    words = train_words(config.start, run)
+        claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+    words = start_overrides(config.start, run)
 
-    # Only now, when the input is known to be good: these imports take seconds.
-    say_loading()
+    # Imported only once the input has been checked: these imports take seconds.
+    print_loading()
     from bookcls.tuning.search import search
 
-    with held(run):
+    with locked(run):
         search(config, run, folder, images, dimensions, words=words, started=started)
 
 
 def saved_config(run: Path, config: TuneConfig) -> TuneConfig:
-    """The settings and weights that a search began with, apart from what is given anew."""
-    saved = typed(read_config(run / CONFIG), TuneConfig)
+    """The settings and weights of the search being resumed, with those given again replaced."""
+    saved = to_dataclass(read_config(run / CONFIG), TuneConfig)
     given = {word.partition("=")[0] for word in HydraConfig.get().overrides.task}
     root = config.data.root if "data.root" in given else saved.data.root
     model = saved.model
@@ -91,26 +91,26 @@ def saved_config(run: Path, config: TuneConfig) -> TuneConfig:
     )
 
 
-def checked_space(config: TuneConfig) -> list[Dimension]:
-    """The dimensions of the search, each of whose values train would take.
+def read_checked_space(config: TuneConfig) -> list[Dimension]:
+    """Reads the search space and checks that train accepts each of its values.
 
     Raises:
-        BookclsError: For a value that it would refuse.
+        BookclsError: For a value that it does not accept.
     """
     start = config.start
     dimensions = read_space(config.space, start)
     for dimension in dimensions:
         group, setting = dimension.name.split(".")
-        for value in dimension.ends:
+        for value in dimension.limits:
             merged = OmegaConf.merge(asdict(start), {group: {setting: value}})
-            typed(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
-        if dimension.name != "optim.lr":  # null becomes what suits the weights.
-            dimension.holding(current(start, dimension.name))
+            to_dataclass(merged, TrainConfig)  # type: ignore[arg-type]  # a DictConfig
+        if dimension.name != "optim.lr":  # null becomes the default for the weights.
+            dimension.widened_for(get_value(start, dimension.name))
     return dimensions
 
 
-def train_words(start: TrainConfig, run: Path) -> list[str]:
-    """The start as words for train: the groups that were chosen, then what they leave to say."""
+def start_overrides(start: TrainConfig, run: Path) -> list[str]:
+    """The starting recipe as overrides for train: config groups first, then single settings."""
     hydra = read_config(run / ".hydra" / "hydra.yaml")
     chosen = OmegaConf.select(hydra, "hydra.runtime.choices")
     plain_train = compose("train", return_hydra_config=True).hydra.runtime.choices
@@ -125,7 +125,7 @@ def train_words(start: TrainConfig, run: Path) -> list[str]:
     for group in ("data", "model", "aug", "optim", "trainer"):
         for setting, value in wanted[group].items():
             if composed[group][setting] != value:
-                words.append(f"{group}.{setting}={plain(value)}")
+                words.append(f"{group}.{setting}={format_value(value)}")
     return [*words, f"seed={start.seed}"] if start.seed != composed["seed"] else words
 
 

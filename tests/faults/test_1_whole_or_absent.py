@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from bookcls import fetch, report, train
-from bookcls.config import read_config, typed
+from bookcls.config import read_config, to_dataclass
 from bookcls.settings import TrainConfig
 from conftest import TINY
 from test_fetch import check_dataset, upstream  # noqa: F401 - a fixture
@@ -95,7 +95,7 @@ def whole(run: Path) -> bool:
     """Whether a run is finished; if it is not, what has its name is whole all the same."""
     names = {path.name for path in run.iterdir()} if run.is_dir() else set()
     if "config.yaml" in names:
-        typed(read_config(run / "config.yaml"), TrainConfig)
+        to_dataclass(read_config(run / "config.yaml"), TrainConfig)
     for name in names & {"environment.json", "metrics.json"}:
         json.loads((run / name).read_text(encoding="utf-8"))
     for name in names & {"best.ckpt", "last.ckpt"}:

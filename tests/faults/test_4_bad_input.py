@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
-from bookcls.config import conf_dir, read_config, register_resolvers, typed
+from bookcls.config import conf_dir, read_config, register_resolvers, to_dataclass
 from bookcls.data.dataset import read_tests
 from bookcls.data.groups import read_groups
 from bookcls.data.images import ImageError, fit_square, load_image
@@ -399,7 +399,7 @@ def test_overrides(tmp_path, tries):
             words = [w for w in quote_overrides(words) if not w.startswith("-")]
             with hydra.initialize_config_dir(str(conf_dir("train")), version_base="1.3"):
                 cfg = hydra.compose("train", overrides=words)
-            assert isinstance(typed(cfg, TrainConfig), TrainConfig)
+            assert isinstance(to_dataclass(cfg, TrainConfig), TrainConfig)
         except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
             assert explained(error, "train").strip()
         except Exception as error:
@@ -429,7 +429,7 @@ def test_settings_of_a_run(tmp_path, tries):
         path.write_bytes(edited(whole, edits))
         timed()
         try:
-            assert isinstance(typed(read_config(path), TrainConfig), TrainConfig)
+            assert isinstance(to_dataclass(read_config(path), TrainConfig), TrainConfig)
         except (BookclsError, OmegaConfBaseException, OSError) as error:
             assert str(error).strip()
 

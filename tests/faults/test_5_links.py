@@ -24,7 +24,7 @@ from bookcls import (
     train,
     tune,
 )
-from bookcls.config import typed
+from bookcls.config import to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig
 from conftest import TINY
@@ -115,7 +115,7 @@ def place(tmp_path, shared_photos):
         (place / name).write_text(f"precious {name}")
     GlobalHydra.instance().clear()
     words = [f"data.root={shared_photos}", *TINY, "ensemble=2"]
-    settings = asdict(typed(composed(*words), TrainConfig))
+    settings = asdict(to_dataclass(composed(*words), TrainConfig))
     OmegaConf.save(OmegaConf.create(settings), place / "out" / "config.yaml")
     return place
 
@@ -263,8 +263,8 @@ def test_a_file_with_a_second_name_is_not_written_in_place(place, photos, run_ve
         (train.main, TINY),
     ):
         assert run_verb(main, f"data.root={photos}", *words, f"hydra.run.dir={run}") == 1
-        assert f"{run / name} has another name elsewhere" in capsys.readouterr().err
-    with pytest.raises(BookclsError, match="has another name"), files.held(run):
+        assert f"{run / name} has another hard link" in capsys.readouterr().err
+    with pytest.raises(BookclsError, match="has another name"), files.locked(run):
         pass
     assert everything(place) == before
 

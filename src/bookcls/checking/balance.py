@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bookcls.checking.finding import Finding
 from bookcls.data.samples import PhotoFolder, count_units, split_train_val
-from bookcls.environment import python
+from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.settings import DataConfig
 
@@ -73,7 +73,7 @@ def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> 
     least = min(units[label] for label in range(len(rows)))
     folds = f"data.cv={min(5, least)}" if least > 1 else "(two different photos of each class)"
     root = shlex.quote(str(folder.root))
-    tune = f"{python()} -m bookcls.tune data=folder data.root={root} trials=1 {folds}"
+    tune = f"{python_command()} -m bookcls.tune data=folder data.root={root} trials=1 {folds}"
     few = [r for r in rows if 0 < r.val < FEW]
     most = max(r.train for r in rows)
     uneven = [r for r in rows if 0 < r.train * UNEVEN <= most]
@@ -101,8 +101,8 @@ def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> 
         Finding(
             "no test photos",
             False,
-            f"{python()} -m bookcls.init data.root={root} output=DIR test_fraction=0.2 holds some "
-            f"out; {tune} cross-validates without",
+            f"{python_command()} -m bookcls.init data.root={root} output=DIR "
+            f"test_fraction=0.2 holds some out; {tune} cross-validates without",
             [] if folder.tests else ["nothing would tell how good the classifier is"],
         ),
         Finding("untested class", False, "add test photos of it", absent if folder.tests else []),

@@ -17,9 +17,9 @@ from bookcls.checking.look import look_at
 from bookcls.checking.page import render
 from bookcls.checking.settings import CheckConfig
 from bookcls.data.groups import GROUPS, write_groups
-from bookcls.data.photos import usable
+from bookcls.data.photos import drop_unreadable
 from bookcls.data.samples import PhotoFolder
-from bookcls.environment import python
+from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.files import write_json, write_text
 
@@ -40,7 +40,7 @@ def check(config: CheckConfig, folder: PhotoFolder, output: Path, words: Sequenc
         BookclsError: If something must be mended before training.
     """
     looks, bad = look_at(folder)
-    rows, counted = count_classes(usable(folder, bad, config.data.on_bad), config.data)
+    rows, counted = count_classes(drop_unreadable(folder, bad, config.data.on_bad), config.data)
     alike, groups = similar(looks, config.burst_seconds)
     findings = [
         *refusals(folder, bad, config.data.on_bad),
@@ -62,7 +62,7 @@ def check(config: CheckConfig, folder: PhotoFolder, output: Path, words: Sequenc
         raise BookclsError(verdict)
     print(verdict)
     place = shlex.join([f"data.root={folder.root}", *words])
-    print(f"train  {python()} -m bookcls.train experiment=laptop data=folder {place}")
+    print(f"train  {python_command()} -m bookcls.train experiment=laptop data=folder {place}")
 
 
 def conclusion(findings: Sequence[Finding]) -> str:

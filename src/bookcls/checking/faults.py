@@ -7,8 +7,8 @@ from PIL import Image
 
 from bookcls.checking.finding import Finding
 from bookcls.checking.look import Look
-from bookcls.data.dataset import copies, copy_line
-from bookcls.data.photos import usable
+from bookcls.data.dataset import describe_copy, find_copies
+from bookcls.data.photos import drop_unreadable
 from bookcls.data.samples import PhotoFolder
 
 DARK = 0.32
@@ -28,10 +28,10 @@ def refusals(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> list[
         on_bad: ``data.on_bad``.
     """
     root = folder.root
-    pairs = copies(folder)
-    known = {copy_line(root, *pair) for pair in pairs}
+    pairs = find_copies(folder)
+    known = {describe_copy(root, *pair) for pair in pairs}
     structure = [line for line in folder.problems if line not in known]
-    left = usable(folder, bad, on_bad)
+    left = drop_unreadable(folder, bad, on_bad)
     leaked = [pair for pair in pairs if pair[0] not in folder.train]
     twice = [pair for pair in pairs if pair[0] in folder.train]
     return [

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import laplace
 
-from bookcls.data.images import DECODER_ERRORS, ImageError, load_image, open_image, reason
+from bookcls.data.images import DECODER_ERRORS, ImageError, describe_failure, load_image, open_image
 from bookcls.data.progress import progress
 from bookcls.data.samples import PhotoFolder, Sample
 
@@ -97,7 +97,7 @@ def look(sample: Sample, split: str) -> Look | str:
     except ImageError as error:
         return str(error)
     except DECODER_ERRORS as error:
-        return reason(sample.path, error)
+        return describe_failure(sample.path, error)
     grey = image.convert("L")
     grey.thumbnail((SIDE, SIDE))
     values = np.asarray(grey, dtype=np.float64)

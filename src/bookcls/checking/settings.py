@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bookcls.errors import BookclsError
-from bookcls.settings import DataConfig, between
+from bookcls.settings import DataConfig, check_between
 
 
 @dataclass
@@ -15,6 +15,6 @@ class CheckConfig:
     output: str | None = None
 
     def __post_init__(self) -> None:
-        between("burst_seconds", self.burst_seconds, 0, 3600)
+        check_between("burst_seconds", self.burst_seconds, 0, 3600)
         if self.output is not None and not self.output.strip():
             raise BookclsError("output is empty: give a folder, or leave it out.")

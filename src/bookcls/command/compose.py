@@ -15,7 +15,7 @@ from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 
 from bookcls.command.messages import explained
-from bookcls.config import conf_dir, full_path, register_resolvers, typed
+from bookcls.config import conf_dir, full_path, register_resolvers, to_dataclass
 from bookcls.errors import BookclsError
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def compose(name: str, schema: type[T], overrides: Sequence[str]) -> tuple[T, Pa
                 output = full_path("hydra.run.dir", str(cfg.hydra.run.dir))
                 with open_dict(cfg):
                     del cfg["hydra"]
-                return typed(cfg, schema), output
+                return to_dataclass(cfg, schema), output
         except (HydraException, OmegaConfBaseException) as error:
             raise BookclsError(explained(error, name)) from error
 

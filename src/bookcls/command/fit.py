@@ -13,7 +13,7 @@ from bookcls.command.job import remove_empty
 from bookcls.command.overrides import quote, quote_overrides
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import held
+from bookcls.files import locked
 from bookcls.settings import TrainConfig
 from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run
@@ -38,7 +38,7 @@ def fit(
     words = [f"experiment={experiment}"] if experiment is not None else []
     words += ["data=folder", f"data.root={quote(os.fspath(root))}", *_checked(overrides)]
     config, folder = compose("train", TrainConfig, words)
-    if config.trainer.several:
+    if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
             f"{config.trainer.num_nodes}: fit trains on one device; for several use "
@@ -49,7 +49,7 @@ def fit(
     config, photos = read_inputs(config, words)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with interruptible(), held(folder):
+        with interruptible(), locked(folder):
             run(config, photos, folder, origin={"overrides": words}, started=started)
     finally:
         remove_empty(folder, began)

@@ -25,7 +25,7 @@ from bookcls.command import messages
 from bookcls.command.messages import DEATHS, complain, explained, launcher_of, of_hydra
 from bookcls.command.overrides import quote_overrides
 from bookcls.command.usage import usage
-from bookcls.config import conf_dir, register_resolvers, typed
+from bookcls.config import conf_dir, register_resolvers, to_dataclass
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
 from bookcls.files import write_text
@@ -69,7 +69,7 @@ def verb(
             overrides = " ".join(hydra_config.overrides.task)
             print(f"\njob {hydra_config.job.num}: {overrides}", flush=True)
         try:
-            body(typed(cfg, schema), output)
+            body(to_dataclass(cfg, schema), output)
         except (BookclsError, OmegaConfBaseException, OSError) as error:
             if traceback_wanted:
                 raise

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from bookcls.command.messages import complain
 from bookcls.errors import BookclsError
-from bookcls.files import refuse_links, refuse_shared
+from bookcls.files import refuse_hard_links, refuse_links
 
 
 class OwnFolder(Callback):
@@ -35,7 +35,7 @@ def refuse(folder: Path) -> None:
     """
     try:
         refuse_links(folder)
-        refuse_shared(folder)
+        refuse_hard_links(folder)
     except (BookclsError, OSError) as error:
         complain(error)
         sys.exit(1)

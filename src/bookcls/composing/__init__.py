@@ -1,3 +1,3 @@
-"""New training photos, composed of what is cut out of the old ones (``aug=scenes``)."""
+"""Training scenes composed of objects cut out of the training photos (``aug=scenes``)."""
 
 __all__ = ["compose", "gather", "sheet"]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bookcls.synthetic.arrays import Bytes, Floats
 
-FEW = 4
+MIN_PHOTOS = 4
 """Fewer photos of a class do not tell which colours are its thing's."""
 
 RARE = 0.4
@@ -26,9 +26,9 @@ def rare_colours(images: Sequence[Bytes]) -> list[npt.NDArray[np.bool_]]:
         images: uint8 RGB (H, W, 3), of any sizes.
 
     Returns:
-        For each (H, W); nowhere, if there are fewer than ``FEW`` photos.
+        For each (H, W); nowhere, if there are fewer than ``MIN_PHOTOS`` photos.
     """
-    if len(images) < FEW:
+    if len(images) < MIN_PHOTOS:
         return [np.zeros(image.shape[:2], bool) for image in images]
     indices = [_bins(image) for image in images]
     shown = np.stack([_histogram(index) > _MIN_MASS for index in indices])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bookcls.composing.cutout import Cutout
-from bookcls.composing.looks import lit, part_of, size_of, unknown_things
+from bookcls.composing.looks import random_part, relight, scene_size, unknown_things
 from bookcls.data.images import fit_square
 from bookcls.data.samples import Sample
 from bookcls.data.streams import Stream
@@ -30,7 +30,7 @@ TRIES = 4
 
 
 @dataclass(frozen=True)
-class Composed:
+class Scene:
     """A scene as the network sees it.
 
     Attributes:
@@ -84,7 +84,7 @@ class Scenes:
                 self.own[c.sample] = c.picture
         self.labels = sorted(self.things)
 
-    def draw(self, sample: Sample, seed: int) -> Composed | None:
+    def draw(self, sample: Sample, seed: int) -> Scene | None:
         """A scene in place of a photo that was drawn, or None where the photo shall stay.
 
         Args:
@@ -102,7 +102,7 @@ class Scenes:
                 return composed
         return None
 
-    def _compose(self, rng: np.random.Generator, sample: Sample, *, empty: bool) -> Composed | None:
+    def _compose(self, rng: np.random.Generator, sample: Sample, *, empty: bool) -> Scene | None:
         """A scene; None if what it must show cannot be seen."""
         labels = self._labels(rng, sample, empty=empty)
         textures: list[Bytes] = []
@@ -114,8 +114,8 @@ class Scenes:
             picture = own[int(rng.integers(len(own)))]
             if label == sample.label and main is not None:
                 picture, main = main, None
-            size, factor = size_of(picture), scale * float(np.exp(rng.normal(0, 0.1)))
-            textures.append(lit(rng, picture))
+            size, factor = scene_size(picture), scale * float(np.exp(rng.normal(0, 0.1)))
+            textures.append(relight(rng, picture))
             sizes.append((size[0] * factor, size[1] * factor, size[2] * factor))
         aspect = self.aspects[int(rng.integers(len(self.aspects)))]
         layout = sampling.anywhere(rng, sizes, range(len(sizes))) if sizes else rooms.empty(rng)
@@ -130,7 +130,7 @@ class Scenes:
         if not target.any():
             return None
         square = fit_square(Image.fromarray(image), self.size, self.fit)
-        return Composed(square, target / target.sum())
+        return Scene(square, target / target.sum())
 
     def _labels(self, rng: np.random.Generator, sample: Sample, *, empty: bool) -> list[int | None]:
         """Classes of the things of a scene in painting order, None for unknown ones."""
@@ -156,7 +156,7 @@ class Scenes:
         ground = None
         if self.grounds:
             picture = self.grounds[int(rng.integers(len(self.grounds)))]
-            ground = part_of(rng, picture, short, self.size)
+            ground = random_part(rng, picture, short, self.size)
         image, index = scenes.framed(
             layout, textures, short, self.size, background=ground, at=float(rng.random())
         )

@@ -1,4 +1,4 @@
-"""Things cut out of training photos, by the user's masks or corners or else automatically."""
+"""Cuts objects out of training photos, by the user's masks or corners, or automatically."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,42 +21,42 @@ from bookcls.data.progress import progress
 from bookcls.data.samples import Sample
 from bookcls.synthetic.arrays import Bytes, resize
 
-MOST = 200
+MAX_PHOTOS = 200
 """Photos of a class that things are cut out of; more would only cost time and memory."""
 
 MIN_PIXELS = 100
-"""A thing that is smaller in its photo teaches nothing."""
+"""Smaller objects are of no use for training."""
 
 MASK, BY_CORNERS, AUTOMATIC, WHOLE = "mask", "corners", "automatic", "whole"
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """What was made of a training photo.
+    """The result for one training photo.
 
     Attributes:
         sample: The photo.
         aspect: Its width over its height.
         picture: uint8 RGBA (h, w, 4) around the thing; RGB of the whole photo if it shows no
             thing; None where none could be cut out.
-        how: ``mask``, ``corners``, ``automatic`` or ``whole``; where none could be cut out, the
+        method: ``mask``, ``corners``, ``automatic`` or ``whole``; where none could be cut out, the
             reason.
     """
 
     sample: Sample
     aspect: float
     picture: Bytes | None
-    how: str
+    method: str
 
 
 @lru_cache(maxsize=8)
-def cut_all(
+def make_cutouts(
     samples: tuple[Sample, ...], root: Path, num_classes: int, background: int | None, size: int
 ) -> tuple[Cutout, ...]:
-    """Cuts the things out of training photos; remembered, since trials of a search share folds.
+    """Cuts the things out of training photos; cached, since trials of a search share folds.
 
     Args:
-        samples: The photos; of each class at most ``MOST``, spread over the class, are used.
+        samples: The photos; of each class at most ``MAX_PHOTOS``, spread over the class, are used.
         root: Folder of the dataset, which may hold masks or corners.csv.
         num_classes: Number of classes, which the masks' values go up to.
         background: Label of the class that shows no thing, or None.
@@ -65,33 +65,37 @@ def cut_all(
     Raises:
         BookclsError: If a mask does not fit.
     """
-    # Photos side by side already take all cores; and a forked worker that inherits OpenCV's pool
-    # of threads waits for them forever.
+    # The pool already uses all cores, and a forked worker that inherits OpenCV's thread pool
+    # would wait for it forever.
     cv2.setNumThreads(0)
     cutouts: list[Cutout] = []
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # as in bookcls.data.photos.decode
         for label in progress(range(num_classes), "Cutting out"):
-            own = _spread(samples, label)
+            own = _pick_evenly(samples, label)
             side = 2 * size if label == background else max(SIDE, 2 * size)
             photos = list(pool.map(lambda s, side=side: _read(s, side), own))
             if label == background:
                 cutouts += photos
                 continue
             read = [p for p in photos if p.picture is not None]
-            rare = rare_colours([_small(p) for p in read])
+            rare = rare_colours([_shrink(p) for p in read])
             cutouts += [p for p in photos if p.picture is None]
-            cutouts += pool.map(lambda p, r: cut(p, r, root, num_classes), read, rare)
+            cutouts += pool.map(lambda p, r: cut_out(p, r, root, num_classes), read, rare)
     return tuple(cutouts)
 
 
-def _spread(samples: Sequence[Sample], label: int) -> list[Sample]:
+def _pick_evenly(samples: Sequence[Sample], label: int) -> list[Sample]:
     own = [s for s in samples if s.label == label]
-    return own if len(own) <= MOST else [own[i * len(own) // MOST] for i in range(MOST)]
+    return (
+        own
+        if len(own) <= MAX_PHOTOS
+        else [own[i * len(own) // MAX_PHOTOS] for i in range(MAX_PHOTOS)]
+    )
 
 
 def _read(sample: Sample, side: int) -> Cutout:
-    """A whole photo with a long side of so many pixels."""
+    """Loads a whole photo, resized to a long side of ``side`` pixels."""
     try:
         photo = load_image(sample.path, size=side)
     except ImageError as error:
@@ -102,7 +106,7 @@ def _read(sample: Sample, side: int) -> Cutout:
     return Cutout(sample, photo.width / photo.height, image, WHOLE)
 
 
-def _small(photo: Cutout) -> Bytes:
+def _shrink(photo: Cutout) -> Bytes:
     """A whole photo as outlines are found in it, uint8 RGB, long side ``SIDE``."""
     assert photo.picture is not None
     height, width = photo.picture.shape[:2]
@@ -110,7 +114,7 @@ def _small(photo: Cutout) -> Bytes:
     return resize(photo.picture, max(2, round(height * scale)), max(2, round(width * scale)))
 
 
-def cut(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes: int) -> Cutout:
+def cut_out(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes: int) -> Cutout:
     """Cuts the thing out of one photo.
 
     Args:
@@ -126,24 +130,24 @@ def cut(photo: Cutout, rare: npt.NDArray[np.bool_], root: Path, num_classes: int
     assert photo.picture is not None
     path = find_mask(root, sample)
     drawn = corner_mask(root, sample, *photo.picture.shape[:2]) if path is None else None
-    how = AUTOMATIC
+    method = AUTOMATIC
     try:
         if path is not None:
             values = np.asarray(load_mask(path, sample.path, num_classes))
             mask = (values == sample.label + 1).astype(np.uint8) * np.uint8(255)
-            how = MASK
+            method = MASK
         elif drawn is not None:
-            mask, how = drawn, BY_CORNERS
+            mask, method = drawn, BY_CORNERS
         else:
-            mask = find_object(_small(photo), rare) * np.uint8(255)
-        picture = lifted(photo.picture, mask)
+            mask = find_object(_shrink(photo), rare) * np.uint8(255)
+        picture = apply_mask(photo.picture, mask)
     except NoObjectError as error:
-        return replace(photo, picture=None, how=str(error))
-    return replace(photo, picture=picture, how=how)
+        return replace(photo, picture=None, method=str(error))
+    return replace(photo, picture=picture, method=method)
 
 
-def lifted(image: Bytes, mask: Bytes) -> Bytes:
-    """The part of a photo that a mask covers, with a soft edge.
+def apply_mask(image: Bytes, mask: Bytes) -> Bytes:
+    """Cuts out the part of a photo that a mask covers, with a soft edge.
 
     Args:
         image: uint8 RGB (H, W, 3).

@@ -1,11 +1,11 @@
-"""From settings and training photos to scenes, and what a person is told of them."""
+"""Makes scenes from settings and training photos, and prints a summary."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.composing.compose import Scenes
-from bookcls.composing.cutout import BY_CORNERS, MASK, cut_all
+from bookcls.composing.cutout import BY_CORNERS, MASK, make_cutouts
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
 from bookcls.settings import AugConfig, DataConfig
@@ -17,7 +17,7 @@ BACKGROUND = "background"
 def make_scenes(
     aug: AugConfig, data: DataConfig, folder: PhotoFolder, train: Sequence[Sample]
 ) -> Scenes | None:
-    """Scenes of the photos that train, and of no others; None if none are asked for.
+    """Scenes of the photos that train, and of no others; None if ``aug.scenes`` is 0.
 
     Raises:
         BookclsError: If no thing can be cut out of any photo, or a mask does not fit.
@@ -26,7 +26,7 @@ def make_scenes(
         return None
     names = [name.casefold() for name in folder.class_names]
     background = names.index(BACKGROUND) if BACKGROUND in names else None
-    cutouts = cut_all(tuple(train), folder.root, len(names), background, data.image_size)
+    cutouts = make_cutouts(tuple(train), folder.root, len(names), background, data.image_size)
     scenes = Scenes(
         cutouts,
         len(names),
@@ -37,7 +37,7 @@ def make_scenes(
         unknown=aug.scene_unknown,
     )
     if not scenes.things:
-        reasons = Counter(c.how for c in cutouts if c.picture is None).most_common(3)
+        reasons = Counter(c.method for c in cutouts if c.picture is None).most_common(3)
         raise BookclsError(
             f"aug.scenes={aug.scenes:g}: nothing could be cut out of any of the {len(train)} "
             f"training photos ({'; '.join(f'{why}: {n}' for why, n in reasons)}). Scenes need "
@@ -48,8 +48,8 @@ def make_scenes(
     return scenes
 
 
-def say_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: Path) -> None:
-    """Prints how many things were cut out, of which classes none, and where to look at it.
+def print_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: Path) -> None:
+    """Prints how many objects were cut out, the classes without any, and where the sheet is.
 
     Args:
         scenes: What will be drawn from.
@@ -59,7 +59,7 @@ def say_scenes(scenes: Scenes, class_names: Sequence[str], table: Path, sheet: P
     """
     tried = [c for c in scenes.cutouts if c.sample.label != scenes.background]
     cut = [c for c in tried if c.picture is not None]
-    masked = sum(c.how in (MASK, BY_CORNERS) for c in cut)
+    masked = sum(c.method in (MASK, BY_CORNERS) for c in cut)
     by_mask = f", {masked} by your masks or corners" if masked else ""
     out = (
         f", {len(tried) - len(cut)} photos left out ({table.name})" if len(cut) < len(tried) else ""

@@ -1,11 +1,11 @@
-"""How things and grounds come into a scene: in which size and light, and those of no class."""
+"""Sizes, lighting and backgrounds of scenes, and objects of no class."""
 
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from bookcls.composing.cutout import lifted
+from bookcls.composing.cutout import apply_mask
 from bookcls.synthetic import covers
 from bookcls.synthetic.arrays import Bytes
 from bookcls.synthetic.designs import design
@@ -24,33 +24,33 @@ def unknown_things(height: int) -> tuple[Bytes, ...]:
     They have no sides: painted ones would tell them from cut-outs, whatever they show.
     """
     fronts = (covers.render(design(_UNKNOWN_BASE + k), height) for k in range(NUM_UNKNOWN))
-    return tuple(lifted(*_framed(front)) for front in fronts)
+    return tuple(apply_mask(*_add_margin(front)) for front in fronts)
 
 
-def _framed(front: Bytes) -> tuple[Bytes, Bytes]:
+def _add_margin(front: Bytes) -> tuple[Bytes, Bytes]:
     """A picture with a margin, and the mask that leaves the margin out."""
     mask = np.full(front.shape[:2], 255, np.uint8)
     wider = cv2.copyMakeBorder(front, 4, 4, 4, 4, cv2.BORDER_REPLICATE)
     return np.asarray(wider, np.uint8), np.pad(mask, 4)
 
 
-def size_of(picture: Bytes) -> Size:
+def scene_size(picture: Bytes) -> Size:
     """How large a cut-out is laid, in book heights: photos do not tell, so all have one area."""
     height, width = picture.shape[:2]
     scale = 0.85 / float(np.sqrt(height * width))
     return width * scale, height * scale, 0.06
 
 
-def lit(rng: np.random.Generator, picture: Bytes) -> Bytes:
-    """A cut-out in somewhat other light than where it was photographed."""
+def relight(rng: np.random.Generator, picture: Bytes) -> Bytes:
+    """Varies the lighting of a cut-out."""
     gain = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.03, 3))
     levels = np.arange(256)[:, None] * np.append(gain, 1.0)
     table = np.clip(levels, 0, 255).astype(np.uint8)[None]
     return np.asarray(cv2.LUT(picture, table.transpose(1, 0, 2)), np.uint8)
 
 
-def part_of(rng: np.random.Generator, picture: Bytes, height: int, width: int) -> Bytes:
-    """A part of a background photo at about one pixel in one: shifted, scaled, slightly turned."""
+def random_part(rng: np.random.Generator, picture: Bytes, height: int, width: int) -> Bytes:
+    """Crops a background photo at about its own resolution: shifted, scaled, slightly rotated."""
     rows, cols = picture.shape[:2]
     quarter = int(rng.integers(4))
     across, down = (cols, rows) if quarter % 2 == 0 else (rows, cols)

@@ -1,4 +1,4 @@
-"""What a photo of one thing shows: GrabCut from two guesses, and checks of what it finds.
+"""Segments the object in a photo: GrabCut from two guesses, and checks of the result.
 
 GrabCut (Rother et al. 2004) learns the colours of the thing and of the ground from a guess and cuts
 along edges. A photo of one thing on one ground makes guessing easy; where it fails, it fails
@@ -55,13 +55,13 @@ def find_object(image: Bytes, rare: Guess | None = None) -> Bytes:
     Raises:
         NoObjectError: If no outline passes the checks.
     """
-    middle = _middle(image.shape[0], image.shape[1])
+    middle = _centre_weights(image.shape[0], image.shape[1])
     rare = np.zeros(image.shape[:2], bool) if rare is None else rare
     reasons = []
     # The middle first: a contrast finds a coloured part where the rest is as pale as the ground.
-    for guess in (_near, _contrasting):
+    for guess in (_guess_centre, _guess_contrast):
         try:
-            mask = _cleaned(_grab_cut(image, guess(image, middle), rare), middle)
+            mask = _clean(_grab_cut(image, guess(image, middle), rare), middle)
             _check(mask, rare)
             return mask
         except NoObjectError as error:
@@ -69,20 +69,20 @@ def find_object(image: Bytes, rare: Guess | None = None) -> Bytes:
     raise NoObjectError(reasons[0])
 
 
-def _middle(height: int, width: int) -> Floats:
-    """How near to the middle each pixel is, 1 in the middle, about 0 at the border."""
+def _centre_weights(height: int, width: int) -> Floats:
+    """Weights of the pixels: 1 in the middle, about 0 at the border."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
     return np.asarray(np.exp(-1.2 * (x**2 + y**2)), np.float32)
 
 
-def _near(image: Bytes, middle: Floats) -> Guess:
+def _guess_centre(image: Bytes, middle: Floats) -> Guess:
     """The middle of the photo, whatever its colours."""
     return middle > _NEAR
 
 
-def _contrasting(image: Bytes, middle: Floats) -> Guess:
-    """Whatever is near the middle and unlike the ground, which shows along the border."""
+def _guess_contrast(image: Bytes, middle: Floats) -> Guess:
+    """Pixels near the middle that differ from the ground, which is visible along the border."""
     lab = cv2.cvtColor(cv2.GaussianBlur(image, (0, 0), 1.5), cv2.COLOR_RGB2LAB).astype(np.float32)
     lab[..., 0] *= 0.6  # Light falls unevenly on one ground.
     ring = np.ones(image.shape[:2], bool)
@@ -115,8 +115,8 @@ def _grab_cut(image: Bytes, guess: Guess, rare: Guess) -> Bytes:
     return np.asarray(mask & 1, np.uint8)
 
 
-def _cleaned(mask: Bytes, middle: Floats) -> Bytes:
-    """The part that weighs most in the middle, without thin pieces and holes."""
+def _clean(mask: Bytes, middle: Floats) -> Bytes:
+    """Keeps the component with the largest central weight, without thin parts and holes."""
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk), np.uint8)
     num, parts = cv2.connectedComponents(mask)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import Cutout
 from bookcls.data.samples import Sample
-from bookcls.files import replacing, write_csv
+from bookcls.files import atomic_write, write_csv
 from bookcls.synthetic.arrays import Bytes, Floats
 
 CELL, GAP, LINE, HEAD, COLUMNS = 128, 6, 12, 26, 10
@@ -23,14 +23,14 @@ def write_table(path: Path, cutouts: Sequence[Cutout], class_names: Sequence[str
     for c in cutouts:
         done = c.picture is not None
         name = class_names[c.sample.label]
-        rows.append((c.sample.name, name, c.how if done else "none", "" if done else c.how))
+        rows.append((c.sample.name, name, c.method if done else "none", "" if done else c.method))
     write_csv(path, ["file", "class", "cutout", "why_left_out"], rows)
 
 
 def write_sheet(
     path: Path, scenes: Scenes, class_names: Sequence[str], samples: Sequence[Sample]
 ) -> None:
-    """Lays some cut-outs and some scenes on one picture.
+    """Draws some cut-outs and some scenes in one picture.
 
     Args:
         path: A .png file.
@@ -42,7 +42,9 @@ def write_sheet(
         c for c in scenes.cutouts if c.picture is not None and c.sample.label in scenes.things
     ]
     left = [c for c in scenes.cutouts if c.picture is None]
-    cells = [(_on_grey(c.picture), Path(c.sample.name).stem) for c in _some(things, NUM_CUTOUTS)]
+    cells = [
+        (_on_grey(c.picture), Path(c.sample.name).stem) for c in _pick_evenly(things, NUM_CUTOUTS)
+    ]
     sections = [(f"Cut out of {len(things)} photos ({len(left)} left out)", cells)]
     drawn: list[tuple[Bytes, str]] = []
     order = np.random.default_rng(0).permutation(len(samples)).tolist()
@@ -53,13 +55,13 @@ def write_sheet(
         if len(drawn) == NUM_SCENES:
             break
     sections.append(("Composed scenes, labelled by visible area", drawn))
-    sheet = _laid_out(sections)
-    with replacing(path) as temporary:
+    sheet = _draw_sheet(sections)
+    with atomic_write(path) as temporary:
         sheet.save(temporary, "PNG")
 
 
-def _some(cutouts: Sequence[Cutout], number: int) -> list[Cutout]:
-    """At most so many, evenly spread."""
+def _pick_evenly(cutouts: Sequence[Cutout], number: int) -> list[Cutout]:
+    """At most ``number``, evenly spaced."""
     step = max(1.0, len(cutouts) / number)
     return [cutouts[int(i * step)] for i in range(min(number, len(cutouts)))]
 
@@ -80,7 +82,7 @@ def _on_grey(picture: Bytes | None) -> Bytes:
     return laid.astype(np.uint8)
 
 
-def _laid_out(sections: Sequence[tuple[str, Sequence[tuple[Bytes, str]]]]) -> Image.Image:
+def _draw_sheet(sections: Sequence[tuple[str, Sequence[tuple[Bytes, str]]]]) -> Image.Image:
     across, down = CELL + GAP, CELL + GAP + LINE
     heights = [HEAD + -(-len(cells) // COLUMNS) * down for _, cells in sections]
     sheet = Image.new("RGB", (COLUMNS * across + GAP, sum(heights) + GAP), "white")

@@ -8,14 +8,14 @@ from pathlib import Path
 from bookcls.data.groups import read_groups
 from bookcls.data.images import SUFFIXES
 from bookcls.data.samples import (
-    NOTHING,
+    EMPTY_SHA256,
     SCORES,
     PhotoFolder,
     Sample,
+    find_bad_names,
     list_photos,
+    list_visible,
     make_sample,
-    visible,
-    wrong_names,
 )
 from bookcls.errors import BookclsError
 from bookcls.files import read_csv
@@ -30,37 +30,40 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
         root: Folder with ``train/<class>/*`` and, optionally, ``test_<name>/`` or ``test/``: flat
             with a ``labels.csv`` (file, dominant, accepted; several accepted classes separated by
             ``;``) or with class subfolders.
-        on_bad: ``skip`` leaves files that are no images out of training; ``error`` refuses.
+        on_bad: ``skip`` leaves files that are not images out of training; ``error`` raises.
         with_tests: False opens nothing outside ``train/``.
 
     Returns:
-        The dataset; its ``problems`` are raised when it is decoded, all at once.
+        The dataset; its ``problems`` are raised together when it is decoded.
 
     Raises:
-        BookclsError: If there is no such folder, or nothing in it to tell apart.
+        BookclsError: If there is no such folder, or it has fewer than two classes.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise BookclsError(f"data.root={root} {what}. Give the folder that holds train/<class>/.")
-    folders = visible(root / "train") if (root / "train").is_dir() else []
+        raise BookclsError(
+            f"data.root={root} {what}. Give the folder that contains train/<class>/."
+        )
+    folders = list_visible(root / "train") if (root / "train").is_dir() else []
     class_dirs = [p for p in folders if p.is_dir()]
     problems = [
-        f"{p.relative_to(root)}: a file beside the class folders" for p in folders if p.is_file()
+        f"{p.relative_to(root)}: a file next to the class folders" for p in folders if p.is_file()
     ]
     if not class_dirs:
         raise BookclsError(
-            f"{root} holds no class folders: put the training photos into "
+            f"{root} contains no class folders: put the training photos into "
             f"{root / 'train'}/<class>/, one folder per class, or let "
             f"python -m bookcls.init data.root={root} look at what there is."
         )
     class_names = [p.name for p in class_dirs]
     if len(class_names) == 1:
         raise BookclsError(
-            f"{root / 'train'} holds one class, {class_names[0]}: a classifier needs two or more. "
-            "With one thing to recognise, add a folder 'background' with photos without it."
+            f"{root / 'train'} contains one class, {class_names[0]}: a classifier needs "
+            "two or more. If there is only one thing to recognise, add a folder 'background' with "
+            "photos without it."
         )
     folder = PhotoFolder(root, class_names, [], {}, problems=problems)
-    problems += [f"train: {line}" for line in wrong_names(class_names)]
+    problems += [f"train: {line}" for line in find_bad_names(class_names)]
     for label, class_dir in enumerate(class_dirs):
         photos, rest = list_photos(class_dir)
         if on_bad == "skip":
@@ -73,40 +76,40 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
     if with_tests:
         folder.tests = read_tests(root, class_names, problems)
     folder.train = read_groups(root, folder.train, problems)
-    problems += [copy_line(root, *pair) for pair in copies(folder)]
+    problems += [describe_copy(root, *pair) for pair in find_copies(folder)]
     return folder
 
 
-def copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
-    """Each photo that stands in two classes or, byte for byte, in train and test.
+def find_copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
+    """Finds photos that are, byte for byte, in two classes or in both train and test.
 
     Returns:
-        The photo, and the training photo that it is the same as.
+        Pairs of a photo and the training photo that it is a copy of.
     """
     first: dict[str, Sample] = {}
     pairs = []
     for sample in folder.train:
         other = first.setdefault(sample.sha256, sample)
-        if other.label != sample.label and sample.sha256 != NOTHING:
+        if other.label != sample.label and sample.sha256 != EMPTY_SHA256:
             pairs.append((sample, other))
     for samples in folder.tests.values():
         for sample in samples:
-            if sample.sha256 in first and sample.sha256 != NOTHING:
+            if sample.sha256 in first and sample.sha256 != EMPTY_SHA256:
                 pairs.append((sample, first[sample.sha256]))
     return pairs
 
 
-def copy_line(root: Path, sample: Sample, other: Sample) -> str:
+def describe_copy(root: Path, sample: Sample, other: Sample) -> str:
     """Says that two photos are the same."""
     paths = (s.path.relative_to(root).as_posix() for s in (sample, other))
     return "{}: the same photo as {}".format(*paths)
 
 
 def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
-    """Test splits of a dataset, by name.
+    """Reads the test splits of a dataset.
 
     Args:
-        root: Folder that holds ``test_<name>/`` folders or ``test/``.
+        root: Folder that contains ``test_<name>/`` folders or ``test/``.
         class_names: The classes that a model knows.
         problems: Collects a line for each problem.
 
@@ -114,7 +117,7 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
         Split name -> photos. A plain ``test/`` is called "test".
     """
     tests = {}
-    for folder in visible(root):
+    for folder in list_visible(root):
         if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
             continue
         split = folder.name.removeprefix("test_")
@@ -130,19 +133,19 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
     problems += [
         f"test_{second}: rename this folder: it and test_{first} would both write test/{key} "
         "to metrics.json"
-        for first, second, key in same_keys(list(tests))
+        for first, second, key in find_key_clashes(list(tests))
     ]
     return tests
 
 
-def same_keys(splits: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Pairs of test splits whose scores would overwrite each other in metrics.json.
+def find_key_clashes(splits: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Finds pairs of test splits whose scores would overwrite each other in metrics.json.
 
     Returns:
         The two names, the one to change last, and a key that both would write.
 
     Example:
-        >>> same_keys(["easy", "easy_strict", "easy_2"])
+        >>> find_key_clashes(["easy", "easy_strict", "easy_2"])
         [('easy', 'easy_strict', 'easy_strict_acc')]
     """
     keys = {split: [f"{split}_{score}" for score in SCORES] for split in splits}
@@ -154,12 +157,12 @@ def same_keys(splits: Sequence[str]) -> list[tuple[str, str, str]]:
 def read_class_test(
     folder: Path, root: Path, class_names: list[str], problems: list[str]
 ) -> list[Sample]:
-    """Photos of a test split with a subfolder per class."""
+    """Reads a test split with a subfolder per class."""
     samples = []
-    for entry in visible(folder):
+    for entry in list_visible(folder):
         if not entry.is_dir():
             problems.append(
-                f"{entry.relative_to(root)}: a file beside class folders; a flat test folder "
+                f"{entry.relative_to(root)}: a file next to class folders; a flat test folder "
                 "needs a labels.csv (file,dominant,accepted)"
             )
         elif entry.name not in class_names:
@@ -178,14 +181,14 @@ def read_class_test(
 def read_flat_test(
     folder: Path, root: Path, class_names: list[str], problems: list[str]
 ) -> list[Sample]:
-    """Photos of a flat test split with its ``labels.csv``."""
+    """Reads a flat test split with its ``labels.csv``."""
     here = f"{folder.name}/labels.csv"
     try:
         rows = read_csv(folder / "labels.csv", LABEL_COLUMNS)
     except BookclsError as error:
         problems.append(f"{here}: {error}")
         return []
-    entries = [p for p in visible(folder) if p.name != "labels.csv"]
+    entries = [p for p in list_visible(folder) if p.name != "labels.csv"]
     on_disk = {p.name: p for p in entries}
     samples, seen = [], Counter[str]()
     for number, row in rows:
@@ -215,7 +218,7 @@ def read_flat_test(
             label = class_names.index(values["dominant"]) if values["dominant"] else -1
             indices = {class_names.index(a) for a in accepted}
             samples.append(make_sample(on_disk[name], folder, label, indices))
-    problems += [f"{here}: {name} stands in {n} rows" for name, n in seen.items() if n > 1]
+    problems += [f"{here}: {name} is in {n} rows" for name, n in seen.items() if n > 1]
     for name, path in on_disk.items():
         if path.is_dir() or path.suffix.lower() not in SUFFIXES:
             problems.append(f"{path.relative_to(root)}: not an image")

@@ -1,19 +1,19 @@
-"""groups.csv: which training photos a split keeps together, such as those of a burst."""
+"""groups.csv: training photos, such as those of a burst, that a split must keep together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bookcls.data.samples import NOTHING, Sample
+from bookcls.data.samples import EMPTY_SHA256, Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, read_csv, write_csv
+from bookcls.files import read_csv, unescape, write_csv
 
 GROUPS = "groups.csv"
 COLUMNS = ["file", "group"]
 
 
 def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> list[Sample]:
-    """Training photos with their groups.
+    """Adds the groups to training photos.
 
     Args:
         root: The dataset; without a ``groups.csv`` in it no photo has a group.
@@ -33,30 +33,30 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
     photos = {f"train/{s.name}": s for s in train}
     groups: dict[tuple[int, str], str] = {}
     for number, row in rows:
-        file_name, group = (meant((row[key] or "").strip()) for key in COLUMNS)
+        file_name, group = (unescape((row[key] or "").strip()) for key in COLUMNS)
         photo = photos.get(file_name)
         if None in row or not file_name or not group:
             problems.append(f"{GROUPS} line {number}: needs two columns, file,group")
         elif photo is None:
             problems.append(
                 f"{GROUPS} line {number}: there is no training photo {file_name}; delete the row "
-                "or mend the path (train/<class>/<file>)"
+                "or fix the path (train/<class>/<file>)"
             )
-        elif groups.setdefault(copies_of(photo), group) != group:
+        elif groups.setdefault(copy_key(photo), group) != group:
             problems.append(
-                f"{GROUPS} line {number}: {file_name} stands in group {group}, and it or a copy of "
-                f"it in {groups[copies_of(photo)]}"
+                f"{GROUPS} line {number}: {file_name} is in group {group}, but it or a copy of "
+                f"it is in {groups[copy_key(photo)]}"
             )
-    return [replace(s, group=groups.get(copies_of(s), "")) for s in train]
+    return [replace(s, group=groups.get(copy_key(s), "")) for s in train]
 
 
-def copies_of(sample: Sample) -> tuple[int, str]:
-    """What a photo and its copies in its class share; files that cannot be read are no copies."""
-    return sample.label, sample.name if sample.sha256 == NOTHING else sample.sha256
+def copy_key(sample: Sample) -> tuple[int, str]:
+    """A key that a photo shares with its copies in its class; unreadable files have no copies."""
+    return sample.label, sample.name if sample.sha256 == EMPTY_SHA256 else sample.sha256
 
 
 def write_groups(path: Path, groups: Mapping[str, str]) -> None:
-    """Writes such a file.
+    """Writes groups.csv.
 
     Args:
         path: The csv file.

@@ -1,4 +1,4 @@
-"""held_out.csv: what the folds' models said of photos that they had not seen. No torch."""
+"""held_out.csv: predictions of the folds' models for their held-out photos. No torch."""
 
 import csv
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import meant, refuse_links, write_csv
+from bookcls.files import refuse_links, unescape, write_csv
 
 HELD_OUT = "held_out.csv"
-TABLE = "trials.csv"
+TRIALS_TABLE = "trials.csv"
 """A row per trial, as soon as there is one."""
 PROB = "prob_"
 COLUMNS = ["trial", "fold", "file", "view", "label"]
@@ -21,15 +21,15 @@ COLUMNS = ["trial", "fold", "file", "view", "label"]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Answers to held-out photos, each as it is (view 0) and in views.
+    """Predictions for held-out photos, each unchanged (view 0) and in augmented views.
 
     Attributes:
-        trial: The recipe that was judged, by its number.
+        trial: Number of the recipe that was evaluated.
         class_names: Sorted names.
         probs: float64 (N, C).
         labels: int64 (N,), the classes of the photos.
-        views: int64 (N,), 0 for a photo as it is.
-        photos: int64 (N,), equal for answers to the same photo.
+        views: int64 (N,), 0 for the unchanged photo.
+        photos: int64 (N,), equal for predictions on the same photo.
     """
 
     trial: int
@@ -64,10 +64,10 @@ def write_held_out(
 
 
 def read_held_out(run: Path) -> HeldOut:
-    """Reads what a search left.
+    """Reads the held-out predictions of a search.
 
     Raises:
-        BookclsError: If it is missing or damaged, or anything in the folder leads elsewhere.
+        BookclsError: If it is missing or damaged, or anything in the folder links elsewhere.
     """
     refuse_links(run)
     path = run / HELD_OUT
@@ -82,12 +82,12 @@ def read_held_out(run: Path) -> HeldOut:
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
         if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")
-        labels = np.array([class_names.index(meant(row[4])) for row in rows])
+        labels = np.array([class_names.index(unescape(row[4])) for row in rows])
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:
         raise BookclsError(
-            f"{run} holds no {HELD_OUT}: give a folder that tune wrote (tuning/DATE/TIME)."
+            f"{run} contains no {HELD_OUT}: give a folder that tune wrote (tuning/DATE/TIME)."
         ) from error
     except (OSError, ValueError, csv.Error) as error:
         raise BookclsError(

@@ -14,19 +14,19 @@ from bookcls.errors import BookclsError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-"""What Pillow may take a file for, whatever its name. Others it knows start programs (EPS is
-handed to Ghostscript) or have decoders that hardly anybody tests."""
+"""Formats that Pillow may open, whatever the file's name. Some of its others start programs (EPS
+is passed to Ghostscript) or have decoders that are rarely tested."""
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
 # Ours is checked as soon as the header is read; Pillow's own limit is lower.
 Image.MAX_IMAGE_PIXELS = None
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""What the header of such a file names (ISO/IEC 23008-12)."""
+"""Brands in the header of a HEIC file (ISO/IEC 23008-12)."""
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
 ORIENTATION = 0x0112
-TURNS = {
+TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -35,7 +35,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a photo upright, by its EXIF orientation; 1 is upright."""
+"""The transpose that turns a photo upright, by its EXIF orientation; 1 is upright."""
 
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
@@ -63,11 +63,11 @@ class ImageError(BookclsError):
 
 
 @functools.cache
-def reads_heic() -> bool:
-    """Lets Pillow read HEIC where pillow-heif is installed; called at the first file that needs it.
+def register_heic() -> bool:
+    """Registers pillow-heif with Pillow, if installed; called for the first HEIC file.
 
     Returns:
-        Whether it is.
+        Whether it is installed.
     """
     try:
         import pillow_heif
@@ -93,16 +93,16 @@ def open_image(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        if not (is_heic(path) and reads_heic() and "HEIF" in Image.OPEN):
+        if not (is_heic(path) and register_heic() and "HEIF" in Image.OPEN):
             raise
         return Image.open(path, formats=("HEIF",))
 
 
 def load_image(path: Path, *, size: int | None = None) -> Image.Image:
-    """Reads a photo as a person sees it.
+    """Loads a photo as a viewer shows it.
 
     EXIF orientation is applied; grey, palette, CMYK and 16-bit images become 8-bit RGB;
-    transparent pixels are laid on white; of several frames the first one counts.
+    transparency is composited on white; of several frames, the first is used.
 
     Args:
         path: A JPEG, PNG, WebP, BMP or TIFF file; HEIC with pillow-heif.
@@ -117,17 +117,17 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ImageError("not a file")  # Opening a pipe would wait for ever.
+            raise ImageError("not a file")  # Opening a pipe would block forever.
         with open_image(path) as image:
             return _upright(image, size)
     except ImageError:
         raise
     except DECODER_ERRORS as error:
-        raise ImageError(reason(path, error)) from error
+        raise ImageError(describe_failure(path, error)) from error
 
 
 def convert_image(image: Image.Image) -> Image.Image:
-    """An image that is in memory or open, as :func:`load_image` gives those on disk.
+    """Converts an open image as :func:`load_image` does a file.
 
     Raises:
         ImageError: If it cannot be decoded or is too large.
@@ -137,7 +137,7 @@ def convert_image(image: Image.Image) -> Image.Image:
     except ImageError:
         raise
     except DECODER_ERRORS as error:
-        raise ImageError(_words(error)) from error
+        raise ImageError(_describe_error(error)) from error
 
 
 def _upright(image: Image.Image, size: int | None) -> Image.Image:
@@ -148,21 +148,21 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
     if size is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (2 * size, 2 * size))
     image.load()
-    turn = turn_of(image)
+    turn = find_transpose(image)
     return _as_rgb(image if turn is None else image.transpose(turn))
 
 
-def turn_of(image: Image.Image) -> Image.Transpose | None:
-    """What brings a photo upright; None if it is, or if its EXIF cannot be read."""
+def find_transpose(image: Image.Image) -> Image.Transpose | None:
+    """The transpose that turns a photo upright; None if it is, or if its EXIF is unreadable."""
     try:
-        # Not ImageOps.exif_transpose: it writes all of EXIF anew and fails on any broken tag.
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+        # Not ImageOps.exif_transpose: it rewrites all of EXIF and fails on any broken tag.
+        return TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
     except DECODER_ERRORS:
         return None
 
 
-def reason(path: Path, error: BaseException) -> str:
-    """Says in a few words why a file could not be read."""
+def describe_failure(path: Path, error: BaseException) -> str:
+    """Describes briefly why a file could not be read."""
     try:
         num_bytes = path.stat().st_size
     except PermissionError:
@@ -176,12 +176,12 @@ def reason(path: Path, error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         if not is_heic(path):
             return "not an image"
-        return "damaged" if reads_heic() else HEIC_ADVICE
-    return _words(error)
+        return "damaged" if register_heic() else HEIC_ADVICE
+    return _describe_error(error)
 
 
-def _words(error: BaseException) -> str:
-    """Says in a few words why an image could not be decoded."""
+def _describe_error(error: BaseException) -> str:
+    """Describes briefly why an image could not be decoded."""
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():
@@ -210,7 +210,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit_square(image: Image.Image, size: int, fit: str) -> npt.NDArray[np.uint8]:
-    """Brings a photo to the square that the network sees.
+    """Fits a photo to the square that the network sees.
 
     Args:
         image: An RGB image of any size.

@@ -1,4 +1,4 @@
-"""Masks of where the objects are, brought to the network's square exactly as photos are."""
+"""Object masks, fitted to the network's square exactly as photos are."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bookcls.data.images import DECODER_ERRORS, FORMATS, open_image, turn_of
+from bookcls.data.images import DECODER_ERRORS, FORMATS, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 
@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.uint8]
 
 
 def find_mask(root: Path, sample: Sample) -> Path | None:
-    """Where a photo's mask is: ``masks/<split>/`` and the photo's name as a PNG, or None.
+    """Finds a photo's mask: ``masks/<split>/`` and the photo's name as a PNG, or None.
 
     Args:
         root: Folder of the dataset.
@@ -41,18 +41,18 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
         num_classes: Number of classes.
 
     Returns:
-        A grey image as a person sees the photo.
+        A grey image, oriented like the photo.
 
     Raises:
         BookclsError: If it cannot be read, or does not fit its photo or the classes.
     """
     try:
         with open_image(photo) as image:
-            stored, turn = image.size, turn_of(image)
+            stored, turn = image.size, find_transpose(image)
         with Image.open(path, formats=FORMATS) as image:
             if image.mode not in ("L", "P"):
                 raise BookclsError(
-                    f"{path}: a mask is an 8-bit grey PNG, this one is {image.mode}."
+                    f"{path}: a mask must be an 8-bit grey PNG, but this is {image.mode}."
                 )
             mask = Image.fromarray(np.asarray(image))
     except DECODER_ERRORS as error:
@@ -65,14 +65,14 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
     values = set(np.unique(np.asarray(mask)).tolist()) - set(range(num_classes + 1)) - {UNKNOWN}
     if values:
         raise BookclsError(
-            f"{path} holds the value {min(values)}: allowed are 0 (nothing), 1 to {num_classes} "
+            f"{path} contains the value {min(values)}: allowed are 0 (nothing), 1 to {num_classes} "
             f"(the classes in sorted order) and {UNKNOWN} (an object of no class)."
         )
     return mask if turn is None else mask.transpose(turn)
 
 
 def fit_mask(mask: Image.Image, size: int, fit: str) -> Mask:
-    """Brings a mask to the network's square as :func:`bookcls.data.images.fit_square` does a photo.
+    """Fits a mask to the network's square as :func:`bookcls.data.images.fit_square` does a photo.
 
     Args:
         mask: A grey image.

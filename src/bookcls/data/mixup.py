@@ -42,7 +42,7 @@ def blend(
     lam = float(rng.beta(strength, strength))
     partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
     if cut:
-        rows, cols = box(rng, lam, images.shape[2], images.shape[3])
+        rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
         blended = images.clone()
         blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
         # The box may hang over the border.
@@ -54,7 +54,7 @@ def blend(
 
 
 class MixupCollate:
-    """Makes a batch, and blends its photos and their labels."""
+    """Makes a batch, in which each photo and its label are blended with another one's."""
 
     def __init__(self, num_classes: int, alpha: float = 0.0, cutmix_alpha: float = 0.0) -> None:
         """Prepares the blend.
@@ -87,8 +87,10 @@ class MixupCollate:
         return one_hot(torch.tensor(label), self.num_classes).float()
 
 
-def box(rng: np.random.Generator, lam: float, height: int, width: int) -> tuple[slice, slice]:
-    """A box anywhere that takes 1 - lam of the image, less what hangs over its border."""
+def random_box(
+    rng: np.random.Generator, lam: float, height: int, width: int
+) -> tuple[slice, slice]:
+    """Draws a box that covers 1 - lam of the image, except for what is outside its border."""
     found = []
     for side in (height, width):
         half = round(side * math.sqrt(1 - lam)) // 2

@@ -1,4 +1,4 @@
-"""Decodes every photo once, at the size that is needed, and keeps what the budget allows."""
+"""Decodes photos at the size that is needed, and caches as many as the budget allows."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ from bookcls.environment import is_first_process
 
 Image = npt.NDArray[np.uint8]
 CACHE_MB = 2000
-"""What ``data.cache_mb`` is where nobody sets it: 13,000 photos at 224 px, 40,000 at 128."""
+"""Default of ``data.cache_mb``: 13,000 photos at 224 px, 40,000 at 128."""
 
 
 class Decoded(Mapping[Path, Image]):
-    """Path -> uint8 array (size, size, 3), RGB: from memory, or from its file once more.
+    """Path -> uint8 array (size, size, 3), RGB: from the cache, or decoded again from its file.
 
-    Either way the pixels are the same. The first photos that the budget has room for are the ones
-    that stay: photos are drawn in random order, where no other choice hits more often.
+    The pixels are the same either way. The first photos that fit into the budget are cached: since
+    photos are drawn in random order, no other policy has a higher hit rate.
     """
 
     def __init__(self, size: int, fit: str, cache_mb: float = CACHE_MB) -> None:
@@ -32,7 +32,7 @@ class Decoded(Mapping[Path, Image]):
         Args:
             size: Side of the square in pixels.
             fit: See :func:`bookcls.data.images.fit_square`.
-            cache_mb: Megabytes (10^6 bytes) that photos in memory may take.
+            cache_mb: Megabytes (10^6 bytes) for photos in memory.
         """
         self.size = size
         self.fit = fit
@@ -48,7 +48,7 @@ class Decoded(Mapping[Path, Image]):
         return fit_square(load_image(path, size=self.size), self.size, self.fit)
 
     def add(self, path: Path, image: Image) -> None:
-        """Takes in a photo, and keeps it if there is room."""
+        """Adds a photo, and caches it if there is room."""
         self._kept[path] = image if len(self._kept) < self.num_kept else None
 
     def __getitem__(self, path: Path) -> Image:
@@ -78,7 +78,7 @@ def decode(
         samples: The photos.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
-        cache_mb: Megabytes that photos in memory may take.
+        cache_mb: Megabytes for photos in memory.
 
     Returns:
         The images, and for each photo that could not be read the reason.
@@ -104,14 +104,14 @@ def decode(
     return images, bad
 
 
-def usable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFolder:
-    """What is left of a dataset once it is known which photos cannot be read.
+def drop_unreadable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFolder:
+    """Removes unreadable photos from a dataset, or adds them to its problems.
 
     Args:
         folder: The dataset.
         bad: Photo -> why it cannot be read.
         on_bad: ``skip`` leaves unreadable training photos out and records them; test photos are
-            never left out, since that would change the figures.
+            never left out, since that would change the scores.
 
     Returns:
         The dataset without what was skipped; its ``problems`` name every photo that could not be
@@ -137,13 +137,13 @@ def usable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> PhotoFo
 def decode_folder(
     folder: PhotoFolder, size: int, fit: str, on_bad: str, cache_mb: float = CACHE_MB
 ) -> tuple[PhotoFolder, Decoded]:
-    """Decodes a whole dataset.
+    """Decodes all photos of a dataset.
 
     Args:
         folder: The dataset.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
-        on_bad: See :func:`usable`.
+        on_bad: See :func:`drop_unreadable`.
         cache_mb: Megabytes that photos in memory may take; said if they are too few.
 
     Returns:
@@ -156,7 +156,7 @@ def decode_folder(
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit, cache_mb)
     skippable = on_bad != "skip" and any(s.path in bad for s in folder.train)
-    folder = usable(folder, bad, on_bad)
+    folder = drop_unreadable(folder, bad, on_bad)
     if skippable:
         folder.problems.append("(data.on_bad=skip would leave unreadable training photos out)")
     if folder.problems:
@@ -165,7 +165,7 @@ def decode_folder(
         needed = len(images) * 3 * size * size / 1e6
         print(
             f"note: data.cache_mb={cache_mb:g} has room for {images.num_kept} of {len(images)} "
-            f"photos; the others are decoded each time ({needed:.0f} would hold all)",
+            f"photos; the others are decoded each time ({needed:.0f} would fit all)",
             flush=True,
         )
     return folder, images

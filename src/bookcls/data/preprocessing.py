@@ -1,4 +1,4 @@
-"""From a photo to the network's input: the one place that says how."""
+"""Converts a photo to the network's input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from bookcls.data.transforms import Transform
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a trained network wants its photos.
+    """Preprocessing that a trained network expects.
 
     Attributes:
         image_size: Side of the square input in pixels.
@@ -38,8 +38,8 @@ class Preprocessing:
             hparams["image_size"], hparams["fit"], tuple(hparams["mean"]), tuple(hparams["std"])
         )
 
-    def at(self, image_size: int) -> "Preprocessing":
-        """The same for another size."""
+    def with_size(self, image_size: int) -> "Preprocessing":
+        """A copy for another size."""
         return self if image_size == self.image_size else replace(self, image_size=image_size)
 
     def square(self, photo: Path | Image.Image) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""A bar on the terminal for what takes its time."""
+"""A progress bar on the terminal."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -10,12 +10,12 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Goes through items with a bar on stderr, if that is a terminal; it vanishes at the end.
+    """Iterates over items with a progress bar on stderr, if that is a terminal.
 
     Args:
-        items: What to go through.
+        items: What to iterate over.
         description: What is done, such as "Reading photos".
-        total: Number of items, where they do not say it themselves.
+        total: Number of items, if they have no length.
     """
     console = Console(stderr=True)
     yield from track(

@@ -1,4 +1,4 @@
-"""Which photo is drawn when: oversampling to balance the classes, reproducible from a seed."""
+"""Draws photos, oversampling to balance the classes; reproducible from a seed."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from torch.utils.data import Sampler
 from bookcls.data.streams import Stream
 
 Draw = tuple[int, int]
-"""Index of the photo and a seed of its own for this draw."""
+"""Index of the photo, and a seed for this draw."""
 
 
 class OverSampler(Sampler[Draw]):
-    """Draws small classes again until each is as frequent as the largest.
+    """Oversamples small classes until each is as frequent as the largest.
 
     imbalanced-learn's RandomOverSampler picks the indices, anew in each epoch; every photo is drawn
     at least once. With several processes each takes its own share.
@@ -32,7 +32,7 @@ class OverSampler(Sampler[Draw]):
 
         Args:
             labels: Class of each photo.
-            seed: Decides order, choice and the seeds that are handed out.
+            seed: Seed of the order, the choice and the seeds of the draws.
             oversample: False draws each photo once.
             rank: This process.
             world_size: Number of processes.

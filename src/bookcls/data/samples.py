@@ -1,4 +1,4 @@
-"""What the rest knows of a photo: its file, its answers, its hash; the validation split."""
+"""Photos with their labels and hashes, and the validation split."""
 
 import hashlib
 import unicodedata
@@ -13,24 +13,24 @@ from bookcls.data.images import SUFFIXES
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 
-NOTHING = hashlib.sha256(b"").hexdigest()
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 SCORES = ("acc", "n", "correct", "ci_low", "ci_high", "nll", "brier", "strict_acc", "strict_n",
           "floor")  # fmt: skip
-"""Names of all that is measured on a test split; metrics.json has it by ``test/<split>_<name>``."""
+"""Names of the scores of a test split; in metrics.json, ``test/<split>_<name>``."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo and its answers.
+    """One photo and its labels.
 
     Attributes:
         path: The photo.
         name: Its path below the split's folder, with forward slashes.
         label: Index of its class; for a test photo that of the dominant class, or -1 where no
             single class leads.
-        accepted: Indices of every class that is a fair answer.
+        accepted: Indices of every class that counts as correct.
         sha256: Hash of the file's bytes.
         group: Its row in groups.csv: photos of a class that a split keeps together; "" for none.
     """
@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def unit(self) -> str:
-        """What a split may not take apart: a group of a class, or the copies of a photo."""
+        """What a split must keep together: a group of a class, or the copies of a photo."""
         return f"{self.label} {self.group}" if self.group else self.sha256
 
 
@@ -58,7 +58,7 @@ class PhotoFolder:
         train: Training photos.
         tests: Split name ("easy") -> its photos.
         skipped: Photos left out under ``on_bad=skip``, each with the reason.
-        problems: A line for each thing that keeps the dataset from being used.
+        problems: A line for each problem that prevents the use of the dataset.
     """
 
     root: Path
@@ -69,10 +69,10 @@ class PhotoFolder:
     problems: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every photo's split, name, answers, bytes and group."""
+        """SHA-256 of every photo's split, name, labels, bytes and group."""
 
         def encoded(text: str) -> bytes:
-            return text.encode("utf-8", "backslashreplace")  # A file name may be no UTF-8.
+            return text.encode("utf-8", "backslashreplace")  # A file name may not be UTF-8.
 
         digest = hashlib.sha256(encoded("\n".join(self.class_names)))
         for split, samples in [("train", self.train), *sorted(self.tests.items())]:
@@ -83,56 +83,56 @@ class PhotoFolder:
         return digest.hexdigest()
 
 
-def wrong_names(names: Sequence[str]) -> list[str]:
-    """A line for each name that no class can have on every file system."""
+def find_bad_names(names: Sequence[str]) -> list[str]:
+    """Finds class names that do not work on every file system, with a line for each."""
     problems = []
     first: dict[str, str] = {}
     for name in names:
-        # As file systems compare that ignore case and how an accent is stored.
+        # Compare as file systems do that ignore case and the encoding of accents.
         other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name or names.count(name) > 1:
             problems.append(f"{other} and {name}: two classes whose names differ only by case")
         if not name or set(name) & set(";/\\") or name.startswith(".") or name != name.strip():
             problems.append(
-                f"{name!r}: a class name holds no ; / \\, no dot before it, and no space before or "
-                "after it"
+                f"{name!r}: a class name must not contain ; / \\, start with a dot, or start or "
+                "end with a space"
             )
     return list(dict.fromkeys(problems))
 
 
 def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
-    """One error that names every offender."""
+    """Makes one error that lists all problems."""
     lines = "".join(f"\n  - {p}" for p in problems)
     return BookclsError(f"{root} cannot be used as it is:{lines}")
 
 
 def is_hidden(path: Path) -> bool:
-    """True for what operating systems leave behind: dot files, Thumbs.db and the like."""
+    """Whether a file is a dot file or a system file such as Thumbs.db."""
     return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
 
 
-def visible(folder: Path) -> list[Path]:
-    """Entries of a folder in a fixed order, without hidden and system files."""
+def list_visible(folder: Path) -> list[Path]:
+    """Lists a folder in a fixed order, without hidden and system files."""
     return sorted((p for p in folder.iterdir() if not is_hidden(p)), key=lambda p: p.name)
 
 
 def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Photos of one folder, and for each visible entry that is none the reason."""
+    """Lists the photos of a folder, and every other visible entry with the reason."""
     photos, rest = [], []
-    for path in visible(folder):
+    for path in list_visible(folder):
         if path.is_dir():
             rest.append((path, "a folder inside a class folder"))
         elif path.suffix.lower() in SUFFIXES:
             photos.append(path)
         else:
-            rest.append((path, f"not an image (read are {' '.join(SUFFIXES)})"))
+            rest.append((path, f"not an image (supported: {' '.join(SUFFIXES)})"))
     return photos, rest
 
 
 def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:
-    """A sample with the hash of its bytes (that of nothing where it cannot be read)."""
+    """Makes a sample with the hash of its bytes (of no bytes if it cannot be read)."""
     try:
-        # Reading a pipe would wait for ever.
+        # Reading a pipe would block forever.
         content = path.read_bytes() if path.is_file() else b""
     except OSError:  # Decoding names the reason.
         content = b""
@@ -147,7 +147,7 @@ def split_train_val(
     """Holds out a share of each class for validation, before any oversampling.
 
     Every class keeps at least one photo on either side; copies of a photo and photos of a group
-    stay together, and count as so many.
+    stay together, and each photo counts.
 
     Args:
         samples: Training photos.
@@ -178,18 +178,18 @@ def split_train_val(
     for _, sizes in sorted(distinct.items()):
         units = list(sizes)
         shuffled = [units[i] for i in rng.permutation(len(units))]
-        held.update(nearest(shuffled, sizes, val_fraction * sizes.total()))
+        held.update(pick_nearest(shuffled, sizes, val_fraction * sizes.total()))
     train = [s for s in samples if s.unit not in held]
     return train, [s for s in samples if s.unit in held]
 
 
 def count_units(samples: Iterable[Sample]) -> Counter[int]:
-    """Different photos, or groups, of each label."""
+    """Counts the different photos, or groups, of each label."""
     return Counter(label for label, _ in {(s.label, s.unit) for s in samples})
 
 
-def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
-    """Takes units in their order, each that brings the number of photos nearer to a target.
+def pick_nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> list[str]:
+    """Picks units in order, taking each that brings the number of photos nearer to a target.
 
     Args:
         units: Two or more.
@@ -208,8 +208,8 @@ def nearest(units: Sequence[str], sizes: Mapping[str, int], target: float) -> li
     return taken if len(taken) < len(units) else taken[:-1]
 
 
-def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
-    """Refuses folds of which some would hold no photo of a class.
+def check_enough_photos(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -> None:
+    """Checks that every fold can contain a photo of each class.
 
     Raises:
         BookclsError: Naming each class with fewer different photos, or groups, than folds.
@@ -226,5 +226,5 @@ def refuse_few(samples: Sequence[Sample], class_names: Sequence[str], cv: int) -
 
 
 def floor_correct(samples: Sequence[Sample]) -> int:
-    """How many photos the best constant answer gets right."""
+    """Number of photos that the best constant prediction gets right."""
     return max(Counter(a for s in samples for a in s.accepted).values(), default=0)

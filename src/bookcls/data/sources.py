@@ -1,4 +1,4 @@
-"""Which photos a setting means, one after another: one folder's names are in memory at a time."""
+"""Iterates over the photos of a setting, with one folder's names in memory at a time."""
 
 import os
 from collections import Counter
@@ -20,12 +20,12 @@ MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Source:
-    """What ``images=`` names.
+    """The photos given by ``images=``.
 
     Attributes:
         base: The folder that names are relative to.
         file: The one photo that was named, or None.
-        pattern: Which files below ``base`` else.
+        pattern: Otherwise, which files below ``base``.
     """
 
     base: Path
@@ -34,22 +34,22 @@ class Source:
 
     @property
     def photos_only(self) -> bool:
-        """Whether files that do not end like a photo are left alone: unless an end is asked for."""
+        """Whether only files with a photo's suffix match: unless the pattern has a suffix."""
         return self.file is None and self.suffix == ""
 
     @property
     def suffix(self) -> str:
-        """How the pattern says that a file must end (``.jpg``), or "" where it does not say."""
+        """The suffix that the pattern requires (``.jpg``), or "" if none."""
         suffix = Path(self.pattern[-1]).suffix.lower()
         return "" if MAGIC & set(suffix) else suffix
 
-    def finds_in(self, folder: Path, suffix: str) -> bool:
+    def may_match_in(self, folder: Path, suffix: str) -> bool:
         """Whether files with this suffix in a folder, or in folders in it, may be among these."""
         if self.file is not None or not folder.is_relative_to(self.base):
             return False
-        patterns = _opened({self.pattern})
+        patterns = _expand({self.pattern})
         for part in folder.relative_to(self.base).parts:
-            patterns = set() if is_hidden(Path(part)) else _inside(patterns, part)
+            patterns = set() if is_hidden(Path(part)) else _descend(patterns, part)
         return bool(patterns) and self.suffix in ("", suffix)
 
 
@@ -75,7 +75,7 @@ def find_source(images: str) -> Source:
 
 
 def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
-    """Name and path of each photo, by name; for a folder that cannot be listed the reason."""
+    """Yields name and path of each photo, by name; or an error for an unreadable folder."""
     for path, error in _files(source):
         name = path.relative_to(source.base).as_posix()
         if error is not None:
@@ -85,7 +85,7 @@ def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
 
 
 def count_photos(source: Source) -> tuple[int, Counter[str]]:
-    """How many there are, and the suffixes of the files that are left alone.
+    """Counts the photos, and the suffixes of the files that are ignored.
 
     Raises:
         BookclsError: If there is none.
@@ -98,16 +98,20 @@ def count_photos(source: Source) -> tuple[int, Counter[str]]:
         folder = source.pattern == ANYTHING
         where = source.base.joinpath(*(() if folder else source.pattern))
         what = "no photo in it" if folder else "no photo matches"
-        hint = f" {'It holds' if folder else 'What matches is'} {some(others)}." if others else ""
-        raise BookclsError(f"images={where}: {what} (read are {' '.join(SUFFIXES)}).{hint}")
+        hint = (
+            f" {'It contains' if folder else 'What matches is'} {summarise_suffixes(others)}."
+            if others
+            else ""
+        )
+        raise BookclsError(f"images={where}: {what} (supported: {' '.join(SUFFIXES)}).{hint}")
     return num, others
 
 
-def some(suffixes: Counter[str]) -> str:
-    """Suffixes with their counts, the most frequent first.
+def summarise_suffixes(suffixes: Counter[str]) -> str:
+    """Formats suffixes with their counts, the most frequent first.
 
     Example:
-        >>> some(Counter({".txt": 2, ".mov": 5}))
+        >>> summarise_suffixes(Counter({".txt": 2, ".mov": 5}))
         '5 x .mov, 2 x .txt'
     """
     parts = [f"{n} x {suffix}" for suffix, n in suffixes.most_common(5)]
@@ -115,13 +119,13 @@ def some(suffixes: Counter[str]) -> str:
 
 
 def list_images(images: str) -> list[Sample]:
-    """A photo, every photo of a folder and of the folders in it, or a glob; without labels.
+    """Lists a photo, all photos below a folder, or those of a glob; without labels.
 
     Raises:
         BookclsError: If there is none, or a folder that cannot be listed.
     """
     source = find_source(images)
-    count_photos(source)  # refuses if there is none
+    count_photos(source)  # raises an error if there is none
     samples = []
     for name, path in list_photos(source):
         if isinstance(path, ImageError):
@@ -134,10 +138,10 @@ def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
     if source.file is not None:
         yield source.base / source.file, None
     else:
-        yield from _below(source.base, _opened({source.pattern}), {})
+        yield from _walk(source.base, _expand({source.pattern}), {})
 
 
-def _opened(patterns: set[Pattern]) -> set[Pattern]:
+def _expand(patterns: set[Pattern]) -> set[Pattern]:
     """The patterns, and what remains of each if ``**`` stands for no folder."""
     while more := {p[1:] for p in patterns if p[0] == "**" and len(p) > 1} - patterns:
         patterns |= more
@@ -148,13 +152,13 @@ def _matches(name: str, part: str) -> bool:
     return part != "**" and fnmatchcase(name.lower(), part.lower())
 
 
-def _inside(patterns: set[Pattern], name: str) -> set[Pattern]:
+def _descend(patterns: set[Pattern], name: str) -> set[Pattern]:
     """What remains of the patterns in a folder of this name."""
     left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
-    return _opened(left | {p for p in patterns if p[0] == "**"})
+    return _expand(left | {p for p in patterns if p[0] == "**"})
 
 
-def _below(
+def _walk(
     folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
 ) -> Iterator[tuple[Path, ImageError | None]]:
     """Files that match any pattern. Links are followed, but nothing is looked for twice.
@@ -176,8 +180,8 @@ def _below(
         return
     for name, is_dir in names:
         if is_dir:
-            if left := _inside(patterns, name):
-                yield from _below(folder / name, left, seen)
+            if left := _descend(patterns, name):
+                yield from _walk(folder / name, left, seen)
         elif any(len(p) == 1 and _matches(name, p[0]) for p in patterns):
             yield folder / name, None
 

@@ -1,11 +1,11 @@
-"""Which random numbers are drawn for what: a stream each, so that none depends on another."""
+"""Independent streams of random numbers, one per purpose."""
 
 from enum import IntEnum, unique
 
 
 @unique
 class Stream(IntEnum):
-    """Stands beside the seed in numpy's generators; another number changes results.
+    """Passed with the seed to numpy's generators; changing a number changes results.
 
     The drawings of ``bookcls.synthetic``, which knows nothing of the rest, have their own.
     """
@@ -25,7 +25,7 @@ class Stream(IntEnum):
     FOLD_SEED = 7
     """The seed that a fold trains with."""
     FOLD_VIEWS = 8
-    """The augmented views by which a held-out photo is judged."""
+    """The augmented views on which a held-out photo is evaluated."""
     REPLAY = 9
     """The order in which cached views come back."""
     SCENE = 10

@@ -3,7 +3,7 @@
 import os
 import warnings
 
-# It would ask the network for a newer release.
+# It would check online for a newer release.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
@@ -77,7 +77,7 @@ class Transform:
 
         Args:
             image: uint8 (H, W, 3), RGB.
-            seed: Decides every random choice; None where nothing is random.
+            seed: Seed of every random choice; None if nothing is random.
 
         Returns:
             float32 (3, H, W), normalised.

@@ -51,7 +51,7 @@ def choose(config: CamConfig) -> Chosen:
     if config.images is not None:
         images, root = list_images(config.images), first.root(config.data.root)
     else:
-        images, root = None, first.required_root(config.data.root, instead=OR_IMAGES)
+        images, root = None, first.required_root(config.data.root, alternative=OR_IMAGES)
     batch_size = first.batch_size(config.data.batch_size)
     folder = default_output(config, ckpts, first.data.get("root"))
     if not config.output:

@@ -99,7 +99,7 @@ class Explainer:
 
     def _load(self, sample: Sample, size: int) -> npt.NDArray[np.uint8]:
         try:
-            return self.preprocessing.at(size).square(sample.path)
+            return self.preprocessing.with_size(size).square(sample.path)
         except ImageError as error:
             raise BookclsError(f"{sample.path}: {error}.") from error
 

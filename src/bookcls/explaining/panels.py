@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import RIGHT, UNSURE, WRONG, WRONG_REASON
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.pages.figures import literal, plain
 
 Picture = npt.NDArray[np.uint8]
@@ -159,7 +159,7 @@ def draw_beside(
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a PNG whole or not at all."""
-    with replacing(path) as temporary, warnings.catch_warnings():
+    with atomic_write(path) as temporary, warnings.catch_warnings():
         # A name in a script that the font does not have is drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(temporary, dpi=110, format="png")

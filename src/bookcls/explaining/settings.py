@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from bookcls.errors import BookclsError, one_of
+from bookcls.errors import BookclsError, check_choice
 from bookcls.models.layers import CONV_INDEX, POOL_INDEX
-from bookcls.settings import EvaluateData, EvaluateTrainer, between
+from bookcls.settings import EvaluateData, EvaluateTrainer, check_between
 
 METHODS = (
     "gradcam",
@@ -33,7 +33,7 @@ class CamData(EvaluateData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("data.split", self.split, ("test", "train"))
+        check_choice("data.split", self.split, ("test", "train"))
 
 
 @dataclass
@@ -54,17 +54,17 @@ class CamConfig:
     trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
 
     def __post_init__(self) -> None:
-        one_of("method", self.method, METHODS)
+        check_choice("method", self.method, METHODS)
         if not self.layers:
             raise BookclsError(f"layer={self.layer}: give a name or a list of names.")
         for name in self.layers:
-            one_of("layer", name, LAYERS)
+            check_choice("layer", name, LAYERS)
         if self.size is not None and not 32 <= self.size <= 2048:
             raise BookclsError(
                 f"size={self.size}: must be 32 to 2048 pixels, or null for the size that the map "
                 "needs to be readable."
             )
-        between("unsure", self.unsure, 0, 1)
+        check_between("unsure", self.unsure, 0, 1)
         if self.images is not None and self.target in ("dominant", "accepted"):
             raise BookclsError(
                 f"target={self.target} needs labels, and images={self.images} has none: use "

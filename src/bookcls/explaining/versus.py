@@ -9,7 +9,7 @@ from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.sheets import Sheet, joined
 from bookcls.files import write_csv, write_json
-from bookcls.scoring.statistics import mcnemar
+from bookcls.scoring.statistics import mcnemar_test
 
 DIFFER = "#b35900"
 YES = ("no", "yes")
@@ -77,7 +77,7 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
         ):
             ours = [bool(row["ours_correct"]) for row in part]
             other = [bool(row["other_correct"]) for row in part]
-            test = mcnemar(ours, other)
+            test = mcnemar_test(ours, other)
             parts[f"{split}/{name}"] = {
                 "n": len(part), "ours": sum(ours), "other": sum(other), **test
             }  # fmt: skip

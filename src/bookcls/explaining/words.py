@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bookcls.explaining.numbers import FLAGS
 from bookcls.explaining.records import Record, shortcuts, summarise
-from bookcls.scoring.statistics import mcnemar
+from bookcls.scoring.statistics import mcnemar_test
 
 
 def say(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:
@@ -70,7 +70,7 @@ def _paired(found: Mapping[str, Sequence[Record]]) -> list[str]:
     for name, rows in others:
         for split in dict.fromkeys(r["split"] for r in rows if r["correct"] is not None):
             pair = [(a, b) for a, b in zip(mine, rows, strict=True) if a["split"] == split]
-            test = mcnemar(
+            test = mcnemar_test(
                 [bool(a["correct"]) for a, _ in pair], [bool(b["correct"]) for _, b in pair]
             )
             lines.append(

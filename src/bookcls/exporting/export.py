@@ -16,7 +16,7 @@ from bookcls.exporting.chosen import Chosen
 from bookcls.exporting.integers import write_int8
 from bookcls.exporting.photos import photos_to_check, prepare, training_photos
 from bookcls.exporting.settings import ExportConfig
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.training.classifier import Classifier, load_classifier
 
 PREPROCESSING = (
@@ -45,7 +45,7 @@ def export(config: ExportConfig, chosen: Chosen) -> None:
     size = chosen.ckpt.stat().st_size
     rows = [Row("PyTorch", size, network.run_original(classifier, photos.images))]
     metadata = describe(classifier, chosen.ckpt, config.precision)
-    with replacing(chosen.output) as path, TemporaryDirectory() as folder:
+    with atomic_write(chosen.output) as path, TemporaryDirectory() as folder:
         if config.format == "torch":
             network.write_torch(classifier.model, path, image_size, metadata)
             probs = network.run_torch(path, photos.images)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bookcls.errors import BookclsError, one_of
+from bookcls.errors import BookclsError, check_choice
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 """Format -> how its files' names end."""
@@ -28,8 +28,8 @@ class ExportConfig:
     data: ExportData = field(default_factory=ExportData)
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, tuple(SUFFIXES))
-        one_of("precision", self.precision, PRECISIONS)
+        check_choice("format", self.format, tuple(SUFFIXES))
+        check_choice("precision", self.precision, PRECISIONS)
         if self.format == "torch" and self.precision != "fp32":
             raise BookclsError(
                 f"precision={self.precision} is for format=onnx; format=torch is written in fp32."

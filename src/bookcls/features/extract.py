@@ -14,10 +14,10 @@ from torch import Tensor
 from bookcls.data.photos import Decoded
 from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
-from bookcls.files import replacing
-from bookcls.models.precision import automatic
+from bookcls.files import atomic_write
+from bookcls.models.precision import choose_precision
 from bookcls.models.start import Start
-from bookcls.models.vgg16 import VGG16, channels_last
+from bookcls.models.vgg16 import VGG16, to_channels_last
 from bookcls.models.weights import MEAN, STD
 
 Features = npt.NDArray[np.float32]
@@ -57,7 +57,7 @@ def pooled_features(
     """
     assert isinstance(images, Decoded)
     assert start.sha256 is not None
-    precision = automatic(device)
+    precision = choose_precision(device)
     folder = cache_folder()
     if folder is not None:
         folder /= f"vgg16-{start.sha256[:16]}-{images.size}-{images.fit}-{precision}"
@@ -84,9 +84,9 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
     state = start.load()
     assert state is not None
     backbone.load_state_dict(state)
-    channels_last(backbone.eval().to(device))
+    to_channels_last(backbone.eval().to(device))
     preprocess = Preprocessing(images.size, images.fit, MEAN, STD)
-    bf16 = automatic(device) != "32-true"
+    bf16 = choose_precision(device) != "32-true"
     console = Console(stderr=True)
     parts: list[Tensor] = []
     for begin in track(
@@ -116,7 +116,7 @@ def _read(path: Path) -> Features | None:
 def _write(path: Path, features: Features) -> None:
     """Caches features; a full disk or a folder without permission costs only the time saved."""
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)
     except OSError:
         return

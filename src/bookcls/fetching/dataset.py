@@ -1,4 +1,4 @@
-"""The dataset's folder: built beside its place, and moved there when it is whole."""
+"""Builds the dataset in a temporary folder, and moves it into place when complete."""
 
 import re
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any
 
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, companions, read_manifest
+from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, make_texts, read_manifest
 from bookcls.fetching.settings import FetchConfig
 from bookcls.files import TEMPORARY, read_json, refuse_links, write_json, write_text
 
 RECORD = "fetched.json"
 LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")
-"""Files of a process that was killed: ours, and pooch's."""
+"""Temporary files left by a process that was killed: ours, and pooch's."""
 
 
-def hashes_of(folder: Path, entries: list[Entry]) -> dict[str, str]:
+def hash_files(folder: Path, entries: list[Entry]) -> dict[str, str]:
     """Path in the dataset -> git hash, of the files that are there."""
     names = [e.stored for e in entries if (folder / e.stored).is_file()]
     return {name: blob_sha1((folder / name).read_bytes()) for name in names}
@@ -27,7 +27,7 @@ class Dataset:
     """The folder to build.
 
     Attributes:
-        output: Where the finished dataset lies.
+        output: Folder of the finished dataset.
         entries: Its files.
         texts: Path in the dataset -> text of its other files.
         settings: What the stored files depend on; kept in the folder, in fetched.json.
@@ -40,14 +40,14 @@ class Dataset:
 
     @classmethod
     def from_config(cls, config: FetchConfig) -> "Dataset":
-        """What conf/fetch.yaml asks for.
+        """Makes the dataset of conf/fetch.yaml.
 
         Raises:
             BookclsError: If the manifest cannot be used.
         """
         manifest = full_path("manifest", config.manifest) if config.manifest else MANIFEST
         entries = read_manifest(manifest)
-        texts = companions(entries, config.size, own_manifest=bool(config.manifest))
+        texts = make_texts(entries, config.size, own_manifest=bool(config.manifest))
         hashes = "\n".join(sorted(f"{e.sha1} {e.stored}" for e in entries))
         settings = {"size": config.size, "manifest": blob_sha1(hashes.encode())}
         return cls(full_path("output", config.output), entries, texts, settings)
@@ -58,11 +58,11 @@ class Dataset:
         return self.output.with_name(f"{self.output.name}.partial")
 
     def missing(self) -> list[Entry]:
-        """Files that are still to be fetched: what has its name is whole."""
+        """Files that are still to be fetched: existing files are complete."""
         return [e for e in self.entries if not (self.partial / e.stored).is_file()]
 
     def read_record(self, folder: Path) -> dict[str, str] | None:
-        """What a folder says about itself.
+        """Reads the record of a folder.
 
         Returns:
             Path in the dataset -> git hash of the stored file; empty while it is built. None if the
@@ -88,17 +88,17 @@ class Dataset:
         return files
 
     def is_complete(self) -> bool:
-        """Whether all files are there and are what was stored.
+        """Whether all files are there and undamaged.
 
         A finished dataset with lost or damaged files becomes an unfinished one again.
 
         Raises:
-            BookclsError: If something else is in the way.
+            BookclsError: If another file or folder is in the way.
         """
         hashes = self.read_record(self.output)
         if hashes is None:
             return False
-        present = hashes_of(self.output, self.entries)
+        present = hash_files(self.output, self.entries)
         damaged = [name for name, sha1 in present.items() if hashes.get(name) != sha1]
         names = [e.stored for e in self.entries] + list(self.texts)
         if not damaged and all((self.output / name).is_file() for name in names):
@@ -108,17 +108,17 @@ class Dataset:
                 f"{self.output} lacks files and {self.partial} exists: delete one of them."
             )
         refuse_links(self.output)
-        print(f"{self.output} lacks files or has damaged ones: these are fetched again.")
+        print(f"{self.output} has missing or damaged files: fetching them again.")
         for name in damaged:
             (self.output / name).unlink()
         self.output.rename(self.partial)
         return False
 
     def begin(self) -> None:
-        """Makes the folder in which the dataset is built, or goes on with one.
+        """Makes the folder in which the dataset is built, or continues with an existing one.
 
         Raises:
-            BookclsError: If something else is in the way.
+            BookclsError: If another file or folder is in the way.
         """
         refuse_links(self.partial)
         if self.read_record(self.partial) is None:

@@ -15,19 +15,19 @@ from rich.progress import Progress
 from bookcls.config import full_path
 from bookcls.data.images import ImageError, load_image
 from bookcls.errors import BookclsError
-from bookcls.fetching.manifest import Entry, blob_sha1, listed
-from bookcls.files import replacing
+from bookcls.fetching.manifest import Entry, blob_sha1, format_list
+from bookcls.files import atomic_write
 
 TIMEOUT = 20.0
-"""Seconds that a server may stay silent."""
+"""Timeout of a request, in seconds."""
 RETRIES = 3
 """Further tries of a file; pooch waits 1, 2 and 3 seconds before them."""
 MAX_FAILURES = 10
-"""After this many failed files the others are not tried."""
+"""Maximum number of failed files, after which no others are tried."""
 
 
 def locate(source: str, entries: list[Entry]) -> str:
-    """The address, or the absolute path of the folder, below which the files lie.
+    """The URL, or the absolute path of the folder, that contains the files.
 
     Raises:
         BookclsError: If there is no such folder, or naming the files that it lacks.
@@ -39,14 +39,14 @@ def locate(source: str, entries: list[Entry]) -> str:
         raise BookclsError(f"source={source} is neither an http(s) address nor a folder.")
     missing = [e.path for e in entries if not (folder / e.path).is_file()]
     if missing:
-        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{listed(missing)}")
+        raise BookclsError(f"source={source} lacks {len(missing)} file(s):{format_list(missing)}")
     return str(folder)
 
 
 def fetch_files(
     entries: list[Entry], source: str, folder: Path, size: int | str, jobs: int
 ) -> None:
-    """Gets files into a folder, several at a time, each of them checked and whole or not at all.
+    """Downloads files to a folder in parallel; each is verified and written atomically.
 
     Args:
         entries: The files.
@@ -56,9 +56,9 @@ def fetch_files(
         jobs: How many at a time.
 
     Raises:
-        BookclsError: If a file cannot be had or is not the one in the manifest; those that are in
-            order stay.
-        KeyboardInterrupt: After the downloads on their way have ended.
+        BookclsError: If a file cannot be downloaded or does not match the manifest; the others
+            are kept.
+        KeyboardInterrupt: After running downloads have finished.
     """
     pooch.get_logger().setLevel("WARNING")
     remote = source.startswith("http")
@@ -81,7 +81,7 @@ def fetch_files(
                 raise ValueError(f"expected git hash {entry.sha1}, got {sha1}")
             store(content, Path(output_file), "full" if entry.path == "LICENSE" else size)
 
-        # pooch's threads would get into each other's way.
+        # pooch's threads would race to create it.
         (folder / entry.stored).parent.mkdir(parents=True, exist_ok=True)
         pup.fetch(entry.stored, downloader=download)
 
@@ -110,13 +110,13 @@ def fetch_files(
         executor.shutdown(cancel_futures=True)
     if failures:
         raise BookclsError(
-            f"{len(failures)} file(s) could not be fetched:{listed(sorted(failures))}\n"
-            "The others are kept; the same command goes on from there."
+            f"{len(failures)} file(s) could not be fetched:{format_list(sorted(failures))}\n"
+            "The others are kept; run the same command again to continue."
         )
 
 
 def read_url(url: str) -> bytes:
-    """The body behind an address."""
+    """Downloads a URL to memory."""
     body = BytesIO()
     # Without stream=False pooch leaves the connection of a failed download open.
     pooch.HTTPDownloader(timeout=TIMEOUT, stream=False)(url, body, None)
@@ -128,13 +128,13 @@ def store(content: bytes, target: Path, size: int | str) -> None:
 
     Args:
         content: The file's bytes.
-        target: Where to.
+        target: Destination.
         size: Long side in pixels; "full" keeps the bytes as they are.
 
     Raises:
         ImageError: If a photo is to be resized and cannot be read.
     """
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_bytes(content)
         if isinstance(size, int):
             image = load_image(temporary)

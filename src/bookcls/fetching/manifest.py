@@ -1,4 +1,4 @@
-"""Which files of the repository make the dataset, where they go, and the texts beside them."""
+"""The repository's files in the dataset, their paths, and the texts added to them."""
 
 import csv
 import hashlib
@@ -43,8 +43,8 @@ def blob_sha1(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def listed(lines: Iterable[str]) -> str:
-    """Lines of an error message that names several things."""
+def format_list(lines: Iterable[str]) -> str:
+    """Formats a list for an error message."""
     return "".join(f"\n  - {line}" for line in lines)
 
 
@@ -90,16 +90,16 @@ def read_manifest(path: Path) -> list[Entry]:
                 problems.append(f"line {number}: {name} is listed twice")
             entries[stored.casefold()] = Entry(name, sha1, stored)
     if not problems and "license" not in entries:
-        problems.append("LICENSE is not listed, and the photos may not go without it")
+        problems.append("LICENSE is not listed, and the photos must not be distributed without it")
     if not problems and not any(name.startswith("train/") for name in entries):
         problems.append("no training photos are listed")
     if problems:
-        raise BookclsError(f"manifest {path} cannot be used:{listed(problems)}")
+        raise BookclsError(f"manifest {path} cannot be used:{format_list(problems)}")
     return list(entries.values())
 
 
-def companions(entries: Iterable[Entry], size: int | str, own_manifest: bool) -> dict[str, str]:
-    """The texts beside the photos: ``labels.csv`` of each test folder, and SOURCE.md.
+def make_texts(entries: Iterable[Entry], size: int | str, own_manifest: bool) -> dict[str, str]:
+    """Makes the texts that go with the photos: ``labels.csv`` of each test folder, and SOURCE.md.
 
     Args:
         entries: The files of the dataset.
@@ -117,7 +117,7 @@ def companions(entries: Iterable[Entry], size: int | str, own_manifest: bool) ->
     tests = sorted(e.stored for e in entries if e.stored.startswith("test_"))
     unknown = [name for name in tests if name not in known]
     if unknown:
-        raise BookclsError(f"bookcls has no label for these test photos:{listed(unknown)}")
+        raise BookclsError(f"bookcls has no label for these test photos:{format_list(unknown)}")
     texts: dict[str, str] = {}
     for name in tests:
         path = f"{name.split('/')[0]}/labels.csv"

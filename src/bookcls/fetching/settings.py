@@ -1,14 +1,14 @@
-"""conf/fetch.yaml as typed values."""
+"""Dataclass for conf/fetch.yaml."""
 
 from dataclasses import dataclass
 
 from bookcls.errors import BookclsError
-from bookcls.settings import between
+from bookcls.settings import check_between
 
 
 @dataclass
 class FetchConfig:
-    """conf/fetch.yaml as a whole."""
+    """conf/fetch.yaml."""
 
     source: str
     manifest: str | None
@@ -20,7 +20,7 @@ class FetchConfig:
         if not self.output.strip():
             raise BookclsError("output is empty: give the dataset's folder.")
         if isinstance(self.size, int):
-            between("size", self.size, 32, 16384)
+            check_between("size", self.size, 32, 16384)
         elif self.size != "full":
             raise BookclsError(f"size={self.size}: give a long side in pixels, or full.")
-        between("jobs", self.jobs, 1, 32)
+        check_between("jobs", self.jobs, 1, 32)

@@ -1,4 +1,4 @@
-"""Says what a folder is and what will become of it, and does so if a new folder is named."""
+"""Reports the layout of a folder of photos, and converts it if an output folder is given."""
 
 import shlex
 from pathlib import Path
@@ -8,81 +8,80 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.config import refuse_inside
-from bookcls.data.samples import visible
-from bookcls.environment import python
+from bookcls.data.samples import list_visible
+from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.layouts.plan import Plan, make_plan
-from bookcls.layouts.recognise import Recognised, recognise
+from bookcls.layouts.recognise import SourceDataset, recognise
 from bookcls.layouts.settings import InitConfig
 from bookcls.layouts.write import write_empty, write_plan
 
-NAMED = 10
-"""So many files that are left out are named."""
+MAX_NAMED = 10
+"""Maximum number of left-out files that are listed."""
 
 
 def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | None) -> None:
-    """Makes an empty layout, or one of the photos that there are.
+    """Makes an empty layout, or converts the existing photos.
 
     Args:
         config: The settings.
         root: The user's folder.
-        output: The new folder; None only says what would be done.
-        labels: A csv file that says the classes.
+        output: The new folder; None only reports what would be done.
+        labels: A csv file with the classes.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
-    if not root.exists() or not visible(root):
-        begin(config, root)
+    if not root.exists() or not list_visible(root):
+        make_empty_layout(config, root)
         return
     if config.classes:
         raise BookclsError(
-            f"classes={config.classes} is for a new folder, and {root} holds something: its "
-            "folders, or labels=FILE, say the classes."
+            f"classes={config.classes} is for a new folder, but {root} is not empty: its "
+            "folders, or labels=FILE, determine the classes."
         )
     if output is not None:
         refuse_output(root, output)
     found = recognise(root, labels)
     plan = make_plan(found, config.test_fraction, config.burst_seconds, config.seed)
-    account(found, plan)
+    print_plan(found, plan)
     if output is not None:
         write_plan(plan, output, config.files)
         print(f"written to  {output} ({config.files}; {root} is as it was)")
         print_next(output)
-    elif found.fits and not config.test_fraction:
-        print("This is the layout that training reads: nothing is to be done.")
+    elif found.is_ready and not config.test_fraction:
+        print("This is the layout that training reads: nothing to do.")
         print_next(found.root)
     else:
-        words = [f"{k}={v}" for k, v in given(config).items()]
+        words = [f"{k}={v}" for k, v in changed_settings(config).items()]
         name = shlex.quote(str(root.with_name(f"{root.name}_bookcls")))
         print("Nothing was written. Into a new folder, leaving these files as they are:")
-        print(
-            f"  {' '.join([python(), '-m bookcls.init', *map(shlex.quote, words)])} output={name}"
-        )
-        if not plan_tests(found) and not config.test_fraction:
-            print("  test_fraction=0.2 beside it holds a fifth of each class out for testing")
+        line = " ".join([python_command(), "-m bookcls.init", *map(shlex.quote, words)])
+        print(f"  {line} output={name}")
+        if not has_tests(found) and not config.test_fraction:
+            print("  add test_fraction=0.2 to hold out a fifth of each class for testing")
 
 
-def given(config: InitConfig) -> dict[str, object]:
-    """Settings that a command needs to do what this one would."""
+def changed_settings(config: InitConfig) -> dict[str, object]:
+    """Settings that differ from the defaults, for the command that is printed."""
     plain = InitConfig(config.data)
     names = ("labels", "test_fraction", "burst_seconds", "seed", "files")
     changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(plain, n)}
     return {"data.root": config.data.root, **changed}
 
 
-def plan_tests(found: Recognised) -> bool:
+def has_tests(found: SourceDataset) -> bool:
     """Whether there are test photos."""
     return bool(found.tests or found.labelled)
 
 
-def begin(config: InitConfig, root: Path) -> None:
+def make_empty_layout(config: InitConfig, root: Path) -> None:
     """Makes the layout in an empty or absent folder.
 
     Raises:
-        BookclsError: If something is set that needs photos.
+        BookclsError: If a setting is given that needs photos.
     """
-    needless = [name for name in given(config) if name != "data.root"]
+    needless = [name for name in changed_settings(config) if name != "data.root"]
     needless += ["output"] if config.output is not None else []
     if needless:
         raise BookclsError(
@@ -98,17 +97,17 @@ def begin(config: InitConfig, root: Path) -> None:
 
 
 def refuse_output(root: Path, output: Path) -> None:
-    """Refuses a new folder that is not new, or lies among the photos.
+    """Refuses an output folder that is not empty, or is among the photos.
 
     Raises:
-        BookclsError: Saying which.
+        BookclsError: If it is.
     """
     refuse_inside(output, root)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BookclsError(f"output={output} exists and is not an empty folder: give a new one.")
 
 
-def account(found: Recognised, plan: Plan) -> None:
+def print_plan(found: SourceDataset, plan: Plan) -> None:
     """Prints what was recognised, and how many photos go where."""
     console = Console(highlight=False)
     console.print(f"{found.root}: {found.kind}", markup=False, soft_wrap=True)
@@ -121,22 +120,22 @@ def account(found: Recognised, plan: Plan) -> None:
         table.add_row(escape(name), *(str(plan.count(split, name)) for split in splits))
     console.print(table)
     for folder in found.labelled:
-        print(f"{folder.name}/ with its labels.csv is taken as it is")
+        print(f"{folder.name}/ with its labels.csv is used as it is")
     num_groups = len(set(plan.groups.values()))
     if num_groups:
         print(f"groups.csv keeps {len(plan.groups)} photos together, in {num_groups} groups")
     if found.left_out:
         print(f"left out: {len(found.left_out)}")
-    for path, why in found.left_out[:NAMED]:
+    for path, why in found.left_out[:MAX_NAMED]:
         inside = path.relative_to(found.root) if path.is_relative_to(found.root) else path
         console.print(f"  {inside.as_posix()}: {why}", markup=False, soft_wrap=True)
-    if len(found.left_out) > NAMED:
-        print(f"  ... and {len(found.left_out) - NAMED} more")
+    if len(found.left_out) > MAX_NAMED:
+        print(f"  ... and {len(found.left_out) - MAX_NAMED} more")
 
 
 def print_next(root: Path, before: str = "next") -> None:
-    """Prints the two commands that come after."""
+    """Prints the two commands to run next."""
     place = shlex.quote(str(root))
     print(before)
-    print(f"  {python()} -m bookcls.check data.root={place}")
-    print(f"  {python()} -m bookcls.train experiment=laptop data=folder data.root={place}")
+    print(f"  {python_command()} -m bookcls.check data.root={place}")
+    print(f"  {python_command()} -m bookcls.train experiment=laptop data=folder data.root={place}")

@@ -1,4 +1,4 @@
-"""Which file goes where."""
+"""Plans where each file goes in the new layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,17 +7,17 @@ from pathlib import Path, PurePosixPath
 from bookcls.data.groups import read_groups
 from bookcls.data.samples import PhotoFolder, Sample, make_sample, problems_error, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.layouts.recognise import Photo, Recognised
+from bookcls.layouts.recognise import Photo, SourceDataset
 
 
 @dataclass
 class Plan:
-    """A dataset as it will lie.
+    """The layout of the new dataset.
 
     Attributes:
         class_names: Sorted.
         files: Place below the new folder, with forward slashes -> file that goes there.
-        taken: The places of photos without their case.
+        taken: The places of photos, case-folded.
         groups: Training photo, by its new place -> name of its group.
     """
 
@@ -37,13 +37,13 @@ class Plan:
         return sorted(names, key=lambda name: (name != "train", name))
 
 
-def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, seed: int) -> Plan:
+def make_plan(found: SourceDataset, test_fraction: float, burst_seconds: float, seed: int) -> Plan:
     """Gives every photo its place.
 
     Args:
-        found: The dataset as it lies.
+        found: The existing dataset.
         test_fraction: Share of each class to hold out for testing.
-        burst_seconds: Photos of one camera at most so far apart stay on one side, as do copies,
+        burst_seconds: Photos of one camera taken at most this far apart stay together, like copies,
             near-duplicates and photos of a group.
         seed: Decides which photos are held out.
 
@@ -52,35 +52,35 @@ def make_plan(found: Recognised, test_fraction: float, burst_seconds: float, see
     """
     plan = Plan(found.class_names)
     tests = dict(found.tests)
-    train = grouped(found)
+    train = read_training_photos(found)
     if test_fraction:
         if tests or found.labelled:
             raise BookclsError(
                 f"test_fraction={test_fraction} holds out test photos, but {found.root} has some "
                 f"({', '.join([*tests, *(p.name for p in found.labelled)])}): leave it out."
             )
-        train = with_likeness(found, train, burst_seconds)
+        train = group_similar(found, train, burst_seconds)
         train, held = hold_out(train, found.class_names, test_fraction, seed)
         tests["test"] = [Photo(s.path, found.class_names[s.label]) for s in held]
     for sample in train:
         photo = Photo(sample.path, found.class_names[sample.label])
-        place = put(plan, "train", photo, found.root)
+        place = place_photo(plan, "train", photo, found.root)
         if sample.group:
             plan.groups[place] = sample.group
     for split, photos in tests.items():
         for photo in photos:
-            put(plan, split, photo, found.root)
+            place_photo(plan, split, photo, found.root)
     for folder in found.labelled:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             plan.files[path.relative_to(found.root).as_posix()] = path
-    # A group of which one photo is left holds nothing together.
+    # A group with a single photo has no effect.
     names = list(plan.groups.values())
     plan.groups = {place: g for place, g in plan.groups.items() if names.count(g) > 1}
     return plan
 
 
-def grouped(found: Recognised) -> list[Sample]:
-    """The training photos, with the groups that the user gave them.
+def read_training_photos(found: SourceDataset) -> list[Sample]:
+    """Reads the training photos, with the groups given by the user.
 
     Raises:
         BookclsError: If groups.csv is wrong.
@@ -102,8 +102,8 @@ def grouped(found: Recognised) -> list[Sample]:
     return samples
 
 
-def with_likeness(found: Recognised, train: Sequence[Sample], seconds: float) -> list[Sample]:
-    """The training photos, with near-duplicates and bursts in their groups or in new ones."""
+def group_similar(found: SourceDataset, train: Sequence[Sample], seconds: float) -> list[Sample]:
+    """Groups near-duplicates and bursts among the training photos."""
     from bookcls.checking.alike import similar
     from bookcls.checking.look import look_at
 
@@ -131,8 +131,8 @@ def hold_out(
         ) from error
 
 
-def put(plan: Plan, split: str, photo: Photo, root: Path) -> str:
-    """Gives a photo a place that no other has, on any file system."""
+def place_photo(plan: Plan, split: str, photo: Photo, root: Path) -> str:
+    """Gives a photo a place that is unique on any file system."""
     place = f"{split}/{photo.label}/{photo.path.name}"
     if place.casefold() in plan.taken:
         inside = photo.path.relative_to(root) if photo.path.is_relative_to(root) else photo.path

@@ -1,4 +1,4 @@
-"""What a folder of photos is: which layout, and so which photo is of which class."""
+"""Recognises the layout of a folder of photos, and so the class of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookcls.data.groups import GROUPS
 from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import problems_error, visible, wrong_names
+from bookcls.data.samples import find_bad_names, list_visible, problems_error
 from bookcls.errors import BookclsError
 from bookcls.layouts.table import find_table, read_table
 
@@ -29,16 +29,16 @@ class Photo:
 
 
 @dataclass
-class Recognised:
-    """A dataset as it lies.
+class SourceDataset:
+    """A dataset in the user's own layout.
 
     Attributes:
         root: Its folder.
-        kind: What it is, in words.
+        kind: Description of its layout.
         train: Photos that train.
         tests: Name of a folder (test, test_<name>) -> its photos.
-        labelled: Test folders with a labels.csv, to be taken as they are.
-        left_out: Files that are not taken, each with the reason.
+        labelled: Test folders with a labels.csv, to be copied unchanged.
+        left_out: Files that are left out, each with the reason.
         is_ours: Whether its folders have the names that training reads.
         train_folder: Of a tree: what groups.csv calls ``train/``.
     """
@@ -53,8 +53,8 @@ class Recognised:
     train_folder: Path | None = None
 
     @property
-    def fits(self) -> bool:
-        """Whether training reads it as it is."""
+    def is_ready(self) -> bool:
+        """Whether training can read it unchanged."""
         kept = all(path.parent == self.root for path, _ in self.left_out)
         flat = all(photo.path.parent.parent.parent == self.root for photo in self.train)
         return self.is_ours and kept and flat
@@ -65,17 +65,17 @@ class Recognised:
         return sorted({photo.label for photo in self.train})
 
 
-def recognise(root: Path, labels: Path | None = None) -> Recognised:
-    """Finds out what a folder is.
+def recognise(root: Path, labels: Path | None = None) -> SourceDataset:
+    """Recognises the layout of a folder.
 
     Args:
-        root: The folder; if it holds nothing but another one, that counts.
-        labels: A csv file (file, label) that says the classes, whatever folders there are.
+        root: The folder; if it contains only another folder, that one is used.
+        labels: A csv file (file, label) with the classes, which overrides the folders.
 
     Raises:
-        BookclsError: If it is nothing that is known, or its classes cannot be told apart.
+        BookclsError: If the layout is unknown, or there are fewer than two classes.
     """
-    entries = visible(root)
+    entries = list_visible(root)
     lone = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
     if labels is None and lone and lone.name.lower() not in TRAIN and not has_photos(lone):
         return recognise(lone)
@@ -93,55 +93,55 @@ def recognise(root: Path, labels: Path | None = None) -> Recognised:
     if found.train_folder is not None:
         known.add(root / GROUPS)
     found.left_out += [
-        (p, "a photo without a class" if is_photo(p) else why_not(p))
+        (p, "a photo without a class" if is_photo(p) else explain_left_out(p))
         for p in stray
         if p not in known
     ]
-    refuse(found)
+    check_classes(found)
     return found
 
 
-def from_table(root: Path, table: Path) -> Recognised:
-    """Photos whose classes stand in a csv file."""
+def from_table(root: Path, table: Path) -> SourceDataset:
+    """Reads photos whose classes are in a csv file."""
     photos = [Photo(path, label) for path, label in read_table(root, table)]
     taken = {photo.path for photo in photos}
     others = [(p, f"no row in {table.name}") for p in photos_below(root) if p not in taken]
     # Those in the folder itself are accounted for by the caller.
     others = [(p, why) for p, why in others if p.parent != root]
-    return Recognised(root, f"photos whose classes stand in {table.name}", photos, left_out=others)
+    return SourceDataset(root, f"photos whose classes are in {table.name}", photos, left_out=others)
 
 
-def from_classes(root: Path, folders: Sequence[Path]) -> Recognised:
-    """A folder per class, without test photos."""
+def from_classes(root: Path, folders: Sequence[Path]) -> SourceDataset:
+    """Reads a folder per class, without test photos."""
     if {"images", "labels"} <= {p.name.lower() for p in folders}:
         raise BookclsError(
-            f"{root} holds images/ and labels/, as for detecting objects: a classifier needs one "
-            "class for a photo. Put the photos into a folder per class, or give labels=FILE, a csv "
+            f"{root} contains images/ and labels/, as for object detection: a classifier needs one "
+            "class per photo. Put the photos into a folder per class, or give labels=FILE, a csv "
             "with the columns file,label."
         )
     left_out: list[tuple[Path, str]] = []
     photos = read_classes(folders, left_out)
-    return Recognised(root, "a folder per class, no test photos", photos, left_out=left_out)
+    return SourceDataset(root, "a folder per class, no test photos", photos, left_out=left_out)
 
 
-def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> Recognised:
-    """A train folder, and others beside it for validation and testing."""
+def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> SourceDataset:
+    """Reads a train folder, and its siblings for validation and testing."""
     tests = [p for p in folders if p.name.lower() in TEST or p.name.startswith("test_")]
     vals = [p for p in folders if p.name.lower() in VAL]
     names = {p: "test" if p.name.lower() in TEST else p.name for p in tests}
     ours = train.name == "train" and not vals and all(p.name == n for p, n in names.items())
-    found = Recognised(root, "", [], is_ours=ours, train_folder=train)
-    found.train = read_classes([p for p in visible(train) if p.is_dir()], found.left_out)
+    found = SourceDataset(root, "", [], is_ours=ours, train_folder=train)
+    found.train = read_classes([p for p in list_visible(train) if p.is_dir()], found.left_out)
     loose = [train, *vals]
     for test in tests:
         if test.name == names[test] and (test / "labels.csv").is_file():
             found.labelled.append(test)
             continue
         loose.append(test)
-        photos = read_classes([p for p in visible(test) if p.is_dir()], found.left_out)
+        photos = read_classes([p for p in list_visible(test) if p.is_dir()], found.left_out)
         if photos:
             found.tests[names[test]] = found.tests.get(names[test], []) + photos
-    held = [photo for val in vals for photo in read_classes(visible(val), found.left_out)]
+    held = [photo for val in vals for photo in read_classes(list_visible(val), found.left_out)]
     role = ""
     if held and (found.tests or found.labelled):
         found.train += held
@@ -156,7 +156,7 @@ def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> Recognised:
     found.left_out += [
         (p, "a photo without a class" if is_photo(p) else "not a photo")
         for folder in loose
-        for p in visible(folder)
+        for p in list_visible(folder)
         if p.is_file()
     ]
     return found
@@ -167,7 +167,7 @@ def read_classes(folders: Iterable[Path], left_out: list[tuple[Path, str]]) -> l
 
     Args:
         folders: One per class; files among them are ignored.
-        left_out: Collects what is no photo.
+        left_out: Collects files that are not photos.
     """
     photos = []
     for folder in folders:
@@ -193,7 +193,7 @@ def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path
     if any(path.is_relative_to(here) for path in above):
         return []
     found = []
-    for path in visible(folder):
+    for path in list_visible(folder):
         found += files_below(path, above | {here}) if path.is_dir() else [path]
     return found
 
@@ -208,36 +208,36 @@ def is_photo(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def why_not(path: Path) -> str:
-    """Why a file that is no photo is left out."""
-    return "read beside a folder train/ only" if path.name == GROUPS else "not a photo"
+def explain_left_out(path: Path) -> str:
+    """Explains why a file that is not a photo is left out."""
+    return "only read next to a folder train/" if path.name == GROUPS else "not a photo"
 
 
 def has_photos(folder: Path) -> bool:
-    """Whether a folder holds photos itself."""
-    return any(path.is_file() and is_photo(path) for path in visible(folder))
+    """Whether there are photos directly in a folder."""
+    return any(path.is_file() and is_photo(path) for path in list_visible(folder))
 
 
-def refuse(found: Recognised) -> None:
-    """Refuses classes that cannot be told apart, or that training does not know.
+def check_classes(found: SourceDataset) -> None:
+    """Checks that there are two or more classes, and none in the test photos alone.
 
     Raises:
-        BookclsError: Naming each.
+        BookclsError: Listing every problem.
     """
     names = found.class_names
     if len(names) < 2:
         what = f"one class, {names[0]}" if names else "no photos in class folders"
         loose = sum(is_photo(path) for path, _ in found.left_out)
+        rest = f", and {loose} photos without a class" if loose else ""
         raise BookclsError(
-            f"{found.root} holds {what}{f', and {loose} photos without a class' if loose else ''}: "
-            "put the photos into a folder per class, two or more, or give labels=FILE, a csv with "
-            "the columns file,label."
+            f"{found.root} contains {what}{rest}: put the photos into a folder per class, two or "
+            "more, or give labels=FILE, a csv with the columns file,label."
         )
     tested = {photo.label for photos in found.tests.values() for photo in photos}
     problems = [
         f"{name}: a class of test photos that has no training photos"
         for name in sorted(tested - set(names))
     ]
-    problems += wrong_names(names)
+    problems += find_bad_names(names)
     if problems:
         raise problems_error(found.root, problems)

@@ -1,16 +1,16 @@
-"""conf/init.yaml as typed values."""
+"""Dataclasses for conf/init.yaml."""
 
 from dataclasses import dataclass, field
 
-from bookcls.errors import BookclsError, one_of
-from bookcls.settings import between
+from bookcls.errors import BookclsError, check_choice
+from bookcls.settings import check_between
 
-WAYS = ("copy", "hardlink", "symlink")
+FILE_MODES = ("copy", "hardlink", "symlink")
 
 
 @dataclass
 class InitData:
-    """The photos as they lie."""
+    """The existing photos."""
 
     root: str
 
@@ -21,7 +21,7 @@ class InitData:
 
 @dataclass
 class InitConfig:
-    """conf/init.yaml as a whole."""
+    """conf/init.yaml."""
 
     data: InitData
     output: str | None = None
@@ -33,9 +33,9 @@ class InitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        one_of("files", self.files, WAYS)
-        between("burst_seconds", self.burst_seconds, 0, 3600)
-        between("seed", self.seed, 0, 2**32 - 1)
+        check_choice("files", self.files, FILE_MODES)
+        check_between("burst_seconds", self.burst_seconds, 0, 3600)
+        check_between("seed", self.seed, 0, 2**32 - 1)
         if not 0 <= self.test_fraction < 1:
             raise BookclsError(
                 f"test_fraction={self.test_fraction}: must be at least 0 (hold out none) and "

@@ -1,10 +1,10 @@
-"""A csv file that says the class of each photo."""
+"""Reads the class of each photo from a csv file."""
 
 import csv
 from pathlib import Path
 
 from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import problems_error, visible
+from bookcls.data.samples import list_visible, problems_error
 from bookcls.errors import BookclsError
 
 FILE = ("file", "filename", "file_name", "path", "image")
@@ -12,20 +12,22 @@ LABEL = ("label", "class", "category")
 
 
 def find_table(root: Path) -> Path | None:
-    """The csv file of a folder whose header names files and labels, if there is one.
+    """Finds the csv file in a folder whose header has columns for files and labels, if any.
 
     Raises:
         BookclsError: If there are several.
     """
-    tables = [p for p in visible(root) if p.suffix.lower() == ".csv" and columns_of(p)]
+    tables = [p for p in list_visible(root) if p.suffix.lower() == ".csv" and find_columns(p)]
     if len(tables) > 1:
         names = ", ".join(p.name for p in tables)
-        raise BookclsError(f"{root} holds several files with labels ({names}): give labels=FILE.")
+        raise BookclsError(
+            f"{root} contains several files with labels ({names}): give labels=FILE."
+        )
     return tables[0] if tables else None
 
 
-def columns_of(table: Path) -> tuple[str, str] | None:
-    """The columns of file and label in a csv file's header; None if it has none."""
+def find_columns(table: Path) -> tuple[str, str] | None:
+    """Finds the columns of file and label in a csv file's header; None if it has none."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
@@ -39,14 +41,14 @@ def columns_of(table: Path) -> tuple[str, str] | None:
 
 
 def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
-    """Photo and class of each row.
+    """Reads photo and class of each row.
 
     Args:
         root: What the paths in the file are relative to, if not to the file's own folder.
         table: The csv file.
 
     Raises:
-        BookclsError: If it is no such file, naming every row that is wrong.
+        BookclsError: If it is not such a file, or listing every wrong row.
     """
     if not table.is_file():
         raise BookclsError(f"labels={table}: there is no such file.")
@@ -54,7 +56,7 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
         f"{table} is not a UTF-8 csv file with a column for the file ({', '.join(FILE)}) and "
         f"one for the class ({', '.join(LABEL)})."
     )
-    columns = columns_of(table)
+    columns = find_columns(table)
     if columns is None:
         raise wrong
     try:
@@ -73,7 +75,7 @@ def read_table(root: Path, table: Path) -> list[tuple[Path, str]]:
         elif path is None:
             problems.append(f"{where}: there is no file {name or '(empty)'}")
         elif path.suffix.lower() not in SUFFIXES:
-            problems.append(f"{where}: {name} is no photo (read are {' '.join(SUFFIXES)})")
+            problems.append(f"{where}: {name} is not a photo (supported: {' '.join(SUFFIXES)})")
         elif labels.setdefault(path, label) != label:
             problems.append(f"{where}: {name} is {label} here and {labels[path]} above")
     if problems:

@@ -1,4 +1,4 @@
-"""Writes the layout; the user's own files are only ever read."""
+"""Writes the layout; the user's own files are never changed."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bookcls.data.groups import GROUPS, write_groups
-from bookcls.data.samples import wrong_names
+from bookcls.data.samples import find_bad_names
 from bookcls.errors import BookclsError
 from bookcls.files import write_text
 from bookcls.layouts.plan import Plan
@@ -15,7 +15,7 @@ EXAMPLES = ("first_thing", "second_thing", "background")
 
 
 def write_plan(plan: Plan, output: Path, files: str) -> None:
-    """Puts every file into its place, in a new folder that appears only when it is whole.
+    """Writes every file to its place in a new folder, which appears only when complete.
 
     Args:
         plan: Which file goes where.
@@ -58,15 +58,15 @@ def write_empty(root: Path, classes: Sequence[str]) -> list[str]:
         classes: Their names; none for examples.
 
     Returns:
-        Lines that say what is where.
+        Lines that describe the layout.
 
     Raises:
-        BookclsError: If a class cannot be a folder.
+        BookclsError: If a class name cannot be a folder name.
     """
     names = list(classes) or list(EXAMPLES)
     if len(names) < 2:
         raise BookclsError(f"classes=[{names[0]}]: give the names of two or more classes.")
-    problems = wrong_names(names)
+    problems = find_bad_names(names)
     if problems:
         raise BookclsError(f"classes=[{','.join(names)}]: {'; '.join(problems)}.")
     for name in names:

@@ -1,4 +1,4 @@
-"""Files of weights from a server: asked quickly, downloaded whole or not at all."""
+"""Downloads files of weights."""
 
 import hashlib
 import os
@@ -18,16 +18,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 ANSWER_SECONDS = 4.0
 """How long a server may take to answer before ``auto`` looks elsewhere."""
 STALL_SECONDS = 60.0
-"""How long a download may bring nothing before it is given up."""
+"""How long a download may stall before it is aborted."""
 CHUNK = 1 << 17
 
 
 @cache
-def probe(url: str) -> str:
-    """Asks a server whether it has a file; each address is asked once per process.
+def check_url(url: str) -> str:
+    """Checks whether a server has a file; each URL is requested once per process.
 
     Returns:
-        Why there was none within ``ANSWER_SECONDS``; empty if there was one.
+        Why there was no answer within ``ANSWER_SECONDS``; empty if there was one.
     """
     why = [f"no answer within {ANSWER_SECONDS:g} s"]
 
@@ -36,9 +36,9 @@ def probe(url: str) -> str:
             with urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS):
                 why[0] = ""
         except (OSError, HTTPException, ValueError) as error:
-            why[0] = reason(error)
+            why[0] = describe_error(error)
 
-    # A thread, since looking up a name knows no timeout.
+    # A thread, since a DNS lookup has no timeout.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS + 1)
@@ -47,35 +47,39 @@ def probe(url: str) -> str:
 
 @cache
 def download(url: str, path: Path, checksum: str) -> str:
-    """Downloads a file whole or not at all, however long it takes while data keeps coming.
+    """Downloads a file atomically; there is no time limit while data keeps arriving.
 
     Each file is tried once per process, so that all cells of a sweep get the same weights. A
     progress bar goes to stderr where that is a terminal.
 
     Args:
-        url: Where from.
-        path: Where to.
-        checksum: ``sha256:`` or ``md5:`` and the first digits that its hash must have.
+        url: URL of the file.
+        path: Destination.
+        checksum: ``sha256:`` or ``md5:`` and the first digits of the expected hash.
 
     Returns:
-        Why it failed; empty if it did not.
+        Why it failed; empty if it succeeded.
     """
     print(f"weights  downloading {url} into {path}", flush=True)
     try:
-        with replacing(path) as part:
+        with partial_file(path) as part:
             return _receive(url, part, checksum)
     except (OSError, HTTPException, ValueError) as error:
-        return reason(error)
+        return describe_error(error)
 
 
 def _receive(url: str, part: Path, checksum: str) -> str:
-    """Deletes ``part`` if what came is not the file."""
+    """Downloads to ``part``, and deletes it if its size or hash is wrong."""
     algorithm, _, digits = checksum.partition(":")
     digest = hashlib.new(algorithm, usedforsecurity=False)
     received = 0
     request = Request(url, headers={"User-Agent": "bookcls"})
-    # The time is for each read, not for the whole.
-    with urlopen(request, timeout=STALL_SECONDS) as answer, part.open("xb") as file, _bar() as bar:
+    # The timeout is per read, not for the whole download.
+    with (
+        urlopen(request, timeout=STALL_SECONDS) as answer,
+        part.open("xb") as file,
+        _progress_bar() as bar,
+    ):
         total = answer.length
         task = bar.add_task("", total=total)
         while chunk := answer.read(CHUNK):
@@ -93,17 +97,17 @@ def _receive(url: str, part: Path, checksum: str) -> str:
     return why
 
 
-def _bar() -> Progress:
+def _progress_bar() -> Progress:
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a name beside ``path`` that nobody else uses and that takes its place at the end.
+def partial_file(path: Path) -> Iterator[Path]:
+    """Yields a unique path in the same folder that replaces ``path`` at the end.
 
-    A block that fails, or leaves no file of that name, leaves ``path`` as it was.
+    If the block fails, or creates no such file, ``path`` is left unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}.partial")
@@ -117,8 +121,8 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def reason(error: Exception) -> str:
-    """What a failed request says, in one line."""
+def describe_error(error: Exception) -> str:
+    """Describes a failed request in one line."""
     if isinstance(error, HTTPError):
         return f"the server answers {error.code}"
     said = str(getattr(error, "reason", error)).strip().partition("\n")[0][:120]

@@ -19,7 +19,7 @@ from torchvision.models import VGG16_Weights
 from bookcls.errors import BookclsError
 from bookcls.models import download
 from bookcls.models.layers import CONV_INDEX
-from bookcls.models.state_dict import UNREADABLE, expected_shapes, features_of
+from bookcls.models.state_dict import UNREADABLE, expected_shapes, extract_features
 
 FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 MD5 = "6d6bbae143d832006294945121d1f1fc"
@@ -27,7 +27,7 @@ URLS = (
     f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{FILE}",
     f"https://github.com/fchollet/deep-learning-models/releases/download/v0.1/{FILE}",
 )
-"""Where it is, in the order in which they are tried."""
+"""Its URLs, in the order in which they are tried."""
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """The mean colour, RGB in 0..255, that the original subtracts from its input."""
@@ -37,24 +37,24 @@ DIGITS = 16
 ABOUT = {"about": "VGG16 of Simonyan & Zisserman 2014 (CC BY 4.0), rewritten for torchvision's RGB"}
 
 
-def folder() -> Path:
-    """Where the rewritten weights are cached."""
+def cache_dir() -> Path:
+    """Folder in which the rewritten weights are cached."""
     return Path(torch.hub.get_dir()) / "checkpoints" / "bookcls"
 
 
-def cached() -> Path | None:
-    """The file of the rewritten weights if there is one; its name ends in digits of its sha256."""
-    found = sorted(folder().glob(f"{STEM}-{'?' * DIGITS}.safetensors"))
+def find_cached() -> Path | None:
+    """Finds the cached file, if any; its name ends in the first digits of its sha256."""
+    found = sorted(cache_dir().glob(f"{STEM}-{'?' * DIGITS}.safetensors"))
     return found[0] if found else None
 
 
-def fetch(*, quickly: bool = False) -> str:
+def fetch(*, quick: bool = False) -> str:
     """Downloads Keras's file, rewrites it and caches the result; several processes may do so.
 
-    A copy of Keras's file that lies in :func:`folder` is taken instead, and left there.
+    If there is a copy of Keras's file in :func:`cache_dir`, it is used instead, and kept.
 
     Args:
-        quickly: Whether to give up where no server answers within some seconds.
+        quick: Whether to give up where no server answers within some seconds.
 
     Returns:
         Why it failed; empty if it did not.
@@ -62,9 +62,9 @@ def fetch(*, quickly: bool = False) -> str:
     Raises:
         BookclsError: If that copy is another file, or does not hold VGG16's convolutions.
     """
-    path = folder() / FILE
+    path = cache_dir() / FILE
     given = path.is_file()
-    why = "" if given else _download(path, quickly)
+    why = "" if given else _download(path, quick)
     if why:
         return why
     try:
@@ -73,15 +73,15 @@ def fetch(*, quickly: bool = False) -> str:
             path.unlink()
     except OSError as error:
         # Another process has stored the same weights, and has deleted what both downloaded.
-        return "" if cached() else download.reason(error)
+        return "" if find_cached() else download.describe_error(error)
     return ""
 
 
-def _download(path: Path, quickly: bool) -> str:
+def _download(path: Path, quick: bool) -> str:
     whys = [""] * len(URLS)
-    if quickly:
+    if quick:
         with ThreadPoolExecutor() as pool:
-            whys = list(pool.map(download.probe, URLS))
+            whys = list(pool.map(download.check_url, URLS))
     for number, url in enumerate(URLS):
         whys[number] = whys[number] or download.download(url, path, f"md5:{MD5}")
         if not whys[number]:
@@ -95,12 +95,12 @@ def _download(path: Path, quickly: bool) -> str:
 def _store(state: dict[str, Tensor]) -> None:
     content = save(state, ABOUT)
     digits = hashlib.sha256(content).hexdigest()[:DIGITS]
-    with download.replacing(folder() / f"{STEM}-{digits}.safetensors") as part:
+    with download.partial_file(cache_dir() / f"{STEM}-{digits}.safetensors") as part:
         part.write_bytes(content)
 
 
 def read_h5(path: Path) -> dict[str, Tensor]:
-    """Reads Keras's file and rewrites it for RGB; takes arrays alone and executes nothing.
+    """Reads Keras's file and rewrites it for RGB; loads only arrays and executes nothing.
 
     Returns:
         float32 tensors by torchvision's name, "0.weight" to "28.bias".
@@ -125,13 +125,13 @@ def read_h5(path: Path) -> dict[str, Tensor]:
         said = str(error).strip().partition("\n")[0][:120]
         raise BookclsError(f"{path} is not a readable HDF5 file ({said}): delete it.") from error
     state["0.weight"], state["0.bias"] = to_rgb(state["0.weight"], state["0.bias"])
-    return features_of(state, path)
+    return extract_features(state, path)
 
 
 def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     """A layer's kernel (out, in, height, width) and bias (out,).
 
-    Which is which, their shapes say; their names differ among Keras's versions.
+    They are identified by shape, since their names differ among versions of Keras.
     """
     import h5py
 
@@ -140,8 +140,7 @@ def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, 
     arrays = {}
     for shape in ((height, width, into, out), (out,)):
         found = [m for m in members if isinstance(m, h5py.Dataset) and m.shape == shape]
-        # What lies in other files, is put together from others, or unpacked by a plug-in, is not
-        # what Keras writes.
+        # Keras does not write external, virtual or filtered (plug-in) datasets.
         if len(found) != 1 or (
             found[0].dtype != "float32"
             or found[0].external
@@ -157,7 +156,7 @@ def _convolution(file: Any, layer: str, name: str, path: Path) -> tuple[Tensor, 
 
 
 def _members(file: Any, layer: str) -> list[Any]:  # noqa: ANN401
-    """What a group holds itself; links elsewhere are not followed."""
+    """Members of a group; links elsewhere are not followed."""
     import h5py
 
     def own(group: Any, name: str) -> bool:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Which arithmetic a device does fast."""
+"""Chooses the numerical precision for a device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-def automatic(accelerator: str) -> str:
+def choose_precision(accelerator: str) -> str:
     """bfloat16 where the device computes it natively, else float32.
 
     On CPUs with AVX512-BF16 or AMX mixed precision halves the time of a step; on others it
@@ -21,7 +21,7 @@ def automatic(accelerator: str) -> str:
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif accelerator == "cpu" or (accelerator == "auto" and not torch.backends.mps.is_available()):
-        # torch before 2.12 may not tell.
+        # May be missing in torch before 2.12.
         tell: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
         native = any(tell().get(name) for name in ("avx512_bf16", "amx_bf16"))
     else:

@@ -1,4 +1,4 @@
-"""What training starts from: which weights, and how these want to be fine-tuned."""
+"""The weights that training starts from, and their defaults for fine-tuning."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +10,7 @@ from torch import Tensor
 from bookcls.models.state_dict import read_features
 from bookcls.models.weights import find_weights
 
-SUITS: dict[str, tuple[str | None, float]] = {
+DEFAULTS: dict[str, tuple[str | None, float]] = {
     "scratch": (None, 2e-4),
     # The 2018 study's best train points lie in block 4.
     "keras": ("block4_conv1", 1e-4),
@@ -19,19 +19,19 @@ SUITS: dict[str, tuple[str | None, float]] = {
     # docs/pretraining.md has the measurements.
     "rendered": (None, 1e-4),
 }
-"""By source of the weights: ``freeze_to`` and the peak learning rate for who sets neither."""
+"""Defaults of ``freeze_to`` and the peak learning rate, by source of the weights."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """What training starts from, decided once per command.
+    """The weights that training starts from, chosen once per command.
 
     Attributes:
         source: "scratch", "keras", "imagenet", "rendered" or "file".
-        name: A name for people.
+        name: Name to display.
         path: The file of the weights; None from scratch.
         sha256: Its hash.
-        warning: What a person should know about the choice; empty for nothing.
+        warning: A warning about the choice to show the user; empty for none.
         freeze_to: See :func:`bookcls.models.layers.first_trained`; never ``auto``.
         lr: Peak learning rate of fine-tuning.
     """
@@ -42,13 +42,13 @@ class Start:
     sha256: str | None = None
     warning: str = ""
     freeze_to: str | int | None = None
-    lr: float = SUITS["scratch"][1]
+    lr: float = DEFAULTS["scratch"][1]
 
     def load(self) -> dict[str, Tensor] | None:
         """The weights of ``features``, float32 tensors by name; None from scratch.
 
         Raises:
-            BookclsError: If the file is gone or has changed.
+            BookclsError: If the file is missing or has changed.
         """
         if self.path is None:
             return None
@@ -60,8 +60,8 @@ class Start:
         return {"freeze_to": weights.pop("freeze_to"), "lr": weights.pop("lr"), "weights": weights}
 
 
-def recorded(environment: Mapping[str, Any]) -> Start:
-    """The inverse of :meth:`Start.record`."""
+def start_from_record(environment: Mapping[str, Any]) -> Start:
+    """Restores what :meth:`Start.record` returned."""
     rest = {name: environment[name] for name in ("freeze_to", "lr")}
     return Start(**environment["weights"], **rest)
 
@@ -69,12 +69,12 @@ def recorded(environment: Mapping[str, Any]) -> Start:
 def resolve(
     weights: str | None, freeze_to: str | int | None = "auto", lr: float | None = None
 ) -> Start:
-    """Decides what training starts from.
+    """Chooses the weights that training starts from.
 
     Args:
         weights: See :func:`bookcls.models.weights.find_weights`; None for random ones.
-        freeze_to: A layer; ``auto`` for what suits the weights.
-        lr: Peak learning rate; None for what suits the weights.
+        freeze_to: A layer; ``auto`` for the default of the weights.
+        lr: Peak learning rate; None for the default of the weights.
 
     Raises:
         BookclsError: If there are no such weights.
@@ -83,7 +83,7 @@ def resolve(
     if weights is not None:
         found = find_weights(weights)
         start = Start(found.source, found.name, str(found.path), found.sha256, found.warning)
-    suits_freeze_to, suits_lr = SUITS[start.source]
+    suits_freeze_to, suits_lr = DEFAULTS[start.source]
     return replace(
         start,
         freeze_to=suits_freeze_to if freeze_to == "auto" else freeze_to,

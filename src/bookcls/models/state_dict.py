@@ -1,4 +1,4 @@
-"""Files of VGG16 weights: read without running anything in them, checked tensor by tensor."""
+"""Reads files of VGG16 weights without running code in them, and checks each tensor."""
 
 import hashlib
 import pickle
@@ -57,10 +57,10 @@ def read_features(path: Path, *, sha256_prefix: str = "") -> FeaturesFile:
     Args:
         path: A ``.pth`` or ``.safetensors`` state dict of VGG16 or of its features, in floating
             point or as int8 with scales.
-        sha256_prefix: First digits of the hash that it must have; nothing is read from another.
+        sha256_prefix: First digits of the expected hash; other files are not parsed.
 
     Raises:
-        BookclsError: If the file is damaged, holds code, or is not VGG16's.
+        BookclsError: If the file is damaged, contains code, or is not VGG16's.
     """
     try:
         status = path.stat()
@@ -77,7 +77,7 @@ def _read_features(path: Path, sha256_prefix: str, *_: int) -> FeaturesFile:
         raise BookclsError(
             f"{path} is damaged (its sha256 does not begin with {sha256_prefix}): delete it."
         )
-    return FeaturesFile(sha256, features_of(read_state(content, path), path))
+    return FeaturesFile(sha256, extract_features(read_state(content, path), path))
 
 
 def load_plain(file: Path | BytesIO) -> Any:  # noqa: ANN401
@@ -125,7 +125,7 @@ def expected_shapes() -> dict[str, torch.Size]:
         return {k: v.shape for k, v in vgg16(weights=None).features.state_dict().items()}
 
 
-def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def extract_features(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Picks VGG16's convolutions out of a state dict and checks name, type and shape of each.
 
     Raises:
@@ -137,7 +137,7 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         for key, value in state.items()
         if key.startswith(prefix) and not key.startswith("classifier.")
     }
-    found = dequantised(found)
+    found = dequantise(found)
     expected = expected_shapes()
     odd = [
         f"{prefix}{key} of {str(found[key].dtype).removeprefix('torch.')}"
@@ -169,8 +169,8 @@ def features_of(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return values
 
 
-def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as int8, rounded to 1/127 of the largest of their output channel; biases float32.
+def quantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Converts weights to int8, in steps of 1/127 of their channel's maximum; biases stay float32.
 
     Args:
         state: float32 tensors; those with more than one dimension are quantised.
@@ -193,8 +193,8 @@ def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return small
 
 
-def dequantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`quantised`; other tensors, and scales that do not fit, stay."""
+def dequantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undoes :func:`quantise`; other tensors, and scales that do not match, are kept."""
     large = dict(state)
     for name, value in state.items():
         scale = state.get(name + SCALE)

@@ -30,25 +30,25 @@ class VGG16(nn.Module):
         """Builds the network with random weights.
 
         They are He's (arXiv 1502.01852) by fan-in, which keeps the scale of the activations from
-        layer to layer. With torchvision's own, by fan-out, the last features come out some fifteen
-        times smaller, and without BatchNorm training starts late.
+        layer to layer. With torchvision's default, by fan-out, the last features are about fifteen
+        times smaller, and without BatchNorm training starts slowly.
 
         Args:
             num_classes: Number of logits.
-            image_size: Side of the input in pixels; only ``flatten256`` is bound to it.
+            image_size: Side of the input in pixels; only ``flatten256`` depends on it.
             head: ``gap256`` (global average pool, 256 ReLU units), ``flatten256`` (the 2018
                 study's: all positions, 256 ReLU units), or ``linear`` (global average pool,
                 :class:`PowerNorm`, no hidden layer), the form of the probe.
             dropout: Probability of dropout before each layer of the head.
             freeze_to: See :func:`bookcls.models.layers.first_trained`.
-            activation: ``softmax``, or ``sigmoid`` where each class answers for itself.
+            activation: ``softmax``, or ``sigmoid`` for independent classes.
 
         Raises:
             BookclsError: If ``freeze_to`` is not a layer.
         """
         super().__init__()
         self.first_trained = first_trained(freeze_to)
-        # vgg16() would draw the 120 million weights of its classifier too, to be thrown away.
+        # vgg16() would also initialise the 120 million weights of its classifier, which are unused.
         self.features: nn.Sequential = make_layers(cfgs["D"])
         for module in self.features:
             if isinstance(module, nn.ReLU):
@@ -85,7 +85,7 @@ class VGG16(nn.Module):
         needs a gradient.
 
         Args:
-            head_only: Freezes all features, for the probe; else those before ``freeze_to``.
+            head_only: Freezes all features, for the probe; otherwise those before ``freeze_to``.
         """
         bound = NUM_FEATURES if head_only else self.first_trained
         for index, module in enumerate(self.features):
@@ -93,12 +93,12 @@ class VGG16(nn.Module):
         self.head.requires_grad_(True)
 
     def frozen(self, images: Tensor) -> Tensor:
-        """What the layers before ``freeze_to`` make of images, (N, C, H, W)."""
+        """Output of the layers before ``freeze_to``, (N, C, H, W)."""
         activations: Tensor = self.features[: self.first_trained](images)
         return activations
 
     def trained(self, activations: Tensor) -> Tensor:
-        """Logits, (N, num_classes), of what :meth:`frozen` made."""
+        """Logits, (N, num_classes), from the output of :meth:`frozen`."""
         logits: Tensor = self.head(self.features[self.first_trained :](activations))
         return logits
 
@@ -118,7 +118,7 @@ class VGG16(nn.Module):
 class PowerNorm(nn.Module):
     """Square roots of features at least 0, scaled to unit length, float32 (N, D).
 
-    Without it a few strong channels decide (Perronnin et al., ECCV 2010).
+    Without it, a few strong channels dominate (Perronnin et al., ECCV 2010).
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class PowerNorm(nn.Module):
 class Sigmoids(nn.Module):
     """Ends a head whose classes are independent: logits in training, their log-sigmoids after it.
 
-    The softmax that everybody takes of a network's answer turns these into each class's sigmoid
+    The softmax that callers apply to the output turns these into each class's sigmoid
     over the sum of all.
     """
 
@@ -140,11 +140,11 @@ class Sigmoids(nn.Module):
         return logits if self.training else nn.functional.logsigmoid(logits.float())
 
 
-def num_parameters(model: nn.Module, *, trained: bool = False) -> int:
-    """Number of parameters, or of those that train."""
+def count_parameters(model: nn.Module, *, trained: bool = False) -> int:
+    """Counts the parameters, or only the trainable ones."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trained)
 
 
-def channels_last(model: nn.Module) -> nn.Module:
-    """The memory format in which convolutions run fastest, on CPUs and on tensor cores."""
+def to_channels_last(model: nn.Module) -> nn.Module:
+    """Converts to the memory format in which convolutions run fastest, on CPUs and tensor cores."""
     return model.to(memory_format=torch.channels_last)

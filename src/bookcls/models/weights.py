@@ -1,4 +1,4 @@
-"""Which weights there are: their files, checked against what is known of them."""
+"""Finds, downloads and verifies pretrained weights."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ STD = (0.229, 0.224, 0.225)
 IMAGENET = VGG16_Weights.IMAGENET1K_V1
 SHIPPED = Path(__file__).parent / "rendered" / "vgg16_rendered.safetensors"
 CARD = SHIPPED.with_suffix(".json")
-"""The weights that ship with the package, and what is known of them."""
+"""The weights that ship with the package, and their model card."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Weights:
 
     Attributes:
         source: ``keras``, ``imagenet``, ``rendered`` or ``file``.
-        name: A name for people.
+        name: Name to display.
         path: Their file.
         sha256: Its hash.
         state: float32 tensors by name, "0.weight" to "28.bias"; shared, so do not change them.
-        warning: What a person should know about the choice; empty for nothing.
+        warning: A warning about the choice to show the user; empty for none.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Weights:
 
 
 def find_weights(weights: str) -> Weights:
-    """Finds weights, downloads them if need be, and reads them; runs nothing in the file.
+    """Finds weights, downloads them if necessary, and reads them without running code in the file.
 
     Args:
         weights: ``keras`` for those of the 2014 paper, ``imagenet`` for torchvision's,
@@ -55,7 +55,7 @@ def find_weights(weights: str) -> Weights:
             the cache is an error, also for ``auto``.
 
     Raises:
-        BookclsError: If they are not there, or are not VGG16's.
+        BookclsError: If they are missing, or are not VGG16's.
     """
     if weights == "auto":
         return _auto()
@@ -80,9 +80,9 @@ def find_weights(weights: str) -> Weights:
 
 
 def _auto() -> Weights:
-    if keras.cached() is None and _imagenet_cache().is_file():
+    if keras.find_cached() is None and _imagenet_cache().is_file():
         return _imagenet()
-    why = "" if keras.cached() else keras.fetch(quickly=True)
+    why = "" if keras.find_cached() else keras.fetch(quick=True)
     if not why:
         return _keras()
     return _rendered(
@@ -92,13 +92,13 @@ def _auto() -> Weights:
 
 
 def _keras() -> Weights:
-    why = "" if keras.cached() else keras.fetch()
-    path = keras.cached()
+    why = "" if keras.find_cached() else keras.fetch()
+    path = keras.find_cached()
     if path is None:
         raise BookclsError(
             f"model.weights=keras: {' and '.join(keras.URLS)} could not be downloaded ({why}), and "
-            f"no copy is cached. Connect once, or copy {keras.FILE} into {keras.folder()}, or use "
-            "the weights that ship with model.weights=rendered."
+            f"no copy is cached. Connect once, or copy {keras.FILE} into {keras.cache_dir()}, "
+            "or use the weights that ship with model.weights=rendered."
         )
     file = read_features(path, sha256_prefix=_sha256_prefix(path))
     return Weights("keras", "ImageNet (Keras, 2014 paper)", path, file.sha256, file.state)

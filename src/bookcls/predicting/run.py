@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bookcls.data.progress import progress
-from bookcls.data.sources import Source, list_photos, some
+from bookcls.data.sources import Source, list_photos, summarise_suffixes
 from bookcls.errors import BookclsError
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
@@ -60,7 +60,7 @@ def run(config: PredictConfig, chosen: Chosen) -> None:
     print(f"model    {chosen.ckpt}: {', '.join(predictor.class_names)}")
     print(f"photos   {chosen.num_photos} in {source.base}")
     if chosen.others:
-        print(f"         left alone: {some(chosen.others)}")
+        print(f"         left alone: {summarise_suffixes(chosen.others)}")
     print(f"unsure   below {chosen.threshold.value}, {chosen.threshold.why}")
     if chosen.threshold.class_names and config.rotations > 1:
         print("         (chosen without rotations, which make answers less extreme)")

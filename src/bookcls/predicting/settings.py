@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from bookcls.settings import EvaluateTrainer, check_rotations, positive
+from bookcls.settings import EvaluateTrainer, check_positive, check_rotations
 
 
 @dataclass
@@ -21,4 +21,4 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         check_rotations(self.rotations)
-        positive("batch_size", self.batch_size)
+        check_positive("batch_size", self.batch_size)

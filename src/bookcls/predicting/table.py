@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bookcls.errors import BookclsError
-from bookcls.files import safe
+from bookcls.files import escape
 from bookcls.predicting.prediction import COLUMNS, Prediction
 
 
@@ -52,10 +52,17 @@ def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Predic
 def row_of(found: Prediction, class_names: Sequence[str]) -> list[str]:
     """A prediction as csv fields, none of which a spreadsheet takes for a formula."""
     if found.answer is None:
-        return [safe(found.file), "", "", "", safe(found.error), *("" for _ in class_names)]
+        return [escape(found.file), "", "", "", escape(found.error), *("" for _ in class_names)]
     probs = [f"{found.probs[name]:.6f}" for name in class_names]
     probability = f"{found.probability:.6f}"
-    return [safe(found.file), safe(found.answer), probability, str(int(found.unsure)), "", *probs]
+    return [
+        escape(found.file),
+        escape(found.answer),
+        probability,
+        str(int(found.unsure)),
+        "",
+        *probs,
+    ]
 
 
 def refuse_others(path: Path) -> None:

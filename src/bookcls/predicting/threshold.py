@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bookcls.config import full_path
 from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
-from bookcls.settings import between
+from bookcls.settings import check_between
 
 SHARE = 0.95
 """So many of the answers that are kept shall be right."""
@@ -46,7 +46,7 @@ def find_threshold(unsure: object) -> Threshold:
         BookclsError: If it is neither, or if no threshold makes the answers good enough.
     """
     if isinstance(unsure, int | float) and not isinstance(unsure, bool):
-        between("unsure", unsure, 0, 1)
+        check_between("unsure", unsure, 0, 1)
         return Threshold(float(unsure), BY_NUMBER)
     if not isinstance(unsure, str | os.PathLike):
         raise BookclsError(f"unsure={unsure}: give a number from 0 to 1, or a folder of tune.")

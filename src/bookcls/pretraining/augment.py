@@ -16,7 +16,7 @@ def uniform(rng: torch.Generator, shape: tuple[int, ...], low: float, high: floa
     return torch.rand(shape, generator=rng, device=rng.device) * (high - low) + low
 
 
-def colour(images: Tensor, rng: torch.Generator, strength: float) -> Tensor:
+def jitter_colour(images: Tensor, rng: torch.Generator, strength: float) -> Tensor:
     """Brightness, contrast, saturation and white balance.
 
     Args:
@@ -57,7 +57,7 @@ def erase(images: Tensor, rng: torch.Generator, probability: float) -> Tensor:
     return torch.where(hole, fill, images)
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """RGB in [0, 1] to what the network takes, channels last."""
     mean = images.new_tensor(MEAN).view(1, 3, 1, 1)
     std = images.new_tensor(STD).view(1, 3, 1, 1)

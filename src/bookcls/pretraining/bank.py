@@ -11,14 +11,20 @@ import numpy as np
 
 from bookcls import synthetic
 from bookcls.errors import BookclsError
-from bookcls.files import replacing
-from bookcls.pretraining.identities import BASE, TWIN_EVERY, UNKNOWN_BASE, drawn, size
+from bookcls.files import atomic_write
+from bookcls.pretraining.identities import (
+    BASE,
+    TWIN_EVERY,
+    UNKNOWN_BASE,
+    design_of_row,
+    size_of_row,
+)
 from bookcls.synthetic import covers
 from bookcls.synthetic.arrays import Bytes, Floats, resize
 from bookcls.synthetic.covers import Skin
 
 DRAWN_BY = ("arrays", "covers", "designs", "glyphs", "pictures")
-"""Files of the renderer that decide what a cover looks like."""
+"""Modules of the renderer that determine what a cover looks like."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Bank:
         return rows
 
     def skin(self, rows: Bytes, row: int) -> Skin:
-        """What ``synthetic.scenes`` needs of a cover."""
+        """The skin of a cover, for ``synthetic.scenes``."""
         front, _ = widths(self.height)
         picture = np.ascontiguousarray(rows[row])
         return Skin(picture[:, :front], picture[:, front:])
@@ -59,16 +65,16 @@ def widths(height: int) -> tuple[int, int]:
     return height * 3 // 4, max(4, height // 12)
 
 
-def picture(row: int, *, num_identities: int, height: int) -> Bytes:
-    """One row of the bank, uint8 RGB (H, W + S, 3)."""
-    skin = covers.skin(drawn(row, num_identities), height)
+def draw_picture(row: int, *, num_identities: int, height: int) -> Bytes:
+    """Draws one row of the bank, uint8 RGB (H, W + S, 3)."""
+    skin = covers.skin(design_of_row(row, num_identities), height)
     assert skin.spine is not None
     parts = zip((skin.front, skin.spine), widths(height), strict=True)
     return np.concatenate([resize(part, height, width) for part, width in parts], axis=1)
 
 
-def key(num_identities: int, num_unknown: int, height: int) -> str:
-    """Hash of all that decides the bank: its settings and the code that draws it."""
+def cache_key(num_identities: int, num_unknown: int, height: int) -> str:
+    """Hashes everything that determines the bank: its settings and the code that draws it."""
     settings = (num_identities, num_unknown, height, BASE, UNKNOWN_BASE, TWIN_EVERY)
     digest = sha256(repr(settings).encode())
     room = Path(synthetic.__file__).parent
@@ -93,8 +99,8 @@ def open_bank(
         BookclsError: If the cache cannot be written.
     """
     num = num_identities + num_unknown
-    sizes = np.array([size(row, num_identities) for row in range(num)], np.float32)
-    path = cache / f"covers-{key(num_identities, num_unknown, height)}.npy"
+    sizes = np.array([size_of_row(row, num_identities) for row in range(num)], np.float32)
+    path = cache / f"covers-{cache_key(num_identities, num_unknown, height)}.npy"
     bank = Bank(path, num_identities, sizes, height)
     shape = (num, height, sum(widths(height)), 3)
     if path.is_file():
@@ -105,7 +111,7 @@ def open_bank(
             print(f"covers   {path} is damaged", flush=True)
     print(f"covers   drawing {num}, once, into {path}", flush=True)
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             _draw(temporary, shape, num_identities, num_workers)
     except OSError as error:
         raise BookclsError(f"cache={cache}: covers cannot be stored there ({error}).") from error
@@ -117,7 +123,7 @@ def _draw(
 ) -> None:
     # open_memmap adds no suffix to the temporary name, and needs no second copy in memory.
     rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    draw = partial(picture, num_identities=num_identities, height=shape[1])
+    draw = partial(draw_picture, num_identities=num_identities, height=shape[1])
     if num_workers < 2:
         for row in range(shape[0]):
             rows[row] = draw(row)

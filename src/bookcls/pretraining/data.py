@@ -1,4 +1,4 @@
-"""Scenes as Lightning wants them: a step's number decides its batch, in any process."""
+"""Scenes as a LightningDataModule; a batch depends only on the number of its step."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bookcls.data.streams import Stream
-from bookcls.pretraining.augment import colour, erase, normalised
+from bookcls.pretraining.augment import erase, jitter_colour, normalise
 from bookcls.pretraining.bank import Bank
-from bookcls.pretraining.rendered import Split, scene_at
+from bookcls.pretraining.rendered import Split, render_scene
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.synthetic.arrays import Bytes
 
@@ -46,7 +46,7 @@ class RenderedBatches(Dataset[tuple[int, *Batch]]):
             side, first = self.config.stages[-1].image_size, number * VAL_BATCH
             num = min(VAL_BATCH, self.config.val_scenes - first)
         scenes = [
-            scene_at(
+            render_scene(
                 self.bank, self._rows, side, seed=self.config.seed, split=self.split, index=index
             )
             for index in range(first, first + num)
@@ -122,17 +122,17 @@ class SceneData(pl.LightningDataModule):
         images = pixels.float() / 255
         if self.trainer.training:
             images = self.augment(images, number)
-        return normalised(images), ids, areas
+        return normalise(images), ids, areas
 
     def augment(self, images: Tensor, step: int) -> Tensor:
         """Colour and erasing, decided by the step."""
-        seed = mixed(self.config.seed, Stream.COLOUR_AND_ERASE, step)
+        seed = mix_seed(self.config.seed, Stream.COLOUR_AND_ERASE, step)
         rng = torch.Generator(images.device).manual_seed(seed)
-        return erase(colour(images, rng, self.config.colour), rng, self.config.erase)
+        return erase(jitter_colour(images, rng, self.config.colour), rng, self.config.erase)
 
 
-def mixed(*numbers: int) -> int:
-    """A 63-bit seed from several numbers."""
+def mix_seed(*numbers: int) -> int:
+    """Hashes several numbers to a 63-bit seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -152,16 +152,16 @@ def _loader(
         sampler=sampler,
         num_workers=num_workers,
         persistent_workers=keep and num_workers > 0,
-        worker_init_fn=_step_back,
+        worker_init_fn=_lower_priority,
     )
 
 
-def _step_back(worker: int) -> None:
-    """Leaves the cores to the convolutions: one thread of theirs held up holds up all."""
+def _lower_priority(worker: int) -> None:
+    """Lowers a worker's priority, so that it does not delay the threads of the convolutions."""
     if hasattr(os, "nice"):
         os.nice(10)
 
 
 def default_cache() -> Path:
-    """Where covers are kept unless ``cache`` says otherwise."""
+    """Default folder of the cached covers."""
     return Path.home() / ".cache" / "bookcls"

@@ -13,8 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import vgg16
 
 from bookcls.errors import BookclsError
-from bookcls.files import replacing, write_json
-from bookcls.models.state_dict import quantised
+from bookcls.files import atomic_write, write_json
+from bookcls.models.state_dict import quantise
 from bookcls.pretraining.settings import WEIGHTS
 
 FORMAT = "bookcls.models.vgg16-features.2"
@@ -72,9 +72,9 @@ def tensors_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str]) -> str:
-    """Writes the folded weights as int8 with a scale per output channel, whole or not at all.
+    """Writes the folded weights as int8 with a scale per output channel, atomically.
 
-    ``load_file(path)`` gives them back: weight = int8 * scale; see ``models.state_dict``.
+    ``load_file(path)`` restores them: weight = int8 * scale; see ``models.state_dict``.
 
     Args:
         path: A ``.safetensors`` file.
@@ -92,10 +92,10 @@ def write_weights(path: Path, features: nn.Sequential, about: Mapping[str, str])
         raise BookclsError(
             "the folded weights are not finite: training diverged. Train again with a lower lr."
         )
-    state = quantised(folded)
+    state = quantise(folded)
     metadata = {"format": FORMAT, "tensors_sha256": tensors_hash(state), **about}
     content = _in_order(save(state, metadata))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     return sha256(content).hexdigest()
 
@@ -111,7 +111,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def write_card(path: Path, facts: Mapping[str, Any]) -> None:
-    """Writes what the weights are, beside them.
+    """Writes the model card of the weights.
 
     Args:
         path: A ``.json`` file.

@@ -1,4 +1,4 @@
-"""One pretraining: covers, scenes, Lightning, and the weights that come out."""
+"""Runs pretraining: covers, scenes, Lightning, and the resulting weights."""
 
 import os
 import platform
@@ -19,9 +19,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bookcls import runs
 from bookcls.config import full_path
-from bookcls.environment import environment, python
+from bookcls.environment import collect_environment, python_command
 from bookcls.errors import BookclsError
-from bookcls.models.precision import automatic
+from bookcls.models.precision import choose_precision
 from bookcls.models.state_dict import UNREADABLE
 from bookcls.pretraining.bank import Bank, open_bank
 from bookcls.pretraining.data import SceneData, default_cache
@@ -41,7 +41,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
     Args:
         config: The settings.
         run: Folder for the results.
-        ckpt: A ``last.ckpt`` to go on from.
+        ckpt: A ``last.ckpt`` to resume from.
         started: ``time.monotonic()`` when the command began.
 
     Raises:
@@ -49,14 +49,14 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
             or training diverges.
     """
     quiet_lightning()
-    again = f"{python()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
+    again = f"{python_command()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
     if ckpt is not None:
         read_checkpoint(ckpt, again)
     rounds = Rounds(run, config, started)
     # Before covers are drawn, which takes minutes: there may be no such device.
     trainer = make_trainer(config, run, rounds)
-    num_workers = workers(config)
-    bank = covers(config, num_workers)
+    num_workers = count_workers(config)
+    bank = make_bank(config, num_workers)
     data = SceneData(bank, config, num_workers)
     pl.seed_everything(config.seed, verbose=False)
     module = Pretrainer(
@@ -69,7 +69,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         num_steps=config.num_steps,
     )
     try:
-        say_what_comes(config, trainer, num_workers)
+        print_plan(config, trainer, num_workers)
         path = None if ckpt is None else str(ckpt)
         trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
         # The averaged weights; fitting leaves them in the module only if it had steps to do.
@@ -82,7 +82,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         if not ran_out_of_memory(error):
             raise
         raise BookclsError("the device ran out of memory: lower batch_size in stages.") from error
-    store(run, config, module, rounds, metrics, trainer)
+    write_results(run, config, module, rounds, metrics, trainer)
     accuracy = f"val/acc {metrics['val/acc']:.3f}, val/loss {metrics['val/loss']:.3f}"
     print(f"weights  {run / WEIGHTS}: {accuracy} after {rounds.images} images")
     if trainer.global_step < config.num_steps:
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
 
     Args:
         path: A ``last.ckpt``.
-        again: The command that goes on.
+        again: The command that resumes the run.
 
     Raises:
         BookclsError: If it is damaged.
@@ -110,12 +110,12 @@ def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
 
 def show(config: PretrainConfig, path: Path) -> None:
     """Writes a contact sheet of scenes instead of training."""
-    write_sheet(path, covers(config, workers(config)), config)
+    write_sheet(path, make_bank(config, count_workers(config)), config)
     print(f"scenes   {path}")
 
 
-def covers(config: PretrainConfig, num_workers: int) -> Bank:
-    """The bank of covers, drawn if need be."""
+def make_bank(config: PretrainConfig, num_workers: int) -> Bank:
+    """Opens the bank of covers, drawing it if necessary."""
     cache = full_path("cache", config.cache) if config.cache else default_cache()
     return open_bank(
         cache, config.num_identities, config.num_unknown, config.cover_height,
@@ -123,8 +123,8 @@ def covers(config: PretrainConfig, num_workers: int) -> Bank:
     )  # fmt: skip
 
 
-def workers(config: PretrainConfig) -> int:
-    """Processes that draw and render: half of the cores unless set."""
+def count_workers(config: PretrainConfig) -> int:
+    """Number of processes that draw and render: by default, half of the cores."""
     if config.num_workers is not None:
         return config.num_workers
     return min(16, max(1, (os.cpu_count() or 2) // 2))
@@ -142,7 +142,7 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
         callbacks.append(WeightAveraging(multi_avg_fn=warming_average(config.ema)))
     precision = config.precision
     if precision == "auto":
-        precision = automatic(config.accelerator)
+        precision = choose_precision(config.accelerator)
     torch.set_float32_matmul_precision("high")
     try:
         return pl.Trainer(
@@ -181,7 +181,7 @@ def warming_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tenso
     return update
 
 
-def store(
+def write_results(
     run: Path,
     config: PretrainConfig,
     module: Pretrainer,
@@ -192,7 +192,7 @@ def store(
     """Writes the weights and then their card."""
     about = {"scenes_seen": str(rounds.images), "seed": str(config.seed), "licence": "MIT"}
     digest = write_weights(run / WEIGHTS, module.features, about)
-    recipe, here = asdict(config) | {"precision": trainer.precision}, environment()
+    recipe, here = asdict(config) | {"precision": trainer.precision}, collect_environment()
     for name in ("resume", "show", "cache", "max_minutes"):
         del recipe[name]
     write_card(
@@ -213,15 +213,15 @@ def store(
                 f"(integers from {BASE}) and {config.num_unknown} distractors (from "
                 f"{UNKNOWN_BASE}); no photo, no cover of the sample"
             ),
-            "machine": machine(trainer.strategy.root_device),
+            "machine": describe_device(trainer.strategy.root_device),
             "recipe": recipe,
             **{key: here[key] for key in ("bookcls", "git_commit", "python", "versions")},
         },
     )
 
 
-def machine(device: torch.device) -> str:
-    """The kind of device that trained."""
+def describe_device(device: torch.device) -> str:
+    """Describes the device used for training."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
@@ -232,8 +232,8 @@ def machine(device: torch.device) -> str:
     return f"{os.cpu_count()} cores of {name}" if device.type == "cpu" else f"{device.type}, {name}"
 
 
-def say_what_comes(config: PretrainConfig, trainer: pl.Trainer, num_workers: int) -> None:
-    """Prints in a few lines what will be done."""
+def print_plan(config: PretrainConfig, trainer: pl.Trainer, num_workers: int) -> None:
+    """Prints a summary of what will be done."""
     stages = ", then ".join(f"{s.steps} steps of {s.batch_size} at {s.image_size} px"
                             for s in config.stages)  # fmt: skip
     device = trainer.strategy.root_device

@@ -18,26 +18,28 @@ TWIN_EVERY = 4
 """One identity in so many is a near-duplicate of the one before it, like volumes of a series."""
 
 
-def known(identity: int) -> tuple[int, int]:
+def known_design(identity: int) -> tuple[int, int]:
     """Integer and member, as ``designs.design`` takes them, of identity 0, 1, ..."""
     twin = identity % TWIN_EVERY == TWIN_EVERY - 1
     return BASE + identity - twin, int(twin)
 
 
-def unknown(number: int) -> tuple[int, int]:
+def unknown_design(number: int) -> tuple[int, int]:
     """Integer and member of a distractor."""
     return UNKNOWN_BASE + number, 0
 
 
-def drawn(row: int, num_identities: int) -> Design:
+def design_of_row(row: int, num_identities: int) -> Design:
     """The design in a row of the bank: the identities come first, then the distractors."""
     if row < num_identities:
-        return design(*known(row))
-    return design(*unknown(row - num_identities))
+        return design(*known_design(row))
+    return design(*unknown_design(row - num_identities))
 
 
-def size(row: int, num_identities: int) -> tuple[float, float, float]:
+def size_of_row(row: int, num_identities: int) -> tuple[float, float, float]:
     """Width, height and thickness of a row's book in book heights; twins share theirs."""
-    number = known(row)[0] if row < num_identities else unknown(row - num_identities)[0]
+    number = (
+        known_design(row)[0] if row < num_identities else unknown_design(row - num_identities)[0]
+    )
     plan = design(number)
     return plan.aspect, 1.0, plan.thickness

@@ -46,7 +46,7 @@ class Pretrainer(pl.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
-        self.features = new_features()
+        self.features = make_features()
         self.head = nn.Linear(512, num_identities + 1)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -116,7 +116,7 @@ class Pretrainer(pl.LightningModule):
         }
 
 
-def new_features() -> nn.Sequential:
+def make_features() -> nn.Sequential:
     """``vgg16_bn().features`` with random weights: He's (arXiv 1502.01852), as torchvision's."""
     # On "meta" the classifier of 120 M parameters that comes along takes no time and memory.
     with torch.device("meta"):

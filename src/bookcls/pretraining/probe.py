@@ -81,7 +81,7 @@ def probe(rows: Floats, labels: Sequence[int]) -> Floats:
     return means
 
 
-def curve(logs: Path) -> dict[str, Floats]:
+def read_curves(logs: Path) -> dict[str, Floats]:
     """Columns of the csv that pretraining logs, (step, value) per row where there is a value."""
     with (logs / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -92,7 +92,7 @@ def curve(logs: Path) -> dict[str, Floats]:
     }
 
 
-def draw(columns: dict[str, Floats], probes: dict[str, list[Floats]]) -> Figure:
+def plot(columns: dict[str, Floats], probes: dict[str, list[Floats]]) -> Figure:
     """Loss and accuracy over the steps beside the probes of the blocks."""
     figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -176,7 +176,7 @@ def report(options: argparse.Namespace) -> None:
     for name, blocks in probes.items():
         print(name.ljust(9), *(f"{b.mean():.3f} ({b.min():.2f}-{b.max():.2f})" for b in blocks))
     if options.picture:
-        draw(curve(options.logs), probes).savefig(options.picture, dpi=110)
+        plot(read_curves(options.logs), probes).savefig(options.picture, dpi=110)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ _STREAM = {"train": Stream.RENDERED_TRAIN, "val": Stream.RENDERED_VAL}
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A scene and what is to be seen in it.
+class LabelledScene:
+    """A scene and the covers visible in it.
 
     Attributes:
         image: uint8 RGB (S, S, 3).
@@ -40,7 +40,7 @@ class Labelled:
 
 
 def draw_rows(rng: np.random.Generator, bank: Bank) -> list[int]:
-    """Rows of the bank that lie in a scene; may be none."""
+    """Draws the rows of the bank that are in a scene; may be empty."""
     num_unknown = bank.num_covers - bank.num_identities
     way = rng.random()
     if way < NO_KNOWN / 2:
@@ -55,9 +55,9 @@ def draw_rows(rng: np.random.Generator, bank: Bank) -> list[int]:
     return [int(b if odd else a) for (a, b), odd in zip(pairs, strange, strict=True)]
 
 
-def scene_at(
+def render_scene(
     bank: Bank, rows: Bytes, image_size: int, *, seed: int, split: Split, index: int
-) -> Labelled:
+) -> LabelledScene:
     """Renders a scene.
 
     Args:
@@ -91,4 +91,4 @@ def scene_at(
     for place, row in enumerate(chosen):
         ids[place] = row if row < bank.num_identities else UNKNOWN
     areas = (counts[:MAX_COVERS] / image_size**2).astype(np.float32)
-    return Labelled(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)
+    return LabelledScene(np.ascontiguousarray(np.rot90(image, turns)), ids, areas)

@@ -1,4 +1,4 @@
-"""Between rounds: checkpoints that are whole or absent, the time limit, speed, a line to read."""
+"""Callback between rounds: atomic checkpoints, the time limit, speed and progress."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.runs import LAST
 
@@ -16,9 +16,9 @@ class Rounds(Checkpoint):
     """Writes ``last.ckpt`` when it is due, when time is up and at the end.
 
     Attributes:
-        seconds: Training and validation of all sittings so far.
+        seconds: Training and validation of all sessions so far.
         train_seconds: Training alone.
-        images: Images seen in all sittings.
+        images: Images seen in all sessions.
     """
 
     def __init__(self, run: Path, config: PretrainConfig, started: float) -> None:
@@ -71,7 +71,7 @@ class Rounds(Checkpoint):
         self._say(trainer)
         pl_module.check(trainer.callback_metrics["train/loss"])  # type: ignore[operator]
         if last or up or now - self._saved_at >= 60 * self.config.save_minutes:
-            with replacing(self.run / LAST) as temporary:
+            with atomic_write(self.run / LAST) as temporary:
                 trainer.save_checkpoint(temporary)
             self._saved_at = time.monotonic()
         if up and not last:
@@ -80,7 +80,7 @@ class Rounds(Checkpoint):
 
     @property
     def images_per_second(self) -> float:
-        """Speed of training over all sittings, without validation."""
+        """Speed of training over all sessions, without validation."""
         return self.images / max(self.train_seconds, 1e-9)
 
     def _say(self, trainer: pl.Trainer) -> None:
@@ -95,7 +95,7 @@ class Rounds(Checkpoint):
         print(line, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the card must know of earlier sittings."""
+        """Counters of earlier sessions, for the model card."""
         return {
             "seconds": self.seconds, "train_seconds": self.train_seconds, "images": self.images,
         }  # fmt: skip

@@ -1,9 +1,9 @@
-"""conf/pretrain.yaml as typed values."""
+"""Dataclasses for conf/pretrain.yaml."""
 
 from dataclasses import dataclass
 
-from bookcls.errors import BookclsError, one_of
-from bookcls.settings import ACCELERATORS, PRECISIONS, between, positive
+from bookcls.errors import BookclsError, check_choice
+from bookcls.settings import ACCELERATORS, PRECISIONS, check_between, check_positive
 
 WEIGHTS = "vgg16_rendered.safetensors"
 CARD = "vgg16_rendered.json"
@@ -18,9 +18,9 @@ class StageConfig:
     batch_size: int
 
     def __post_init__(self) -> None:
-        between("stages.image_size", self.image_size, 32, 512)
-        positive("stages.steps", self.steps)
-        between("stages.batch_size", self.batch_size, 2, 65536)
+        check_between("stages.image_size", self.image_size, 32, 512)
+        check_positive("stages.steps", self.steps)
+        check_between("stages.batch_size", self.batch_size, 2, 65536)
 
 
 @dataclass
@@ -54,32 +54,32 @@ class PretrainConfig:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        between("num_identities", self.num_identities, 2, 100_000)
-        between("num_unknown", self.num_unknown, 1, 100_000)
-        between("cover_height", self.cover_height, 16, 512)
-        between("min_share", self.min_share, 0, 0.5)
+        check_between("num_identities", self.num_identities, 2, 100_000)
+        check_between("num_unknown", self.num_unknown, 1, 100_000)
+        check_between("cover_height", self.cover_height, 16, 512)
+        check_between("min_share", self.min_share, 0, 0.5)
         if not self.stages:
             raise BookclsError("stages is empty: give [{image_size: 64, steps: 100, ...}].")
-        between("erase", self.erase, 0, 1)
-        between("colour", self.colour, 0, 1)
-        one_of("optimizer", self.optimizer, ("adamw", "sgd"))
-        positive("lr", self.lr)
-        between("weight_decay", self.weight_decay, 0, 1)
-        between("warmup_steps", self.warmup_steps, 0, 1e9)
+        check_between("erase", self.erase, 0, 1)
+        check_between("colour", self.colour, 0, 1)
+        check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
+        check_positive("lr", self.lr)
+        check_between("weight_decay", self.weight_decay, 0, 1)
+        check_between("warmup_steps", self.warmup_steps, 0, 1e9)
         if self.clip_norm is not None:
-            positive("clip_norm", self.clip_norm)
+            check_positive("clip_norm", self.clip_norm)
         if self.ema is not None:
-            between("ema", self.ema, 0, 0.99999)
-        one_of("precision", self.precision, PRECISIONS)
-        one_of("accelerator", self.accelerator, ACCELERATORS)
+            check_between("ema", self.ema, 0, 0.99999)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("accelerator", self.accelerator, ACCELERATORS)
         if self.num_workers is not None:
-            between("num_workers", self.num_workers, 0, 256)
+            check_between("num_workers", self.num_workers, 0, 256)
         for name in ("val_scenes", "round_steps", "val_every"):
-            positive(name, getattr(self, name))
-        between("save_minutes", self.save_minutes, 0, 1e6)
+            check_positive(name, getattr(self, name))
+        check_between("save_minutes", self.save_minutes, 0, 1e6)
         if self.max_minutes is not None:
-            positive("max_minutes", self.max_minutes)
-        between("seed", self.seed, 0, 2**32 - 1)
+            check_positive("max_minutes", self.max_minutes)
+        check_between("seed", self.seed, 0, 2**32 - 1)
 
     @property
     def num_rounds(self) -> int:

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from bookcls.errors import BookclsError
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.pretraining.bank import Bank
-from bookcls.pretraining.rendered import scene_at
+from bookcls.pretraining.rendered import render_scene
 from bookcls.pretraining.settings import PretrainConfig
 
 COLUMNS, ROWS, GAP = 10, 6, 2
@@ -29,7 +29,7 @@ def write_sheet(path: Path, bank: Bank, config: PretrainConfig) -> None:
     rows = bank.pictures()
     images = np.stack(
         [
-            scene_at(bank, rows, side, seed=config.seed, split="train", index=k).image
+            render_scene(bank, rows, side, seed=config.seed, split="train", index=k).image
             for k in range(num)
         ]
     )
@@ -37,7 +37,7 @@ def write_sheet(path: Path, bank: Bank, config: PretrainConfig) -> None:
     grid = padded.reshape(ROWS, COLUMNS, side + GAP, side + GAP, 3).swapaxes(1, 2)
     picture = Image.fromarray(grid.reshape(ROWS * (side + GAP), COLUMNS * (side + GAP), 3))
     try:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             picture.save(temporary, "PNG")
     except OSError as error:
         raise BookclsError(f"show={path}: cannot be written ({error}).") from error

@@ -1,4 +1,4 @@
-"""What the loss gets: how much of each known cover is to be seen."""
+"""Training targets: how much of each known cover is visible."""
 
 import torch
 from torch import Tensor
@@ -29,5 +29,5 @@ def soft_targets(ids: Tensor, areas: Tensor, num_identities: int, min_share: flo
 
 
 def is_hit(logits: Tensor, target: Tensor) -> Tensor:
-    """True (N,) where the likeliest class is one that is to be seen."""
+    """True (N,) where the most probable class is visible."""
     return target.gather(1, logits.argmax(dim=1, keepdim=True))[:, 0] > 0

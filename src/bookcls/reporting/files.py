@@ -8,7 +8,7 @@ import yaml
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import meant
+from bookcls.files import unescape
 
 PROB = "prob_"
 
@@ -46,10 +46,10 @@ def read_answers(path: Path) -> list[Answer]:
             answers = [
                 Answer(
                     row["split"].removeprefix("test_"),
-                    meant(row["file"]),
-                    meant(row["dominant"]),
-                    tuple(meant(row["accepted"]).split(";")),
-                    meant(row["pred"]),
+                    unescape(row["file"]),
+                    unescape(row["dominant"]),
+                    tuple(unescape(row["accepted"]).split(";")),
+                    unescape(row["pred"]),
                     {k.removeprefix(PROB): float(v) for k, v in row.items() if k.startswith(PROB)},
                 )
                 for row in csv.DictReader(file, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
@@ -81,7 +81,7 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
             if figure is None:
                 (output / f"{name}.png").unlink(missing_ok=True)
                 continue
-            with replacing(output / f"{name}.png") as temporary:
+            with atomic_write(output / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", facecolor="white")
             if not name.startswith("confusion"):  # The page has one that can be clicked.
                 drawn[name] = as_svg(figure, name)

@@ -163,7 +163,7 @@ def compare(rows: Sequence[Row]) -> None:
             owed = pooled * (1 / len(best_correct) + 1 / len(correct))
             row.p_crossed = statistics.crossed_p(differences, owed, freedom)
     larger = [max(row.p_photos or 0.0, row.p_crossed or 0.0) for row in others]
-    for row, p in zip(others, statistics.holm(larger), strict=True):
+    for row, p in zip(others, statistics.holm_correction(larger), strict=True):
         row.p = p
         row.verdict = "worse" if p < statistics.LEVEL else "tie"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.files import safe
+from bookcls.files import escape as escape_field
 from bookcls.reporting.cells import Cell, count, short
 from bookcls.reporting.found import Found
 from bookcls.reporting.summary import Row
@@ -96,18 +96,21 @@ def to_csv(table: dict[str, list[Row]]) -> str:
             scores = (row.mean, min(row.by_seed), max(row.by_seed), *row.interval[:2])
             more = (row.strict_n, row.nll, row.brier, *row.brier_interval[:2], row.p_accepted)
             values = [
-                *(safe(text) for text in (split, cell.label, row.verdict, "; ".join(cell.marks))),
+                *(
+                    escape_field(text)
+                    for text in (split, cell.label, row.verdict, "; ".join(cell.marks))
+                ),
                 len(cell.seeds),
                 " ".join(map(str, cell.seeds)),
                 row.num_photos,
                 *map(number, scores),
                 row.interval.method,
                 number(row.floor),
-                safe(row.constant),
+                escape_field(row.constant),
                 *map(number, (row.strict, *more, row.p_photos, row.p_crossed, row.p)),
                 " ".join(map(number, row.by_seed)),
-                *(safe(text) for text in (run.code, run.weights, run.data)),
-                safe(" ".join(run.name for run in cell.runs)),
+                *(escape_field(text) for text in (run.code, run.weights, run.data)),
+                escape_field(" ".join(run.name for run in cell.runs)),
             ]
             writer.writerow(values)
     return out.getvalue()

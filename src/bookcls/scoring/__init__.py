@@ -1,3 +1,3 @@
-"""How good answers are: scores with intervals, paired tests, and advice in words."""
+"""Evaluation of predictions: scores with intervals, paired tests, and advice in words."""
 
 __all__ = ["advice", "scores", "statistics"]

@@ -1,4 +1,4 @@
-"""What a result means, in a few plain sentences: how sure, what is confused, what to take next."""
+"""Advice on a result: how certain it is, what is confused, and what to photograph next."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from bookcls.data.answers import OR, Answer, answers_of
 from bookcls.data.samples import Sample
 
-NAMED = 3
-"""So many photos or pairs are named in a line."""
+MAX_NAMED = 3
+"""Maximum number of photos or pairs named in a line."""
 WIDE = 0.2
-"""An interval from which on more test photos are advised."""
+"""Width of an interval above which more test photos are advised."""
 
 
 def advise(
@@ -18,7 +18,7 @@ def advise(
     probs: Mapping[str, Sequence[Sequence[float]]],
     metrics: Mapping[str, float],
 ) -> list[str]:
-    """A few sentences on a tested classifier.
+    """Gives advice on a tested classifier.
 
     Args:
         class_names: By index.
@@ -27,32 +27,32 @@ def advise(
         metrics: Scores by key, ``test/<split>_<score>``.
 
     Returns:
-        One sentence or two a line; nothing where there are no test photos.
+        Lines of one or two sentences; empty if there are no test photos.
     """
     answers = list(answers_of(class_names, tests, probs))
     if not answers:
         return []
-    lines = [how_sure(split, metrics) for split in tests]
+    lines = [describe_accuracy(split, metrics) for split in tests]
     wrong = sorted((a for a in answers if not a.correct), key=lambda a: -a.prob)
     if wrong:
-        pairs = Counter((a.truth, a.pred) for a in wrong).most_common(NAMED)
+        pairs = Counter((a.truth, a.pred) for a in wrong).most_common(MAX_NAMED)
         lines.append(
             "mistaken: " + ", ".join(f"{truth} for {pred} ({n})" for (truth, pred), n in pairs)
         )
-        lines.append(f"surest wrong answers: {named(wrong)}")
+        lines.append(f"surest wrong answers: {format_first(wrong)}")
     else:
         least = sorted(answers, key=lambda a: a.p_accepted)
-        lines.append(f"none is wrong; least sure: {named(least)}")
-    return [*lines, take_next(answers)]
+        lines.append(f"none is wrong; least sure: {format_first(least)}")
+    return [*lines, suggest_next(answers)]
 
 
-def named(answers: Sequence[Answer]) -> str:
-    """The first few answers."""
-    return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:NAMED])
+def format_first(answers: Sequence[Answer]) -> str:
+    """Formats the first few predictions."""
+    return ", ".join(f"{a.split}/{a.file} ({a.pred} {a.prob:.2f})" for a in answers[:MAX_NAMED])
 
 
-def how_sure(split: str, metrics: Mapping[str, float]) -> str:
-    """How far the accuracy on a split carries."""
+def describe_accuracy(split: str, metrics: Mapping[str, float]) -> str:
+    """Describes the accuracy on a split and its uncertainty."""
     n, correct, low, high, floor = (
         metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
     )
@@ -65,17 +65,17 @@ def how_sure(split: str, metrics: Mapping[str, float]) -> str:
     return text
 
 
-def take_next(answers: Sequence[Answer]) -> str:
-    """The class whose photos were answered worst, by accuracy and then by probability."""
+def suggest_next(answers: Sequence[Answer]) -> str:
+    """Names the class with the worst predictions, by accuracy and then by probability."""
     by_class: dict[str, list[Answer]] = {}
     for answer in answers:
         by_class.setdefault(answer.truth, []).append(answer)
     single = [name for name in by_class if OR not in name] or list(by_class)
-    weakest = min(single, key=lambda name: (*score(by_class[name]), name))
+    weakest = min(single, key=lambda name: (*score_class(by_class[name]), name))
     theirs = by_class[weakest]
-    right, prob = score(theirs)
+    right, prob = score_class(theirs)
     splits = dict.fromkeys(a.split for a in theirs)
-    worst = min(splits, key=lambda split: score([a for a in theirs if a.split == split]))
+    worst = min(splits, key=lambda split: score_class([a for a in theirs if a.split == split]))
     several = len({a.split for a in answers}) > 1
     where = f", in scenes like those of {worst}" if several else ""
     return (
@@ -85,7 +85,7 @@ def take_next(answers: Sequence[Answer]) -> str:
     )
 
 
-def score(answers: Sequence[Answer]) -> tuple[float, float]:
+def score_class(answers: Sequence[Answer]) -> tuple[float, float]:
     """Share of right answers, and mean probability of the accepted classes."""
     right = sum(answer.correct for answer in answers) / len(answers)
     return right, sum(answer.p_accepted for answer in answers) / len(answers)

@@ -1,4 +1,4 @@
-"""What is measured on a test split, with an interval that does not flatter."""
+"""Scores of a test split, with an exact confidence interval."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from bookcls.data.samples import Sample, floor_correct
 class SplitScores(nn.Module):
     """Accumulates the scores of one test split.
 
-    A photo may have several accepted classes; an answer is correct if it is one of them.
+    A photo may have several accepted classes; a prediction is correct if it is one of them.
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Starts from nothing."""
+        """Starts with no photos."""
         super().__init__()
         self.correct = SumMetric()
         self.total = SumMetric()
@@ -33,7 +33,7 @@ class SplitScores(nn.Module):
 
         Args:
             probs: float32 (N, C), rows sum to 1.
-            labels: int64 (N,), the dominant class or -1 where none leads.
+            labels: int64 (N,), the dominant class, or -1 if there is none.
             accepted: bool (N, C).
         """
         preds = probs.argmax(dim=1)
@@ -54,7 +54,7 @@ class SplitScores(nn.Module):
         with a dominant class, and only that class; it is absent where there is no such photo.
         """
         correct, total = int(self.correct.compute()), int(self.total.compute())
-        low, high = interval(correct, total)
+        low, high = binomial_interval(correct, total)
         strict_n = int(self.strict_total.compute())
         scores = {
             "acc": correct / total,
@@ -71,8 +71,8 @@ class SplitScores(nn.Module):
         return scores
 
 
-def score_answers(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
-    """The scores of answers to photos, see :meth:`SplitScores.compute`, and the floor.
+def score_predictions(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
+    """Scores predictions, see :meth:`SplitScores.compute`, and the floor.
 
     Args:
         samples: The photos, at least one.
@@ -83,20 +83,20 @@ def score_answers(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
         accepted[row, list(sample.accepted)] = True
     scores = SplitScores(probs.shape[1])
     scores.update(probs, torch.tensor([sample.label for sample in samples]), accepted)
-    return scores.compute() | {"floor": floor(samples)}
+    return scores.compute() | {"floor": floor_accuracy(samples)}
 
 
-def interval(correct: int, total: int) -> tuple[float, float]:
+def binomial_interval(correct: int, total: int) -> tuple[float, float]:
     """95 % interval of a proportion, exact (Clopper & Pearson 1934).
 
     Example:
-        >>> [round(bound, 2) for bound in interval(19, 20)]
+        >>> [round(bound, 2) for bound in binomial_interval(19, 20)]
         [0.75, 1.0]
     """
     bounds = binomtest(correct, total).proportion_ci(confidence_level=0.95, method="exact")
     return float(bounds.low), float(bounds.high)
 
 
-def floor(samples: Sequence[Sample]) -> float:
-    """Accuracy of the best constant answer."""
+def floor_accuracy(samples: Sequence[Sample]) -> float:
+    """Accuracy of the best constant prediction."""
     return floor_correct(samples) / len(samples)

@@ -11,9 +11,9 @@ from scipy.stats import beta, binomtest, t
 Array = npt.NDArray[Any]
 
 LEVEL = 0.05
-"""Of every test; the intervals are 95 % ones."""
+"""Significance level of every test; intervals are 95 % ones."""
 FEW = 5
-"""With fewer right or fewer wrong photos than this their spread is blind to what was not seen."""
+"""With fewer right or wrong photos than this, the t-interval is unreliable."""
 
 
 class Interval(NamedTuple):
@@ -167,11 +167,11 @@ def crossed_p(differences: Array, seed_variance: float, freedom: int) -> float:
     return float(2 * t.sf(abs(mean) / math.sqrt(variance), variance**2 / parts))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm_correction(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for their number, step by step (Holm 1979).
 
     Example:
-        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+        >>> [round(p, 3) for p in holm_correction([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     corrected = [0.0] * len(p_values)
@@ -182,18 +182,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def mcnemar(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
+def mcnemar_test(ours: Sequence[bool], other: Sequence[bool]) -> dict[str, float]:
     """Exact McNemar test: do two systems differ on the same photos? (McNemar 1947).
 
     Args:
         ours: Whether the first system was right, photo by photo.
-        other: The same of the second.
+        other: The same for the second.
 
     Returns:
         ``only_ours`` and ``only_other``, photos that one of them alone got right, and ``p``.
 
     Example:
-        >>> mcnemar([True] * 6 + [False], [False] * 6 + [False])
+        >>> mcnemar_test([True] * 6 + [False], [False] * 6 + [False])
         {'only_ours': 6, 'only_other': 0, 'p': 0.03125}
     """
     pairs = list(zip(ours, other, strict=True))

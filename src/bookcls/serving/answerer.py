@@ -119,12 +119,12 @@ class Answerer:
             answer = explainer.class_names.index(found.answer)
             device = self.predictor.classifier.device
             (heat,) = heats(
-                explainer.model, preprocessing.at(explainer.size)(image)[None].to(device), [answer],
-                method, layers,
+                explainer.model, preprocessing.with_size(explainer.size)(image)[None].to(device),
+                [answer], method, layers,
             )  # fmt: skip
             nearest = []
             if self.neighbours:
                 _, features = explainer.answers(preprocessing(image)[None])
                 nearest = self.neighbours.nearest(features[0])
-            shown = preprocessing.at(SHOWN).square(image)
+            shown = preprocessing.with_size(SHOWN).square(image)
             return Seen(found, shown, image.size, heat, nearest)

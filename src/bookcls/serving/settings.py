@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bookcls.predicting.settings import PredictConfig
-from bookcls.settings import EvaluateTrainer, between, positive
+from bookcls.settings import EvaluateTrainer, check_between, check_positive
 
 
 @dataclass
@@ -30,10 +30,10 @@ class ServeConfig:
     trainer: EvaluateTrainer = field(default_factory=EvaluateTrainer)
 
     def __post_init__(self) -> None:
-        between("port", self.port, 0, 65535)
+        check_between("port", self.port, 0, 65535)
         PredictConfig("", rotations=self.rotations)  # only for its check
         for name in ("max_mb", "max_waiting", "timeout"):
-            positive(name, getattr(self, name))
+            check_positive(name, getattr(self, name))
 
     @property
     def max_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Cells of a sweep: what tells them apart, what became of each, how long the rest will take."""
+"""Cells of a sweep: their keys, their outcomes, and the time left."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
 from bookcls.runs import METRICS
 
 RECORD = "cells.jsonl"
-"""In the sweep's folder: a line for each cell that a command came to."""
-UNDECIDING = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
+"""In the sweep's folder: a line for each cell that a command started."""
+IGNORED = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
               "model.weights", "trainer.accelerator")  # fmt: skip
-"""Settings that the key leaves out: they change no result, or something better stands for them."""
+"""Settings left out of the key: they do not change results, or other parts cover them."""
 
 
 def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
-    """Names a run by all that decides its result.
+    """Hashes everything that determines a run's result.
 
     Args:
         settings: The configuration, nested, with nothing left to ``auto``; values that name the
@@ -35,11 +35,11 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
         12 hexadecimal digits.
     """
     deciding: dict[str, Any] = {
-        name: {k: v for k, v in value.items() if f"{name}.{k}" not in UNDECIDING}
+        name: {k: v for k, v in value.items() if f"{name}.{k}" not in IGNORED}
         if isinstance(value, Mapping)
         else value
         for name, value in settings.items()
-        if name not in UNDECIDING
+        if name not in IGNORED
     }
     if not deciding["aug"]["scenes"]:
         del deciding["aug"]["scene_unknown"]
@@ -52,15 +52,15 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
 
 @dataclass
 class Cell:
-    """One cell of a sweep that a command has come to.
+    """One cell of a sweep that a command has started.
 
     Attributes:
         folder: The sweep's folder.
-        command: Tells the cells of one command from those of others.
+        command: Identifies the command that the cell belongs to.
         number: Counted from one.
         total: How many cells the sweep has.
-        words: The values that are its own, as on the command line.
-        at_once: How many cells run side by side.
+        words: Its overrides, as on the command line.
+        num_parallel: How many cells run side by side.
         key: See :func:`cell_key`; None until it is known.
         outcome: "ran", "done before", "elsewhere" or "failed".
         started: ``time.monotonic()``.
@@ -71,7 +71,7 @@ class Cell:
     number: int
     total: int
     words: str
-    at_once: int = 1
+    num_parallel: int = 1
     key: str | None = None
     outcome: str = "ran"
     started: float = field(default_factory=time.monotonic)
@@ -87,10 +87,10 @@ class Cell:
 
 
 current: Cell | None = None
-"""The cell that this process works on; None outside a sweep."""
+"""The cell that this process runs; None outside a sweep."""
 
 
-def record(cell: Cell, error: str | None) -> None:
+def append_record(cell: Cell, error: str | None) -> None:
     """Adds a line to the sweep's record."""
     line = {
         "command": cell.command,
@@ -102,15 +102,15 @@ def record(cell: Cell, error: str | None) -> None:
         "error": error,
     }
     path = cell.folder / RECORD
-    with locked(cell.folder):
-        # A line that a power cut has left half written must not swallow this one.
+    with record_lock(cell.folder):
+        # A partial line left by a power cut must not merge with this one.
         cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * cut_off + json.dumps(line) + "\n")
 
 
-def recorded(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the sweep's record; one that was cut off by a power cut is passed over."""
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Reads the lines of the sweep's record, skipping partial ones."""
     path = folder / RECORD
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = []
@@ -122,28 +122,28 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def locked(folder: Path) -> FileLock:
+def record_lock(folder: Path) -> FileLock:
     """A lock on the sweep's record."""
     return FileLock(folder / f".{RECORD}.lock")
 
 
 def time_left(cell: Cell) -> str:
-    """How long this cell and those after it will take, from those that ran; "" if none did."""
-    lines = recorded(cell.folder)
+    """Estimates the time for the remaining cells from those that ran; "" if none did."""
+    lines = read_records(cell.folder)
     mine = [line for line in lines if line["command"] == cell.command]
     ran = [line["seconds"] for line in mine if line["outcome"] == "ran"]
     ran = ran or [line["seconds"] for line in lines if line["outcome"] == "ran"]
     if not ran:
         return ""
-    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.at_once
+    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.num_parallel
     if seconds < 90:
         return f"about {seconds:.0f} s left"
     minutes = round(seconds / 60)
     return f"about {minutes} min left" if minutes < 120 else f"about {minutes / 60:.0f} h left"
 
 
-def accuracies(run: Path) -> str:
-    """A finished run's accuracy on each test split."""
+def format_accuracies(run: Path) -> str:
+    """Formats a finished run's accuracy on each test split."""
     metrics = read_json(run / METRICS)
     # Every split has a floor, and no other score ends like it; "_acc" also ends "_strict_acc".
     splits = [key.removesuffix("_floor") for key in metrics if key.endswith("_floor")]
@@ -155,9 +155,9 @@ def accuracies(run: Path) -> str:
     return ", ".join(scores) or "no test photos"
 
 
-def summary(folder: Path, command: str, total: int) -> tuple[str, bool]:
-    """The last line of a sweep, and whether every cell came to a good end."""
-    mine = [line for line in recorded(folder) if line["command"] == command]
+def summarise(folder: Path, command: str, total: int) -> tuple[str, bool]:
+    """The last line of a sweep, and whether every cell succeeded."""
+    mine = [line for line in read_records(folder) if line["command"] == command]
     failed = [line for line in mine if line["outcome"] == "failed"]
     parts = [
         f"{count} {outcome}"

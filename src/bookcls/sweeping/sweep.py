@@ -1,4 +1,4 @@
-"""What Hydra calls before a run, when a sweep begins and ends, and around each of its cells."""
+"""Hydra callbacks at the start and end of a sweep and of each of its cells."""
 
 import os
 import sys
@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 
 from bookcls.command import messages
 from bookcls.command.messages import complain
-from bookcls.environment import python
+from bookcls.environment import python_command
 from bookcls.sweeping import cells
 
 
 class Sweep(Callback):
-    """Numbers the cells, and says at the end what became of them.
+    """Numbers the cells, and reports their outcomes at the end.
 
     Made by conf/train.yaml. Launchers carry it, as it is when the sweep begins, to the processes
     that run the cells.
@@ -29,18 +29,18 @@ class Sweep(Callback):
         self.command = ""
         self.folder = Path()
         self.words: list[str] = []
-        self.at_once = 1
+        self.num_parallel = 1
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Lists the cells as Hydra's sweeper will."""
         self.folder = Path(config.hydra.sweep.dir).absolute()
-        self.words = cells_of(config)
+        self.words = list_cells(config)
         launcher, total = config.hydra.launcher, len(self.words)
         together = total if "submitit_folder" in launcher else 1
         wanted = launcher.get("n_jobs") or launcher.get("array_parallelism") or together
         if wanted < 0:
             wanted += (os.cpu_count() or 1) + 1
-        self.at_once = max(1, min(total, wanted))
+        self.num_parallel = max(1, min(total, wanted))
         print(f"sweep    {total} cells into {config.hydra.sweep.dir}", flush=True)
         if "submitit_folder" in launcher:
             print(f"         their progress: {config.hydra.sweep.dir}/{cells.RECORD}", flush=True)
@@ -59,12 +59,12 @@ class Sweep(Callback):
             number + 1,
             len(self.words),
             self.words[number],
-            self.at_once,
+            self.num_parallel,
         )
         messages.prefix = f"{cells.current}: "
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        """In the process of the cell: records what became of it."""
+        """In the process of the cell: records its outcome."""
         cell, cells.current, messages.prefix = cells.current, None, ""
         if cell is None:
             return
@@ -73,10 +73,10 @@ class Sweep(Callback):
         error = job_return.return_value if completed else "stopped by an error"
         if error is not None:
             cell.outcome = "failed"
-        cells.record(cell, error)
+        cells.append_record(cell, error)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Says what became of all cells.
+        """Reports the outcomes of all cells.
 
         Raises:
             SystemExit: With code 1 if one failed, in whatever process, or nobody knows.
@@ -86,8 +86,10 @@ class Sweep(Callback):
             complain(f"the cells of {folder} could not be listed, see the warning above.")
             sys.exit(1)
         try:
-            text, complete = cells.summary(Path(folder), self.command, len(self.words))
-            print(f"\n{text}\nreport   {python()} -m bookcls.report runs={folder}", flush=True)
+            text, complete = cells.summarise(Path(folder), self.command, len(self.words))
+            print(
+                f"\n{text}\nreport   {python_command()} -m bookcls.report runs={folder}", flush=True
+            )
         except Exception as error:
             # Hydra would make a warning of it, and the sweep would seem to have gone well.
             complete = False
@@ -99,8 +101,8 @@ class Sweep(Callback):
             sys.exit(1)
 
 
-def cells_of(config: DictConfig) -> list[str]:
-    """Of each cell, in order, the values that are its own, as words of a command line.
+def list_cells(config: DictConfig) -> list[str]:
+    """Lists the overrides of each cell, in order.
 
     Args:
         config: The configuration of a multirun as a whole.

@@ -1,11 +1,11 @@
-"""What a cell needs to know when joblib runs it beside others."""
+"""Running a cell in one of several parallel joblib workers."""
 
 import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from bookcls.sweeping.cells import Cell, accuracies
+from bookcls.sweeping.cells import Cell, format_accuracies
 
 OUTPUT = "output.txt"
 """In a cell's folder: what it printed, where cells run side by side."""
@@ -18,8 +18,8 @@ def worker_number() -> int | None:
 
 
 @contextmanager
-def side_by_side(cell: Cell) -> Iterator[None]:
-    """In one of joblib's workers: a GPU of its own, and what it prints goes into a file."""
+def run_in_worker(cell: Cell) -> Iterator[None]:
+    """In a joblib worker, assigns the cell a GPU and redirects its output to a file."""
     worker = worker_number()
     if worker is None:
         yield
@@ -31,11 +31,11 @@ def side_by_side(cell: Cell) -> Iterator[None]:
         redirect_stdout(file),
     ):
         yield
-    print(f"{cell}: {accuracies(cell.run)}", flush=True)
+    print(f"{cell}: {format_accuracies(cell.run)}", flush=True)
 
 
 def share_devices(worker: int) -> None:
-    """Lets a worker see one GPU only, the next worker the next one."""
+    """Restricts a worker to one GPU, round-robin."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         import torch

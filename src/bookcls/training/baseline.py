@@ -14,11 +14,11 @@ from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
 from bookcls.features.extract import pooled_features
 from bookcls.features.probe import Probe, fit_probe
-from bookcls.files import read_json, replacing
-from bookcls.models.start import Start, recorded
+from bookcls.files import atomic_write, read_json
+from bookcls.models.start import Start, start_from_record
 from bookcls.runs import ENVIRONMENT
-from bookcls.scoring.scores import score_answers
-from bookcls.scoring.statistics import mcnemar
+from bookcls.scoring.scores import score_predictions
+from bookcls.scoring.statistics import mcnemar_test
 from bookcls.training.devices import device_of
 
 PROBE = "probe.safetensors"
@@ -61,8 +61,8 @@ class Baseline:
             device = device_of(self.accelerator).type
             features = pooled_features(samples, images, self.start, device=device)
             own = torch.from_numpy(self.probe.probs(features)).float()
-            scores = score_answers(samples, own)
-            pairs = mcnemar(_right(samples, probs[name]), _right(samples, own.tolist()))
+            scores = score_predictions(samples, own)
+            pairs = mcnemar_test(_right(samples, probs[name]), _right(samples, own.tolist()))
             scores |= {
                 "only_model": pairs["only_ours"],
                 "only_probe": pairs["only_other"],
@@ -132,7 +132,7 @@ def find_baseline(run: Path, accelerator: str) -> Baseline | None:
     probe = load_probe(run)
     if probe is None:
         return None
-    start = recorded(read_json(run / ENVIRONMENT))
+    start = start_from_record(read_json(run / ENVIRONMENT))
     return Baseline(probe, start, accelerator) if has_features(start) else None
 
 
@@ -140,7 +140,7 @@ def save_probe(run: Path, probe: Probe) -> None:
     """Writes a probe into a run folder, 16 kB for eight classes."""
     tensors = {name: torch.from_numpy(getattr(probe, name)) for name in ("weight", "bias")}
     tensors["chosen"] = torch.tensor([probe.c, probe.nll], dtype=torch.float64)
-    with replacing(run / PROBE) as temporary:
+    with atomic_write(run / PROBE) as temporary:
         temporary.write_bytes(save(tensors))
 
 

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 
-from bookcls.files import replacing
+from bookcls.files import atomic_write
 from bookcls.runs import BEST, LAST
 
 SAVE_EVERY_SECONDS = 20.0
@@ -65,7 +65,7 @@ class KeepCheckpoints(Checkpoint):
         if last or trainer.strategy.broadcast(due):
             path = self.run / LAST
             if trainer.is_global_zero:
-                with replacing(path) as temporary:
+                with atomic_write(path) as temporary:
                     trainer.save_checkpoint(temporary)
             else:
                 trainer.save_checkpoint(path)
@@ -84,7 +84,7 @@ class KeepCheckpoints(Checkpoint):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightAveraging):
                 callback.on_save_checkpoint(trainer, pl_module, checkpoint)
-        with replacing(self.run / BEST) as temporary:
+        with atomic_write(self.run / BEST) as temporary:
             # Straight to a file, torch would hide that a disk is full.
             whole = io.BytesIO()
             torch.save({k: checkpoint[k] for k in ("hyper_parameters", "state_dict")}, whole)

@@ -22,7 +22,7 @@ from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 from bookcls.models.layers import HEADS, block_of
 from bookcls.models.state_dict import UNREADABLE, load_plain
-from bookcls.models.vgg16 import VGG16, channels_last
+from bookcls.models.vgg16 import VGG16, to_channels_last
 from bookcls.models.weights import MEAN, STD
 from bookcls.scoring.scores import SplitScores
 from bookcls.training.schedule import warmup_cosine
@@ -111,7 +111,7 @@ class Classifier(pl.LightningModule):
             freeze_to=freeze_to,
             activation=activation,
         )
-        channels_last(self.model)
+        to_channels_last(self.model)
         # "warn", the default, would leave numbers that are none out of the mean.
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_acc = MulticlassAccuracy(len(class_names), average="micro")

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.data.samples import PhotoFolder, Sample, visible
-from bookcls.environment import python as python
-from bookcls.models.vgg16 import num_parameters
+from bookcls.data.samples import PhotoFolder, Sample, list_visible
+from bookcls.environment import python_command as python_command
+from bookcls.models.vgg16 import count_parameters
 from bookcls.scoring.statistics import LEVEL
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
@@ -53,8 +53,8 @@ def say_what_comes(
     model = classifier.model
     print(
         f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
-        f"{num_parameters(model, trained=True) / 1e6:.1f} of {num_parameters(model) / 1e6:.1f} M "
-        f"parameters train, {config.data.image_size} px"
+        f"{count_parameters(model, trained=True) / 1e6:.1f} of {count_parameters(model) / 1e6:.1f} "
+        f"M parameters train, {config.data.image_size} px"
     )
     probe, tune = stages
     print(f"weights  {classifier.hparams['weights']}")
@@ -83,7 +83,7 @@ def unused_folders(root: Path) -> list[Path]:
     """Folders whose name suggests that they were meant for testing or validation."""
     return [
         path
-        for path in visible(root)
+        for path in list_visible(root)
         if path.is_dir()
         and path.name.lower().startswith(("test", "val"))
         and path.name != "test"
@@ -181,9 +181,9 @@ def say_how_to_use(run: Path) -> None:
     """Prints what can be done with a finished run."""
     quoted = shlex.quote(str(run))
     print(f"run folder     {run}")
-    print(f"what it saw    {python()} -m bookcls.cam ckpt={quoted}")
-    print(f"use it         {python()} -m bookcls.predict ckpt={quoted} images=DIR")
-    print(f"test again     {python()} -m bookcls.evaluate ckpt={quoted}")
+    print(f"what it saw    {python_command()} -m bookcls.cam ckpt={quoted}")
+    print(f"use it         {python_command()} -m bookcls.predict ckpt={quoted} images=DIR")
+    print(f"test again     {python_command()} -m bookcls.evaluate ckpt={quoted}")
 
 
 def quiet_lightning() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from bookcls import runs
 from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, replacing, write_json
+from bookcls.files import atomic_write, read_json, write_json
 from bookcls.settings import TrainConfig
 
 Fit = Callable[[TrainConfig, Path, bool], None]
@@ -37,7 +37,7 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
     Raises:
         BookclsError: For anything that the user can put right.
     """
-    if config.trainer.several:
+    if config.trainer.is_distributed:
         raise BookclsError(
             f"ensemble={config.ensemble}: its members train one after another on one device; set "
             "trainer.devices=1 and trainer.num_nodes=1."
@@ -108,7 +108,7 @@ def combine(
     whole = io.BytesIO()
     hparams = dict(networks[0].hparams)
     torch.save({"hyper_parameters": hparams, "state_dict": average}, whole)
-    with replacing(run / runs.BEST) as temporary:
+    with atomic_write(run / runs.BEST) as temporary:
         temporary.write_bytes(whole.getbuffer())
 
     data = config.data

@@ -14,11 +14,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from bookcls import runs
-from bookcls.composing.gather import say_scenes
+from bookcls.composing.gather import print_scenes
 from bookcls.composing.sheet import write_sheet, write_table
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
-from bookcls.environment import environment
+from bookcls.environment import collect_environment
 from bookcls.errors import BookclsError
 from bookcls.files import write_json
 from bookcls.models.start import Start
@@ -30,7 +30,7 @@ from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, 
 from bookcls.training.classifier import DivergedError, gentler, load_classifier
 from bookcls.training.console import (
     compare_with_probe,
-    python,
+    python_command,
     quiet_lightning,
     say_how_to_use,
     say_what_comes,
@@ -104,7 +104,7 @@ def fit_and_test(
             table, sheet = run / runs.CUTOUTS, run / runs.SCENES
             write_table(table, datamodule.scenes.cutouts, folder.class_names)
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
-            say_scenes(datamodule.scenes, folder.class_names, table, sheet)
+            print_scenes(datamodule.scenes, folder.class_names, table, sheet)
     baseline = None
     if trainer.is_global_zero and has_features(start):
         baseline = fit_baseline(
@@ -118,7 +118,7 @@ def fit_and_test(
         save_probe(run, baseline.probe)
         if config.model.head == "linear" and ckpt is None:
             classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
-    again = f"{python()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
+    again = f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
     with explained_stops(config.data, again):
         with explained_damage(ckpt, progress, again):
             if sum(stages):
@@ -234,7 +234,7 @@ def describe(
 ) -> dict[str, Any]:
     """What a result depends on besides the settings, for environment.json."""
     train, val = split
-    return environment() | {
+    return collect_environment() | {
         "device": str(trainer.strategy.root_device),
         "precision": trainer.precision,
         "num_processes": trainer.world_size,

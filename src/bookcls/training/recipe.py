@@ -13,7 +13,7 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.errors import BookclsError
 from bookcls.models.layers import first_trained
-from bookcls.models.precision import automatic
+from bookcls.models.precision import choose_precision
 from bookcls.models.start import Start
 from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
@@ -141,10 +141,10 @@ def make_trainer(
     optim, settings = config.optim, config.trainer
     precision = settings.precision
     if precision == "auto":
-        precision = automatic(settings.accelerator)
+        precision = choose_precision(settings.accelerator)
     averages = [] if optim.ema is None else [EMAWeightAveraging(decay=optim.ema)]
     strategy = "auto"
-    if settings.strategy == "ddp" or settings.several:
+    if settings.strategy == "ddp" or settings.is_distributed:
         # During the probe the features get no gradient, which plain ddp takes for a mistake.
         strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
     try:

@@ -9,7 +9,7 @@ from bookcls import runs
 from bookcls.config import to_yaml
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import PhotoFolder, split_train_val
-from bookcls.environment import is_first_process, say_loading
+from bookcls.environment import is_first_process, print_loading
 from bookcls.errors import BookclsError
 from bookcls.files import read_json
 from bookcls.runs import MEMBERS
@@ -57,12 +57,12 @@ def run(
     split = split_train_val(folder.train, folder.class_names, data.val_fraction, config.seed)
     ckpt = output / runs.LAST if resumed and (output / runs.LAST).is_file() else None
     if resumed:
-        runs.same_photos(output, folder)
+        runs.check_same_photos(output, folder)
     else:
-        runs.claim(output, to_yaml(config))
+        runs.claim_folder(output, to_yaml(config))
 
     # Only now, when the input is known to be good: these imports take seconds.
-    say_loading()
+    print_loading()
     from bookcls.training.fitting import fit_and_test
 
     fit_and_test(
@@ -91,7 +91,7 @@ def _run_ensemble(
 ) -> None:
     """Trains each member in a run folder of its own, then averages them."""
     if not resumed:
-        runs.claim(output, to_yaml(config))
+        runs.claim_folder(output, to_yaml(config))
     first = output / MEMBERS / "1"
     shared = start or find_start(config, first, begun=(first / runs.ENVIRONMENT).is_file())
 
@@ -121,11 +121,11 @@ def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "St
     Raises:
         BookclsError: If there are no such weights, or the first process does not decide.
     """
-    from bookcls.models.start import recorded
+    from bookcls.models.start import start_from_record
 
     path = output / runs.ENVIRONMENT
     if begun and path.is_file():
-        return recorded(read_json(path))
+        return start_from_record(read_json(path))
     if not is_first_process():
         patience = time.monotonic() + WAIT_SECONDS
         while not path.is_file():
@@ -135,7 +135,7 @@ def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "St
                     "run did not get as far as its weights, or has another run folder."
                 )
             time.sleep(0.2)
-        return recorded(read_json(path))
+        return start_from_record(read_json(path))
     return decide_start(config)
 
 

@@ -10,7 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.scoring.scores import floor, score_answers
+from bookcls.scoring.scores import floor_accuracy, score_predictions
 from bookcls.training.classifier import Classifier
 from bookcls.training.datamodule import PhotoDataModule
 
@@ -100,7 +100,7 @@ def mean_of_answers(
     probs: dict[str, list[list[float]]] = {}
     for name, samples in tests.items():
         mean = torch.tensor([result.probs[name] for result in results]).mean(dim=0)
-        scores = score_answers(samples, mean)
+        scores = score_predictions(samples, mean)
         metrics |= {f"test/{name}_{key}": value for key, value in scores.items()}
         probs[name] = mean.tolist()
     return TestResult(dict(sorted(metrics.items())), probs)
@@ -109,5 +109,5 @@ def mean_of_answers(
 def _with_floors(
     metrics: Mapping[str, float], tests: Mapping[str, Sequence[Sample]]
 ) -> dict[str, float]:
-    floors = {f"test/{name}_floor": floor(samples) for name, samples in tests.items()}
+    floors = {f"test/{name}_floor": floor_accuracy(samples) for name, samples in tests.items()}
     return dict(sorted((dict(metrics) | floors).items()))

@@ -1,4 +1,4 @@
-"""How a recipe does on training photos that are held out in turn; no test photo comes near."""
+"""Cross-validates a recipe on the training photos; test photos are never used."""
 
 import gc
 from collections.abc import Sequence
@@ -30,19 +30,19 @@ class Fold:
     """One division of the training photos.
 
     Attributes:
-        train: Indices of the photos that train.
-        held: Indices of those that judge.
+        train: Indices of the training part.
+        held_out: Indices of the held-out part.
         seed: Decides initialisation and batches, the same for every recipe.
     """
 
     train: list[int]
-    held: list[int]
+    held_out: list[int]
     seed: int
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a fold's model said of its held-out photos, in the order of ``Fold.held``.
+class FoldResult:
+    """Predictions of a fold's model for its held-out photos, in the order of ``Fold.held_out``.
 
     Attributes:
         nll: -log of the probability of the photo's class, mean over its views.
@@ -84,7 +84,7 @@ def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> l
     return folds
 
 
-def judge_fold(
+def evaluate_fold(
     config: TrainConfig,
     start: Start,
     folder: PhotoFolder,
@@ -92,8 +92,8 @@ def judge_fold(
     fold: Fold,
     *,
     views: int,
-) -> Judged:
-    """Trains on one part of a fold and judges the last (averaged) weights on the other.
+) -> FoldResult:
+    """Trains on one part of a fold and evaluates the last (averaged) weights on the other.
 
     Nothing is chosen on the held-out photos and nothing is written. Other recipes meet the same
     photos, views, initialisation and order of batches.
@@ -107,7 +107,7 @@ def judge_fold(
         views: Fixed augmented views of a held-out photo, besides the photo itself.
 
     Raises:
-        DivergedError: If the loss or a judgement is not finite.
+        DivergedError: If the loss or a score is not finite.
     """
     views_seed = config.seed
     config = replace(config, seed=fold.seed)
@@ -123,26 +123,26 @@ def judge_fold(
     seeds = [
         [
             int(np.random.SeedSequence([views_seed, Stream.FOLD_VIEWS, i, v]).generate_state(1)[0])
-            for i in fold.held
+            for i in fold.held_out
         ]
         for v in range(views)
     ]
-    judged = judge(
-        classifier, [folder.train[i] for i in fold.held], images, seeds, config.data.batch_size
+    judged = evaluate_views(
+        classifier, [folder.train[i] for i in fold.held_out], images, seeds, config.data.batch_size
     )
     del trainer, classifier
     gc.collect()  # they refer to each other
     return judged
 
 
-def judge(
+def evaluate_views(
     classifier: Classifier,
     samples: Sequence[Sample],
     images: Decoded,
     seeds: Sequence[Sequence[int]],
     batch_size: int,
-) -> Judged:
-    """Judges photos as they are and in views, in float32.
+) -> FoldResult:
+    """Evaluates photos unchanged and in augmented views, in float32.
 
     Args:
         classifier: In evaluation mode.
@@ -152,7 +152,7 @@ def judge(
         batch_size: Photos at a time.
 
     Raises:
-        DivergedError: If a judgement is not finite.
+        DivergedError: If a score is not finite.
     """
     plain, turned = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
     nll = np.zeros((1 + len(seeds), len(samples)))
@@ -171,5 +171,5 @@ def judge(
             if view == 0:
                 correct += (logits.argmax(dim=1) == labels).tolist()
     if not np.isfinite(nll).all():
-        raise DivergedError("the trained model's answers are no numbers.")
-    return Judged(nll.mean(axis=0).tolist(), correct, probs)
+        raise DivergedError("the trained model's predictions are not finite.")
+    return FoldResult(nll.mean(axis=0).tolist(), correct, probs)

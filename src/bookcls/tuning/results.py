@@ -1,4 +1,4 @@
-"""What remains of a search: a table, a plot, the best recipe and the last lines."""
+"""Results of a search: a table, a plot, the best recipe and the last lines."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,29 +9,29 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bookcls.data.held_out import TABLE
-from bookcls.environment import python
-from bookcls.files import replacing, write_csv, write_text
+from bookcls.data.held_out import TRIALS_TABLE
+from bookcls.environment import python_command
+from bookcls.files import atomic_write, write_csv, write_text
 from bookcls.scoring.statistics import exact_interval
-from bookcls.tuning.space import plain
-from bookcls.tuning.trials import Trial, told_apart
+from bookcls.tuning.space import format_value
+from bookcls.tuning.trials import Trial, corrected_p_value
 
 PLOT = "trials.png"
 BEST = "tuned.yaml"
 
 
-def best_of(trials: Sequence[Trial]) -> Trial:
+def find_best(trials: Sequence[Trial]) -> Trial:
     """The complete trial with the lowest score; of equal ones the first."""
     return min((t for t in trials if t.state == "complete"), key=lambda t: t.score)
 
 
-def words_of(trial: Trial) -> list[str]:
-    """A trial's settings as on a command line."""
-    return [f"{name}={plain(value)}" for name, value in trial.values.items()]
+def format_overrides(trial: Trial) -> list[str]:
+    """Formats a trial's settings as command-line overrides."""
+    return [f"{name}={format_value(value)}" for name, value in trial.values.items()]
 
 
-def scored(trial: Trial) -> str:
-    """A trial's score and accuracy in words."""
+def format_score(trial: Trial) -> str:
+    """Formats a trial's score and accuracy."""
     n = trial.num_photos
     low, high, _ = exact_interval(trial.accuracy, n)
     return (
@@ -40,9 +40,9 @@ def scored(trial: Trial) -> str:
     )
 
 
-def say_trial(trials: Sequence[Trial]) -> None:
-    """Prints what the last trial came to, and the best so far."""
-    last, best = trials[-1], best_of(trials)
+def print_trial(trials: Sequence[Trial]) -> None:
+    """Prints the result of the last trial, and the best so far."""
+    last, best = trials[-1], find_best(trials)
     if last.state == "diverged":
         print(f"trial {last.number}  given up: its loss became infinite or no number")
     elif last.state == "out of memory":
@@ -50,9 +50,9 @@ def say_trial(trials: Sequence[Trial]) -> None:
     elif last.state == "stopped":
         print(f"trial {last.number}  given up: clearly worse than trial {best.number}")
     else:
-        print(f"trial {last.number}  {scored(last)}")
+        print(f"trial {last.number}  {format_score(last)}")
     so_far = f"; best is trial {best.number}, NLL {best.score:.3f}" if len(trials) > 1 else ""
-    print(f"         {' '.join(words_of(last))}{so_far}", flush=True)
+    print(f"         {' '.join(format_overrides(last))}{so_far}", flush=True)
 
 
 def write_table(run: Path, trials: Sequence[Trial]) -> None:
@@ -61,12 +61,12 @@ def write_table(run: Path, trials: Sequence[Trial]) -> None:
     scores = ["nll", "standard_error", "accuracy", "photos", "folds", "seconds"]
     rows = []
     for t in trials:
-        # z: a softmax may round above 1, and a text "-0.000000" would be taken for a formula.
+        # z: a softmax may round above 1, and a text "-0.000000" would be read as a formula.
         numbers = (f"{v:z.6f}" if len(t.by_fold) else "" for v in (t.score, t.error, t.accuracy))
         counts = (t.num_photos, len(t.by_fold), t.seconds)
-        values = (plain(t.values[name]) for name in names)
+        values = (format_value(t.values[name]) for name in names)
         rows.append([t.number, t.state, *numbers, *counts, *values])
-    write_csv(run / TABLE, ["trial", "state", *scores, *names], rows)
+    write_csv(run / TRIALS_TABLE, ["trial", "state", *scores, *names], rows)
 
 
 def plot(run: Path, trials: Sequence[Trial]) -> None:
@@ -86,11 +86,11 @@ def plot(run: Path, trials: Sequence[Trial]) -> None:
         axes.plot(x, y, "x", color="tab:red", label="given up, by its photos so far")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
-    with replacing(run / PLOT) as temporary:
+    with atomic_write(run / PLOT) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 
 
-def conclude(
+def write_results(
     run: Path,
     trials: Sequence[Trial],
     words: Sequence[str],
@@ -106,30 +106,30 @@ def conclude(
         settings: The best recipe as an experiment.
         num_folds: Folds of a repeat.
     """
-    start, best = trials[0], best_of(trials)
+    start, best = trials[0], find_best(trials)
     # The start's own words may say null or auto, which stay as they are.
-    new = [] if best is start else words_of(best)
+    new = [] if best is start else format_overrides(best)
     names = {word.partition("=")[0] for word in new}
     kept = [word for word in words if word.partition("=")[0] not in names]
     line = " ".join(["-m bookcls.train", *map(shlex.quote, [*kept, *new])])
-    verdict = said_of(best, start, num_folds, len(trials) - 1)
-    print(f"\nbest     trial {best.number}: {scored(best)}")
+    verdict = compare_with_start(best, start, num_folds, len(trials) - 1)
+    print(f"\nbest     trial {best.number}: {format_score(best)}")
     print(verdict)
-    print(f"train it {python()} {line}")
+    print(f"train it {python_command()} {line}")
     body = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-    head = f"# python {line}\n# {scored(best)}\n# {verdict}\n"
+    head = f"# python {line}\n# {format_score(best)}\n# {verdict}\n"
     write_text(run / BEST, f"# @package _global_\n{head}{body}")
     write_table(run, trials)
     plot(run, trials)
 
 
-def said_of(best: Trial, start: Trial, num_folds: int, num_others: int) -> str:
-    """Whether the best of several trials can be told from the start, in words."""
+def compare_with_start(best: Trial, start: Trial, num_folds: int, num_others: int) -> str:
+    """Describes whether the best trial is significantly better than the start."""
     if not num_others:
         return "note: nothing else was tried; trials=20 searches for something better."
     if best is start:
         return "note: nothing that was tried is better than the start."
-    p = told_apart(best, start, num_folds, num_others)
+    p = corrected_p_value(best, start, num_folds, num_others)
     test = (
         f"NLL {start.score:.3f} -> {best.score:.3f}, p = {p:.2g} by a paired test over "
         f"{len(best.by_fold)} folds for the best of {num_others}"

@@ -1,4 +1,4 @@
-"""One search, once its input is known to be good: trials on the same folds until it is time."""
+"""Runs a search on checked input: trials on the same folds until time is up."""
 
 import gc
 import shlex
@@ -9,26 +9,27 @@ from pathlib import Path
 import numpy as np
 
 from bookcls import runs
-from bookcls.data.held_out import TABLE, write_held_out
+from bookcls.data.held_out import TRIALS_TABLE, write_held_out
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder
+from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.files import read_json, write_json
-from bookcls.models.start import Start, recorded, resolve
+from bookcls.models.start import Start, resolve, start_from_record
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.training.classifier import DivergedError
-from bookcls.training.console import python, quiet_lightning
+from bookcls.training.console import quiet_lightning
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.fitting import describe, explained_stops
 from bookcls.training.recipe import make_trainer, with_start
-from bookcls.tuning.crossval import Fold, Judged, judge_fold, make_folds
-from bookcls.tuning.results import best_of, conclude, say_trial, write_table
-from bookcls.tuning.space import Dimension, applied, current, experiment
+from bookcls.tuning.crossval import Fold, FoldResult, evaluate_fold, make_folds
+from bookcls.tuning.results import find_best, print_trial, write_results, write_table
+from bookcls.tuning.space import Dimension, get_value, to_experiment, with_values
 from bookcls.tuning.study import STUDY, DamagedError, Study
-from bookcls.tuning.trials import Photos, Trial, by_photo, sign_flip
+from bookcls.tuning.trials import Photos, Trial, average_by_photo, sign_flip
 
-WORSE = 0.1
-"""A trial is given up when its photos so far are worse than the best one's with a p below this."""
+MAX_P_WORSE = 0.1
+"""A trial is stopped if it is worse than the best so far with a p-value below this."""
 
 
 def search(
@@ -45,7 +46,7 @@ def search(
 
     Args:
         config: The settings.
-        run: Folder for the results, maybe with some already.
+        run: Folder for the results; when resuming, it contains earlier ones.
         folder: The dataset; only its training photos are used.
         images: Those, decoded.
         dimensions: What varies.
@@ -61,56 +62,60 @@ def search(
     recipe = with_start(config.start, start)
     data = config.data
     folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
-    begin = {d.name: current(recipe, d.name) for d in dimensions}
-    held = [fold.held for fold in folds]
-    if (run / TABLE).is_file() and not (run / STUDY).is_file():
+    begin = {d.name: get_value(recipe, d.name) for d in dimensions}
+    held_out = [fold.held_out for fold in folds]
+    if (run / TRIALS_TABLE).is_file() and not (run / STUDY).is_file():
         raise BookclsError(
-            f"{run / STUDY} is missing, and {run / TABLE} alone cannot be gone on with: put it "
-            "back, or start a new search."
+            f"{run / STUDY} is missing, and {run / TRIALS_TABLE} alone is not enough to resume: "
+            "put it back, or start a new search."
         )
     try:
-        study = Study(run, dimensions, begin, held, len(folder.train), seed=config.seed)
+        study = Study(run, dimensions, begin, held_out, len(folder.train), seed=config.seed)
     except DamagedError as error:
         raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
     environment = describe(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
     write_json(run / runs.ENVIRONMENT, environment | start.record())
-    say_what_comes(config, folder, dimensions, start)
-    again = f"{python()} -m bookcls.tune resume={shlex.quote(str(run))}"
+    print_plan(config, folder, dimensions, start)
+    again = f"{python_command()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
     with explained_stops(data, again):
-        while len(trials) < config.trials and not is_late(config, trials, len(folds), started):
+        while len(trials) < config.trials and not is_out_of_time(
+            config, trials, len(folds), started
+        ):
             asked, values = study.ask()
-            state, judged, seconds = attempt(
-                config, applied(recipe, values), start, folder, images, folds, trials
+            state, judged, seconds = run_trial(
+                config, with_values(recipe, values), start, folder, images, folds, trials
             )
             nll, correct = [j.nll for j in judged], [j.correct for j in judged]
-            if state == "complete" and is_best(by_photo(held, nll, len(folder.train)), trials):
+            if state == "complete" and is_best(
+                average_by_photo(held_out, nll, len(folder.train)), trials
+            ):
                 # Before the study knows of the trial: what is cut off here is tried again.
-                photos = [[folder.train[i] for i in fold.held] for fold in folds]
+                photos = [[folder.train[i] for i in fold.held_out] for fold in folds]
                 answers = list(zip(photos, [j.probs for j in judged], strict=True))
                 write_held_out(run, len(trials), folder.class_names, answers)
             trials = [*trials, study.tell(asked, state, nll, correct, seconds)]
-            say_trial(trials)
+            print_trial(trials)
             write_table(run, trials)
-    best = best_of(trials)
+    best = find_best(trials)
     # The first recipe's own words may say null or auto, which stay as they are.
-    winner = applied(config.start, {} if best is trials[0] else best.values)
-    conclude(run, trials, words, experiment(winner), data.cv)
+    winner = with_values(config.start, {} if best is trials[0] else best.values)
+    write_results(run, trials, words, to_experiment(winner), data.cv)
     if len(trials) < config.trials:
         print(f"go on    {again} minutes=...")
     print(f"folder   {run}")
 
 
 def find_start(config: TuneConfig, run: Path) -> Start:
-    """What all trials start from: what an earlier part of the search did, or what there is now."""
+    """Chooses the weights that all trials start from: when resuming, those used before."""
     if (run / runs.ENVIRONMENT).is_file():
-        return recorded(read_json(run / runs.ENVIRONMENT))
+        return start_from_record(read_json(run / runs.ENVIRONMENT))
     model = config.model
     weights = model.weights if model.pretrained else None
     return resolve(weights, model.freeze_to, config.optim.lr)
 
 
-def attempt(
+def run_trial(
     config: TuneConfig,
     recipe: TrainConfig,
     start: Start,
@@ -118,11 +123,11 @@ def attempt(
     images: Decoded,
     folds: Sequence[Fold],
     before: Sequence[Trial],
-) -> tuple[str, list[Judged], float]:
-    """Judges a recipe fold by fold, as long as it may still be the best.
+) -> tuple[str, list[FoldResult], float]:
+    """Evaluates a recipe fold by fold, as long as it may still be the best.
 
     Returns:
-        State (see :class:`bookcls.tuning.trials.Trial`), what each fold said, and seconds.
+        State (see :class:`bookcls.tuning.trials.Trial`), the result of each fold, and seconds.
 
     Raises:
         BookclsError: If the start itself diverges.
@@ -130,11 +135,13 @@ def attempt(
     """
     best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
     began = time.monotonic()
-    judged: list[Judged] = []
+    judged: list[FoldResult] = []
     state = "complete"
     for fold in folds:
         try:
-            judged.append(judge_fold(recipe, start, folder, images, fold, views=config.data.views))
+            judged.append(
+                evaluate_fold(recipe, start, folder, images, fold, views=config.data.views)
+            )
         except DivergedError as error:
             if best is None:
                 raise BookclsError(
@@ -148,15 +155,17 @@ def attempt(
                 raise
             state = "out of memory"
             break
-        so_far = by_photo([f.held for f in folds], [j.nll for j in judged], len(folder.train))
+        so_far = average_by_photo(
+            [f.held_out for f in folds], [j.nll for j in judged], len(folder.train)
+        )
         seconds = time.monotonic() - began
         print(
             f"  trial {len(before)}  fold {len(judged)} of {len(folds)}  "
-            f"NLL so far {np.nanmean(so_far):.3f}  {clock(seconds)}",
+            f"NLL so far {np.nanmean(so_far):.3f}  {format_time(seconds)}",
             flush=True,
         )
         if best is None and len(judged) == 1:
-            say_time(config, seconds, len(folds))
+            print_time_estimate(config, seconds, len(folds))
         if best is not None and len(judged) < len(folds) and is_worse(so_far, best.nll):
             state = "stopped"
             break
@@ -171,13 +180,15 @@ def is_best(nll: Photos, before: Sequence[Trial]) -> bool:
 
 
 def is_worse(nll: Photos, best: Photos) -> bool:
-    """Whether the photos judged so far tell a trial apart from the best, to its disadvantage."""
+    """Whether a trial is significantly worse than the best on the photos evaluated so far."""
     differences = nll - best
-    return bool(np.nanmean(differences) > 0 and sign_flip(differences) < WORSE)
+    return bool(np.nanmean(differences) > 0 and sign_flip(differences) < MAX_P_WORSE)
 
 
-def is_late(config: TuneConfig, trials: Sequence[Trial], num_folds: int, started: float) -> bool:
-    """Whether a whole trial more would not end within ``minutes``; the start is always tried."""
+def is_out_of_time(
+    config: TuneConfig, trials: Sequence[Trial], num_folds: int, started: float
+) -> bool:
+    """Whether another trial would exceed ``minutes``; the start is always tried."""
     judged = sum(len(t.by_fold) for t in trials)
     if config.minutes is None or not judged:
         return False
@@ -185,10 +196,10 @@ def is_late(config: TuneConfig, trials: Sequence[Trial], num_folds: int, started
     return time.monotonic() - started + one > config.minutes * 60
 
 
-def say_what_comes(
+def print_plan(
     config: TuneConfig, folder: PhotoFolder, dimensions: Sequence[Dimension], start: Start
 ) -> None:
-    """Prints in a few lines what will be judged how."""
+    """Prints a summary of what will be evaluated."""
     data = config.data
     times = f"{data.repeats} times " if data.repeats > 1 else ""
     views = f" and in {data.views} fixed views" if data.views else ""
@@ -209,10 +220,11 @@ def say_what_comes(
         print(f"space    {', '.join(map(str, dimensions)) or 'nothing varies'}")
 
 
-def say_time(config: TuneConfig, seconds: float, num_folds: int) -> None:
-    """Prints what the search will take, once a fold has been timed."""
+def print_time_estimate(config: TuneConfig, seconds: float, num_folds: int) -> None:
+    """Prints how long the search will take, once a fold has been timed."""
     trial, most = seconds * num_folds, seconds * num_folds * config.trials
-    line = f"time     {clock(seconds)} a fold, {clock(trial)} a trial, {clock(most)} at most in all"
+    fold_time, trial_time, total = map(format_time, (seconds, trial, most))
+    line = f"time     {fold_time} a fold, {trial_time} a trial, {total} at most in all"
     if config.minutes is not None and most > config.minutes * 60:
         fit = max(1, int(config.minutes * 60 / trial))
         line += (
@@ -221,11 +233,11 @@ def say_time(config: TuneConfig, seconds: float, num_folds: int) -> None:
     print(line, flush=True)
 
 
-def clock(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Seconds as h:mm:ss.
 
     Example:
-        >>> clock(3.2), clock(3725)
+        >>> format_time(3.2), clock(3725)
         ('0:00:03', '1:02:05')
     """
     minutes, second = divmod(round(seconds), 60)

@@ -10,7 +10,7 @@ from bookcls.settings import TrainConfig
 GROUPS = ("model", "aug", "optim")
 FIXED = ("model.pretrained", "model.weights")
 WITH_WEIGHTS = ("model.freeze_to", "optim.layer_decay")
-"""Of no use from scratch: layers before freeze_to would stay random."""
+"""Not searched from scratch: layers before freeze_to would stay random."""
 
 Value = str | int | float | bool | None
 
@@ -34,41 +34,41 @@ class Dimension:
     choices: tuple[Value, ...] = ()
 
     @property
-    def whole(self) -> bool:
-        """Whether only whole numbers are drawn: both bounds are written as such."""
+    def is_integer(self) -> bool:
+        """Whether only integers are drawn: both bounds are integers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
-    def ends(self) -> tuple[Value, ...]:
-        """The values that must be allowed for all to be."""
+    def limits(self) -> tuple[Value, ...]:
+        """The values to check: all choices, or both bounds."""
         return self.choices or (self.low, self.high)
 
-    def holding(self, value: Value) -> "Dimension":
-        """This dimension, made wide enough for a value.
+    def widened_for(self, value: Value) -> "Dimension":
+        """This dimension, extended to include a value.
 
         Raises:
-            BookclsError: If the value has no place in a range.
+            BookclsError: If the value cannot be in a range.
         """
         if self.choices:
             more = () if value in self.choices else (value,)
             return replace(self, choices=self.choices + more)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BookclsError(
-                f"space.{self.name}: the start is {plain(value)}, which lies in no range; use "
-                f"choices: [{plain(value)}, ...]."
+                f"space.{self.name}: the start is {format_value(value)}, which is in no range; use "
+                f"choices: [{format_value(value)}, ...]."
             )
         if self.log and not value > 0:
             raise BookclsError(
                 f"space.{self.name}: the start is {value}, and log: true needs values above 0."
             )
-        if self.whole and value == int(value):
+        if self.is_integer and value == int(value):
             return replace(self, low=min(self.low, int(value)), high=max(self.high, int(value)))
         low, high = min(float(self.low), value), max(float(self.high), value)
         return replace(self, low=low, high=high)
 
     def __str__(self) -> str:
         if self.choices:
-            return f"{self.name} {'|'.join(map(plain, self.choices))}"
+            return f"{self.name} {'|'.join(map(format_value, self.choices))}"
         return f"{self.name} {self.low:g}..{self.high:g}{' (log)' if self.log else ''}"
 
 
@@ -81,7 +81,7 @@ def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]
         config: The settings that they vary.
 
     Raises:
-        BookclsError: For a setting that there is not, or a leaf that says something else.
+        BookclsError: For an unknown setting, or a leaf of another form.
     """
     dimensions = []
     for group, settings in space.items():
@@ -129,8 +129,8 @@ def read_dimension(name: str, leaf: object) -> Dimension:
     )
 
 
-def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
-    """The settings with some values put in, by dotted name."""
+def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
+    """Replaces some settings, by dotted name."""
     for name, value in values.items():
         group, setting = name.split(".")
         part = replace(getattr(config, group), **{setting: value})
@@ -138,8 +138,8 @@ def applied(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
     return config
 
 
-def experiment(config: TrainConfig) -> dict[str, Any]:
-    """The settings as an experiment of conf/: all but photos and machine."""
+def to_experiment(config: TrainConfig) -> dict[str, Any]:
+    """Converts settings to an experiment of conf/: all but photos and machine."""
     groups = ("model", "aug", "optim", "data", "trainer")
     settings = {group: dict(vars(getattr(config, group))) for group in groups}
     del settings["data"]["root"]
@@ -148,15 +148,15 @@ def experiment(config: TrainConfig) -> dict[str, Any]:
     return {**settings, "seed": config.seed}
 
 
-def current(config: TrainConfig, name: str) -> Value:
+def get_value(config: TrainConfig, name: str) -> Value:
     """The value of a setting, by dotted name."""
     group, setting = name.split(".")
     value: Value = getattr(getattr(config, group), setting)
     return value
 
 
-def plain(value: Value) -> str:
-    """A value as Hydra and yaml write it."""
+def format_value(value: Value) -> str:
+    """Formats a value as Hydra and yaml write it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Which recipe is tried next, and what became of those before: the only file that knows Optuna."""
+"""Proposes and stores trials; the only module that uses Optuna."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bookcls.data.streams import Stream
 from bookcls.tuning.space import Dimension, Value
-from bookcls.tuning.trials import Trial, by_photo
+from bookcls.tuning.trials import Trial, average_by_photo
 
 STUDY = "study.db"
 NUM_RANDOM = 5
@@ -33,7 +33,7 @@ class Study:
     """Optuna's study of one run folder, minimising the cross-validated NLL.
 
     It is stored after every step, and what it proposes depends on the trials before alone, so that
-    a search that was stopped goes on as if nothing had happened.
+    a resumed search continues as if it had not been stopped.
     """
 
     def __init__(
@@ -41,26 +41,28 @@ class Study:
         run: Path,
         dimensions: Sequence[Dimension],
         start: Mapping[str, Value],
-        held: Sequence[Sequence[int]],
+        held_out: Sequence[Sequence[int]],
         num_photos: int,
         *,
         seed: int,
     ) -> None:
-        """Opens or begins the study; a trial that was cut off is asked for again.
+        """Opens or creates the study; an interrupted trial is proposed again.
 
         Args:
             run: Its folder.
             dimensions: What varies; made wide enough to hold the start.
             start: The first trial's values.
-            held: For each fold the photos that it holds out.
+            held_out: For each fold the photos that it holds out.
             num_photos: Training photos in all.
-            seed: Decides what is tried.
+            seed: Seed of the proposals.
 
         Raises:
             DamagedError: If it cannot be read.
         """
-        self.held, self.num_photos, self.seed = held, num_photos, seed
-        self.distributions = {d.name: distribution(d.holding(start[d.name])) for d in dimensions}
+        self.held_out, self.num_photos, self.seed = held_out, num_photos, seed
+        self.distributions = {
+            d.name: to_distribution(d.widened_for(start[d.name])) for d in dimensions
+        }
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.study = optuna.create_study(
@@ -69,7 +71,7 @@ class Study:
                 direction="minimize",
                 load_if_exists=True,
             )
-            # A trial that was cut off: ask() comes to the same proposal again.
+            # An interrupted trial: ask() proposes it again.
             for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
                 self.study.tell(trial.number, state=TrialState.FAIL)
             alive = [t for t in self.study.trials if t.state != TrialState.FAIL]
@@ -87,7 +89,7 @@ class Study:
             seed=int(state[0]), n_startup_trials=NUM_RANDOM
         )
         trial = self.study.ask(self.distributions)
-        return trial, settings(trial)
+        return trial, trial_values(trial)
 
     def tell(
         self,
@@ -97,7 +99,7 @@ class Study:
         correct: Sequence[Sequence[bool]],
         seconds: float,
     ) -> Trial:
-        """Stores what came out of a trial.
+        """Stores the result of a trial.
 
         Args:
             trial: From :meth:`ask`.
@@ -108,7 +110,11 @@ class Study:
         """
         record = {"state": state, "nll": nll, "correct": correct, "seconds": round(seconds, 1)}
         trial.set_user_attr("record", record)
-        score = float(np.nanmean(by_photo(self.held, nll, self.num_photos))) if nll else np.inf
+        score = (
+            float(np.nanmean(average_by_photo(self.held_out, nll, self.num_photos)))
+            if nll
+            else np.inf
+        )
         if state == "complete":
             self.study.tell(trial, score)
         else:
@@ -126,21 +132,24 @@ class Study:
     def _trial(self, number: int, trial: FrozenTrial) -> Trial:
         record = trial.user_attrs["record"]
         nll, correct = (
-            by_photo(self.held, record[key], self.num_photos) for key in ("nll", "correct")
+            average_by_photo(self.held_out, record[key], self.num_photos)
+            for key in ("nll", "correct")
         )
         by_fold = np.array([np.mean(row) for row in record["nll"]])
         state, seconds = record["state"], record["seconds"]
-        return Trial(number, state, settings(trial), nll, correct, by_fold, seconds)
+        return Trial(number, state, trial_values(trial), nll, correct, by_fold, seconds)
 
 
-def settings(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
+def trial_values(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
     """A trial's settings: those of the start exactly, others to three digits where those fit."""
     if "start" in trial.user_attrs:
         return dict(trial.params)
-    return {name: rounded(value, trial.distributions[name]) for name, value in trial.params.items()}
+    return {
+        name: round_value(value, trial.distributions[name]) for name, value in trial.params.items()
+    }
 
 
-def rounded(value: Value, within: BaseDistribution) -> Value:
+def round_value(value: Value, within: BaseDistribution) -> Value:
     """A value to three digits, or as it is where those lie outside its range."""
     if not isinstance(value, float) or not isinstance(within, FloatDistribution):
         return value
@@ -148,10 +157,10 @@ def rounded(value: Value, within: BaseDistribution) -> Value:
     return short if within.low <= short <= within.high else value
 
 
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """A dimension in Optuna's words."""
+def to_distribution(dimension: Dimension) -> BaseDistribution:
+    """Converts a dimension to an Optuna distribution."""
     if dimension.choices:
         return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
+    if dimension.is_integer:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)

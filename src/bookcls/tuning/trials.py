@@ -1,4 +1,4 @@
-"""What a trial scored, photo by photo, and whether two trials can be told apart."""
+"""Scores of a trial for each photo, and significance tests between trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from scipy.stats import t
 from bookcls.tuning.space import Value
 
 Photos = npt.NDArray[np.float64]
-"""One value per training photo; NaN where it was not judged."""
-MOST_SIGNS = 2_000_000
+"""One value per training photo; NaN where it was not evaluated."""
+MAX_SIGNS = 2_000_000
 """Random signs in memory at a time, 8 bytes each."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe and what came out.
+    """One recipe and its result.
 
     Attributes:
         number: From 0, the start.
         state: ``complete``; ``stopped`` early, as clearly worse; ``diverged``; ``out of memory``.
         values: Its settings, by dotted name.
-        nll: Per photo, see :class:`bookcls.tuning.crossval.Judged`; mean over the repeats.
-        correct: Per photo, the share of the repeats in which it was named rightly.
+        nll: Per photo, see :class:`bookcls.tuning.crossval.FoldResult`; mean over the repeats.
+        correct: Per photo, the share of the repeats in which it was classified correctly.
         by_fold: For each fold that was judged the mean NLL of its photos.
         seconds: How long they took.
     """
@@ -55,17 +55,17 @@ class Trial:
 
     @property
     def accuracy(self) -> float:
-        """Share of them that was named rightly, as they are."""
+        """Share of them classified correctly, without augmentation."""
         return float(np.nanmean(self.correct)) if len(self.by_fold) else 0.0
 
 
-def by_photo(
-    held: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
+def average_by_photo(
+    held_out: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
 ) -> Photos:
-    """Gathers what the folds say of each photo.
+    """Averages the folds' values for each photo.
 
     Args:
-        held: For each fold the photos that it held out.
+        held_out: For each fold the photos that it held out.
         values: For each of the first folds one value per held-out photo.
         num_photos: Training photos in all.
 
@@ -73,7 +73,7 @@ def by_photo(
         The mean over the repeats.
     """
     sums, counts = np.zeros(num_photos), np.zeros(num_photos)
-    for photos, row in zip(held, values, strict=False):
+    for photos, row in zip(held_out, values, strict=False):
         sums[list(photos)] += row
         counts[list(photos)] += 1
     with np.errstate(invalid="ignore"):
@@ -96,7 +96,7 @@ def sign_flip(differences: Photos, *, draws: int = 9999) -> float:
     """
     differences = differences[~np.isnan(differences)]
     rng, num = np.random.default_rng(0), len(differences)
-    at_a_time = max(1, MOST_SIGNS // max(1, num))
+    at_a_time = max(1, MAX_SIGNS // max(1, num))
     least, as_large = abs(differences.sum()) * (1 - 1e-9), 0
     for start in range(0, draws, at_a_time):
         signs = rng.choice([-1.0, 1.0], size=(min(at_a_time, draws - start), num))
@@ -104,7 +104,7 @@ def sign_flip(differences: Photos, *, draws: int = 9999) -> float:
     return (as_large + 1) / (draws + 1)
 
 
-def told_apart(best: Trial, start: Trial, num_folds: int, num_others: int) -> float:
+def corrected_p_value(best: Trial, start: Trial, num_folds: int, num_others: int) -> float:
     """p-value of the best of several trials against the start, on the same folds.
 
     Photos of a fold were judged by one model, which may have been lucky, and models of different
