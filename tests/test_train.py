@@ -190,13 +190,13 @@ def test_a_run_that_another_process_has_ended_is_not_trained_again(
     run = tmp_path / "run"
     with power_cut(0), pytest.raises(PowerCutError):
         run_verb(train.main, f"data.root={shared_photos}", *TINY, f"hydra.run.dir={run}")
-    read = train.read_folder
+    read = train.read_inputs
 
     def meanwhile(*args, **kwargs):
         (run / "metrics.json").write_text("{}")
         return read(*args, **kwargs)
 
-    monkeypatch.setattr(train, "read_folder", meanwhile)
+    monkeypatch.setattr(train, "read_inputs", meanwhile)
     assert run_verb(train.main, f"resume={run}") == 1
     assert "this run is finished" in capsys.readouterr().err
 
