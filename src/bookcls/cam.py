@@ -13,7 +13,7 @@ def cam(config: CamConfig, _: Path) -> None:
     """Writes pictures, cam.csv and cam.json, and prints what they add up to.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     chosen = choose(config)
     path = full_path("external", config.external) if config.external else None
@@ -26,7 +26,7 @@ def cam(config: CamConfig, _: Path) -> None:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("cam", CamConfig, cam)
 
 

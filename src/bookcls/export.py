@@ -11,7 +11,7 @@ def export(config: ExportConfig, _: Path) -> None:
     """Writes an ONNX or torch.export file whose answers are those of the checkpoint.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     chosen = choose(config)
 
@@ -22,7 +22,7 @@ def export(config: ExportConfig, _: Path) -> None:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("export", ExportConfig, export)
 
 

@@ -16,7 +16,7 @@ def predict(config: PredictConfig, _: Path) -> None:
     """Writes a row per photo, and prints what they add up to.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     ckpt = runs.open_run(config.ckpt).ckpt
     threshold = find_threshold(config.unsure)
@@ -51,7 +51,7 @@ def apart(cam: str, source: Source) -> Path:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("predict", PredictConfig, predict)
 
 

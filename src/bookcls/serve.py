@@ -12,7 +12,7 @@ def serve(config: ServeConfig, _: Path) -> None:
     """Answers until it is stopped.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     chosen = choose(config)
 
@@ -24,7 +24,7 @@ def serve(config: ServeConfig, _: Path) -> None:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("serve", ServeConfig, serve)
 
 

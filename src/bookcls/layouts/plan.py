@@ -104,12 +104,12 @@ def grouped(found: Recognised) -> list[Sample]:
 
 def with_likeness(found: Recognised, train: Sequence[Sample], seconds: float) -> list[Sample]:
     """The training photos, with near-duplicates and bursts in their groups or in new ones."""
-    from bookcls.checking.alike import similar
-    from bookcls.checking.look import look_at
+    from bookcls.checking.alike import find_similar
+    from bookcls.checking.look import inspect_photos
 
     folder = PhotoFolder(found.root, found.class_names, list(train), {})
-    looks, _ = look_at(folder)
-    _, groups = similar(looks, seconds)
+    infos, _ = inspect_photos(folder)
+    _, groups = find_similar(infos, seconds)
     return [replace(s, group=groups.get(f"train/{s.name}", s.group)) for s in train]
 
 
