@@ -302,7 +302,10 @@ def test_numbers_of_photos(signs, found, capsys):
     assert code == 0
     assert set(named) == {"few to validate", "uneven classes", "no test photos", "no background"}
     assert named["few to validate"]["lines"] == ["stop: 1 of 2 held out"]
-    assert "stop: 1 photos beside 17, each drawn 17.0 times" in named["uneven classes"]["lines"][0]
+    assert (
+        "stop: 1 photos, the largest class has 17, each drawn 17.0 times"
+        in named["uneven classes"]["lines"][0]
+    )
     assert "bookcls.init" in named["no test photos"]["advice"]
     assert "bookcls.tune" in named["no test photos"]["advice"]
     assert "test_fraction=0.2" in capsys.readouterr().out

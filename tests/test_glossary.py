@@ -8,7 +8,7 @@ from bookcls import runs
 from bookcls.config import CHECKOUT
 from bookcls.explaining.numbers import FLAGS
 from bookcls.explaining.words import say
-from bookcls.predicting.table import growing
+from bookcls.predicting.table import open_table
 from bookcls.training.console import show
 
 DOCS = CHECKOUT / "docs"
@@ -61,7 +61,7 @@ def test_columns_of_the_tables(table, tmp_path):
     if table == "train":
         runs.write_predictions(path, ["a", "b"], {}, {})
     else:
-        with growing(path, ["a", "b"]):
+        with open_table(path, ["a", "b"]):
             pass
     columns = path.read_text().strip().split(",")
     columns = [name for name in columns if name not in ("file", "error", "prob_a", "prob_b")]

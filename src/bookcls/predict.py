@@ -1,4 +1,4 @@
-"""``python -m bookcls.predict``: answers to photos without labels."""
+"""``python -m bookcls.predict``: classifies photos without labels."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from bookcls.data.sources import Source, count_photos, find_source
 from bookcls.environment import say_loading
 from bookcls.errors import BookclsError
 from bookcls.predicting.settings import PredictConfig
-from bookcls.predicting.table import refuse_others
+from bookcls.predicting.table import refuse_other_files
 from bookcls.predicting.threshold import find_threshold
 
 
 def predict(config: PredictConfig, _: Path) -> None:
-    """Writes a row per photo, and prints what they add up to.
+    """Writes a row per photo, and prints a summary.
 
     Raises:
         BookclsError: For anything that the user can fix.
@@ -22,27 +22,27 @@ def predict(config: PredictConfig, _: Path) -> None:
     threshold = find_threshold(config.unsure)
     source = find_source(config.images)
     output = full_path("output", config.output)
-    refuse_others(output)
-    cam = apart(config.cam, source) if config.cam else None
+    refuse_other_files(output)
+    cam = resolve_cam_folder(config.cam, source) if config.cam else None
     num_photos, others = count_photos(source)
 
-    # Only now, when there is something to answer: these imports take seconds.
+    # Imported late: these imports take seconds, and errors should come first.
     say_loading()
-    from bookcls.predicting.run import Chosen, run
+    from bookcls.predicting.run import ResolvedSettings, run
 
-    run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
+    run(config, ResolvedSettings(ckpt, source, num_photos, others, threshold, output, cam))
 
 
-def apart(cam: str, source: Source) -> Path:
-    """The folder of the pictures, which must not lie where photos are looked for.
+def resolve_cam_folder(cam: str, source: Source) -> Path:
+    """Resolves the folder of the pictures, which must not be among the photos.
 
     Raises:
-        BookclsError: If it does, or is a file.
+        BookclsError: If it is among the photos, or is a file.
     """
     folder = full_path("cam", cam)
     if source.finds_in(folder, ".png"):
         raise BookclsError(
-            f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
+            f"cam={cam} is in {source.base}, where the pictures would be mistaken for photos: give "
             "a folder elsewhere."
         )
     if folder.exists() and not folder.is_dir():

@@ -97,7 +97,8 @@ def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig)
             False,
             advice,
             [
-                f"{r.name}: {r.train} photos, the largest class has {most}, {describe_sampling(r, data)}"
+                f"{r.name}: {r.train} photos, the largest class has {most}, "
+                f"{describe_sampling(r, data)}"
                 for r in uneven
             ],
         ),

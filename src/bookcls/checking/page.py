@@ -12,7 +12,7 @@ from bookcls.checking.balance import Row
 from bookcls.checking.finding import Finding
 from bookcls.data.samples import PhotoFolder
 from bookcls.pages.templates import style, template
-from bookcls.pages.thumbnails import embedded
+from bookcls.pages.thumbnails import embed_photo
 
 HERE = Path(__file__).parent
 GROUPS_SHOWN, PHOTOS_SHOWN = 40, 12
@@ -100,7 +100,7 @@ def finding_context(root: Path, finding: Finding) -> dict[str, Any]:
                     {
                         "folder": path.parent.relative_to(root).as_posix(),
                         "file": path.name,
-                        "image": embedded(path),
+                        "image": embed_photo(path),
                     }
                     for path in paths[:PHOTOS_SHOWN]
                 ],

@@ -9,7 +9,7 @@ from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.panels import overlay
 from bookcls.pages.templates import template
-from bookcls.pages.thumbnails import as_address, embedded, small
+from bookcls.pages.thumbnails import data_url, embed_photo, load_small
 from bookcls.predicting.prediction import Prediction
 from bookcls.serving.answerer import Answerer, Seen
 from bookcls.serving.photos import RunPhotos
@@ -37,7 +37,7 @@ class Page:
             photos: What may be shown beside answers.
         """
         self.answerer, self.left_out = answerer, photos.left_out
-        pictures = [(sample, small(sample.path)) for sample in photos.tests]
+        pictures = [(sample, load_small(sample.path)) for sample in photos.tests]
         self.examples = [(sample, image) for sample, image in pictures if image]
 
     def build(self, max_waiting: int) -> gr.Blocks:
@@ -103,11 +103,11 @@ class Page:
             bars=sorted(found.probs.items(), key=lambda item: -item[1]),
             label=" or ".join(accepted),
             right=found.answer in accepted,
-            photo=as_address(Image.fromarray(seen.photo)),
-            overlay=None if lit is None else as_address(Image.fromarray(lit)),
+            photo=data_url(Image.fromarray(seen.photo)),
+            overlay=None if lit is None else data_url(Image.fromarray(lit)),
             fit="cover" if predictor.preprocessing.fit == "letterbox" else "fill",
             nearest=[
-                (predictor.class_names[n.sample.label], n.similarity, embedded(n.sample.path))
+                (predictor.class_names[n.sample.label], n.similarity, embed_photo(n.sample.path))
                 for n in seen.nearest
             ],
         )
