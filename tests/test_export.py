@@ -240,7 +240,9 @@ def test_photos_that_are_gone_are_replaced_by_the_sample(call, run, tmp_path, ca
     photos = photos_to_check(found.root, loaded(run / "best.ckpt"))
     assert photos.images.shape == (26, 3, 32, 32)
     assert not photos.labelled
-    assert "the run's photos are gone; the 26 test photos of the sample" in photos.said
+    assert (
+        "the run's photos no longer exist; the 26 test photos of the sample" in photos.description
+    )
     assert call(f"ckpt={alone}", "precision=int8") == 1
     assert "data.root=DIR" in capsys.readouterr().err
 
@@ -280,7 +282,7 @@ def test_changed_answers_are_named():
     before = Row("PyTorch", 1, np.tile(np.float32([[0.8, 0.2]]), (8, 1)))
     after = Row("ONNX int8", 1, np.tile(np.float32([[0.4, 0.6]]), (8, 1)))
     lines = change_warnings(after, before, photos, ["a", "b"])
-    assert lines[0] == "warning: ONNX int8 answers 8 of 8 photos otherwise:"
+    assert lines[0] == "warning: ONNX int8 changes the predictions of 8 of 8 photos:"
     assert lines[1] == "  0.jpg: b 0.60 instead of a 0.80"
     assert lines[-2:] == ["  and 3 more", "warning: easy: 0 correct answers instead of 8"]
     assert change_warnings(before, before, photos, ["a", "b"]) == []

@@ -315,7 +315,7 @@ def test_a_table_that_is_stopped_does_not_pass_as_whole(run, tmp_path, capsys):
     assert not table.exists()
     (part,) = tmp_path.glob("table.csv.*.part")
     assert [row["answer"] for row in read_csv(part)] == [found.answer]
-    assert f"stopped after 1 photos; their answers are in {part}" in capsys.readouterr().err
+    assert f"stopped after 1 photos; their predictions are in {part}" in capsys.readouterr().err
     with pytest.raises(OSError, match="full"), open_table(tmp_path / "b.csv", CLASSES):
         raise OSError("full")
     assert not list(tmp_path.glob("b.csv*"))

@@ -354,7 +354,7 @@ def test_the_nearest_training_photos_are_those_that_cam_shows(served, photos):
     explainer = Explainer(predictor.ckpt, predictor.classifier, config)
     test = find_photos(photos, CLASSES).tests[0]
     (found,) = explainer.explain("test", [test], None, 1)
-    wanted = failures.place(explainer, neighbours.samples, 4).nearest(found)
+    wanted = failures.compute_features(explainer, neighbours.samples, 4).nearest(found)
     near = neighbours.nearest(torch.from_numpy(found.features))
     assert [n.sample for n in near][: len(wanted)] == [sample for sample, _ in wanted]
     assert [n.similarity for n in near][: len(wanted)] == pytest.approx(

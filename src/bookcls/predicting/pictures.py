@@ -6,7 +6,7 @@ from pathlib import Path
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import panels
-from bookcls.explaining.explain import how
+from bookcls.explaining.explain import describe_maps
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.numbers import UNSURE
 from bookcls.explaining.settings import CamConfig
@@ -34,7 +34,7 @@ class Pictures:
             prediction: Its prediction; ``file`` is the name.
         """
         sample = Sample(path, prediction.file, -1, (), "")
-        made = how(self.explainer)
+        made = describe_maps(self.explainer)
         if self.rotations > 1:
             made += (
                 f"; over {self.rotations} rotations the answer is {prediction.answer} "
