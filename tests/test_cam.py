@@ -22,8 +22,8 @@ from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit, external, maps, numbers, panels, records
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.chosen import choose, earlier
-from bookcls.explaining.explain import keep_photos, photos_of
+from bookcls.explaining.chosen import find_earlier_files, resolve_settings
+from bookcls.explaining.explain import photos_of, refuse_overwriting_photos
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.maps import Heat
 from bookcls.explaining.numbers import WRONG_REASON
@@ -132,7 +132,7 @@ def taught(tmp_path_factory) -> dict[bool, Path]:
 
 def explained(run: Path, **settings):
     config = CamConfig(ckpt=str(run), **settings)
-    chosen = choose(config)
+    chosen = resolve_settings(config)
     explainer = Explainer(chosen.ckpts[0], loaded(chosen.ckpts[0]), config)
     splits = photos_of(chosen, config.data.split, explainer.class_names)
     found = [
@@ -374,12 +374,12 @@ def test_the_audit_changes_what_it_says():
     assert changed.float().mean() == pytest.approx(audit.TOP, abs=0.01)
     assert changed[:16, :16].sum() > 0.9 * changed.sum()
     mask = np.zeros((32, 32), np.uint8)
-    assert audit.without_objects(image, mask) is None
+    assert audit.remove_objects(image, mask) is None
     mask[8:16, 8:16] = 255
-    empty = audit.without_objects(image, mask)
+    empty = audit.remove_objects(image, mask)
     assert torch.equal(empty[:, :6], image[:, :6])
     assert empty[:, 8:16, 8:16].std() < 0.7 * image[:, 8:16, 8:16].std()
-    assert audit.without_objects(image, np.ones((32, 32), np.uint8)) is None
+    assert audit.remove_objects(image, np.ones((32, 32), np.uint8)) is None
 
 
 def test_road_repeats_itself_and_takes_ties(model, batch, monkeypatch):
@@ -421,9 +421,9 @@ def test_the_verb_writes_pictures_and_numbers(taught, run_verb, tmp_path, capsys
         assert bool(row["inside"]) == (row["pred"] != "background" and row["correct"] == "1")
     printed = capsys.readouterr().out
     assert "energy inside" in printed
-    assert "other: no answer for 1 of 3 photos" in printed
+    assert "other: no prediction for 1 of 3 photos" in printed
     assert "left out: elsewhere.png" in printed
-    assert "fits several photos, left out: 0.png" in printed
+    assert "matches several photos, left out: 0.png" in printed
     assert "counted as wrong: green" in printed
     assert not (run / "cam").exists()
     tests = json.loads((out / "external.json").read_text())["splits"]
@@ -491,7 +491,7 @@ def test_the_latest_run_is_explained(taught, tmp_path, monkeypatch):
         (save / "metrics.json").write_text("{}")
         os.utime(save / "metrics.json", (when, when))
     images = str(taught[False].parent / "photos" / "test_easy")
-    assert choose(CamConfig(images=images)).ckpts == [Path("runs/b/best.ckpt")]
+    assert resolve_settings(CamConfig(images=images)).ckpts == [Path("runs/b/best.ckpt")]
 
 
 def test_images_of_a_folder_that_links_to_itself_are_taken_once(tmp_path):
@@ -534,7 +534,7 @@ def test_the_size_and_the_class_must_fit_the_model(taught):
     assert Explainer(path, classifier, CamConfig()).size == 128
     classifier.hparams["head"] = "flatten256"
     assert Explainer(path, classifier, CamConfig()).size == SIDE
-    with pytest.raises(BookclsError, match="takes 32 px alone"):
+    with pytest.raises(BookclsError, match="only accepts 32 px"):
         Explainer(path, classifier, CamConfig(size=64))
     with pytest.raises(BookclsError, match=r"target=green: choose predicted, .* blue, red"):
         Explainer(path, classifier, CamConfig(target="green"))
@@ -571,7 +571,7 @@ def test_each_kind_of_call_has_its_folder_and_no_page_of_another_stays(taught, t
 
     def output(ckpt=None, root=None, **settings):
         data = CamData(root=root and str(root), split=settings.pop("split", "test"))
-        return choose(CamConfig(ckpt=ckpt or str(run), data=data, **settings)).output
+        return resolve_settings(CamConfig(ckpt=ckpt or str(run), data=data, **settings)).output
 
     both = [str(run), str(other)], [str(run), str(other / "best.ckpt")]
     places = [
@@ -587,19 +587,19 @@ def test_each_kind_of_call_has_its_folder_and_no_page_of_another_stays(taught, t
     for name in (*names, *panels):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert earlier(tmp_path) == set()
+    assert find_earlier_files(tmp_path) == set()
     photo = {"split": "test_easy", "file": "red/0.png"}
     rows = [photo, {"split": "..", "file": "x.png"}]
     (tmp_path / "cam.json").write_text(json.dumps({"runs": [{"photos": rows}]}))
-    assert earlier(tmp_path) == {tmp_path / name for name in (*names[:3], panels[0])}
+    assert find_earlier_files(tmp_path) == {tmp_path / name for name in (*names[:3], panels[0])}
 
 
 def test_pictures_do_not_go_over_photos(taught):
     root = taught[False].parent / "photos"
     sample = Sample(root / "test_easy" / "a.png", "a.png", 0, (0,), "")
     with pytest.raises(BookclsError, match="among the photos"):
-        keep_photos(root, {"test_easy": [sample]})
-    keep_photos(root / "cam", {"test_easy": [sample]})
+        refuse_overwriting_photos(root, {"test_easy": [sample]})
+    refuse_overwriting_photos(root / "cam", {"test_easy": [sample]})
 
 
 def test_names_are_shown_as_they_are(taught, run_verb, tmp_path, capsys):
@@ -657,9 +657,9 @@ def test_answers_of_other_systems_are_read(tmp_path, text):
     ("text", "said"),
     [
         ("name,label\na,b", "needed are file,label,score"),
-        ("file,label,score\na.jpg,red,high", "line 2: score high is no number from 0 to 1"),
+        ("file,label,score\na.jpg,red,high", "line 2: score high is not a number from 0 to 1"),
         ('{"image": 1}', "line 1 is none of the two shapes"),
-        ("file,label,score", "holds no answers"),
+        ("file,label,score", "contains no predictions"),
         ("file,label\n,red", "line 2: no file name"),
         ('[{"ID":"a","annotations":[]}]', "a json array: write one object a line"),
         ('{"ID": "\\udcff", "annotations": []}', "line 1 is none of the two shapes"),
@@ -695,7 +695,7 @@ def test_answers_for_other_photos_are_refused():
     answers = {"b.jpg": external.ExternalAnswer("b.jpg", "red", 1.0)}
     joined = external.join(answers, [("test_easy", sample)], CLASSES)
     with pytest.raises(BookclsError, match=r"its files are called b.jpg"):
-        external.complaints(joined, Path("answers.csv"))
+        external.join_warnings(joined, Path("answers.csv"))
 
 
 @pytest.mark.gpu

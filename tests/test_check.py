@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from bookcls import check
 from bookcls.checking import look
-from bookcls.checking.alike import similar
+from bookcls.checking.alike import find_similar
 from bookcls.config import CHECKOUT, read_config
 from bookcls.data import images
 from bookcls.data.dataset import read_folder
@@ -53,7 +53,7 @@ def seen(name, second=None, *, label=0, split="train", group="", like=None):
     hashes = np.random.default_rng(seed).integers(0, 2, (8, 256)).astype(bool)
     taken = None if second is None else datetime(2026, 5, 1) + timedelta(seconds=second)
     sample = Sample(Path(name), name, label, (label,), name, group)
-    return look.Look(sample, split, 99, 99, "JPEG", taken, "Camera", 1.0, 1.0, hashes)
+    return look.PhotoInfo(sample, split, 99, 99, "JPEG", taken, "Camera", 1.0, 1.0, hashes)
 
 
 def files(finding):
@@ -102,7 +102,7 @@ def test_what_training_refuses_ends_with_code_1(signs, found, capsys, monkeypatc
     assert files(named["copy in two classes"]) == [
         ["train/yield/again.jpg", "train/stop/stop_train_03.jpg"]
     ]
-    assert "mend first: structure, unreadable, copy in train" in capsys.readouterr().err
+    assert "fix first: structure, unreadable, copy in train" in capsys.readouterr().err
 
 
 def test_on_bad_skip_leaves_unreadable_training_photos_out(signs, found):
@@ -219,23 +219,25 @@ def test_bursts_are_found_and_kept_together_by_groups_csv(signs, found, tmp_path
 
 
 def test_a_photo_of_another_class_takes_no_burst_apart():
-    _, groups = similar([seen("cat", 0), seen("dog", 1, label=1), seen("cat2", 2)], 3.0)
+    _, groups = find_similar([seen("cat", 0), seen("dog", 1, label=1), seen("cat2", 2)], 3.0)
     assert groups == {"train/cat": "g1", "train/cat2": "g1"}
-    leaks, _ = similar([seen("cat", 0), seen("dog", 4, label=1), seen("x", 5, split="test")], 3.0)
+    leaks, _ = find_similar(
+        [seen("cat", 0), seen("dog", 4, label=1), seen("x", 5, split="test")], 3.0
+    )
     assert {f.name for f in leaks if f.num_cases} == {"burst in train and test"}
 
 
 def test_groups_that_there_are_count_and_grow():
     mine = [seen("a", group="g1"), seen("b", group="g1", like="a"), seen("c", group="bed")]
-    findings, groups = similar(mine, 3.0)
+    findings, groups = find_similar(mine, 3.0)
     assert (sum(f.num_cases for f in findings), groups) == (0, {})
     more = [*mine, seen("d", like="c"), seen("e"), seen("f", like="e")]
-    findings, groups = similar(more, 3.0)
+    findings, groups = find_similar(more, 3.0)
     assert {f.name: f.num_cases for f in findings if f.num_cases} == {"near-duplicate": 2}
     names = {"a": "g1", "b": "g1", "c": "bed", "d": "bed", "e": "g2", "f": "g2"}
     assert groups == {f"train/{photo}": name for photo, name in names.items()}
     tests = [seen("a", split="test"), seen("b", split="test", like="a")]
-    findings, groups = similar(tests, 3.0)
+    findings, groups = find_similar(tests, 3.0)
     (advice,) = [f.advice for f in findings if f.num_cases]
     assert "groups.csv" not in advice
     assert groups == {}
@@ -300,7 +302,10 @@ def test_numbers_of_photos(signs, found, capsys):
     assert code == 0
     assert set(named) == {"few to validate", "uneven classes", "no test photos", "no background"}
     assert named["few to validate"]["lines"] == ["stop: 1 of 2 held out"]
-    assert "stop: 1 photos beside 17, each drawn 17.0 times" in named["uneven classes"]["lines"][0]
+    assert (
+        "stop: 1 photos, the largest class has 17, each drawn 17.0 times"
+        in named["uneven classes"]["lines"][0]
+    )
     assert "bookcls.init" in named["no test photos"]["advice"]
     assert "bookcls.tune" in named["no test photos"]["advice"]
     assert "test_fraction=0.2" in capsys.readouterr().out

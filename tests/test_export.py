@@ -24,7 +24,7 @@ from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.exporting import chosen, network
-from bookcls.exporting.check import Row, changes, refuse_different
+from bookcls.exporting.check import Row, change_warnings, refuse_different
 from bookcls.exporting.photos import Photos, photos_to_check, prepare
 from bookcls.models.layers import HEADS
 from bookcls.training.classifier import Classifier, load_classifier
@@ -236,12 +236,14 @@ def test_example_refuses_what_it_would_read_otherwise(exported, tmp_path):
 def test_photos_that_are_gone_are_replaced_by_the_sample(call, run, tmp_path, capsys):
     alone = tmp_path / "alone.ckpt"
     shutil.copy(run / "best.ckpt", alone)
-    found = chosen.choose(export.ExportConfig(ckpt=str(alone)))
+    found = chosen.resolve_settings(export.ExportConfig(ckpt=str(alone)))
     assert (found.root, found.output) == (None, tmp_path / "alone.onnx")
     photos = photos_to_check(found.root, loaded(run / "best.ckpt"))
     assert photos.images.shape == (26, 3, 32, 32)
     assert not photos.labelled
-    assert "the run's photos are gone; the 26 test photos of the sample" in photos.said
+    assert (
+        "the run's photos no longer exist; the 26 test photos of the sample" in photos.description
+    )
     assert call(f"ckpt={alone}", "precision=int8") == 1
     assert "data.root=DIR" in capsys.readouterr().err
 
@@ -280,11 +282,11 @@ def test_changed_answers_are_named():
     photos = Photos({"easy": samples}, np.zeros((8, 3, 1, 1), np.float32), True, "")
     before = Row("PyTorch", 1, np.tile(np.float32([[0.8, 0.2]]), (8, 1)))
     after = Row("ONNX int8", 1, np.tile(np.float32([[0.4, 0.6]]), (8, 1)))
-    lines = changes(after, before, photos, ["a", "b"])
-    assert lines[0] == "warning: ONNX int8 answers 8 of 8 photos otherwise:"
+    lines = change_warnings(after, before, photos, ["a", "b"])
+    assert lines[0] == "warning: ONNX int8 changes the predictions of 8 of 8 photos:"
     assert lines[1] == "  0.jpg: b 0.60 instead of a 0.80"
     assert lines[-2:] == ["  and 3 more", "warning: easy: 0 correct answers instead of 8"]
-    assert changes(before, before, photos, ["a", "b"]) == []
+    assert change_warnings(before, before, photos, ["a", "b"]) == []
 
 
 @pytest.mark.parametrize(
@@ -313,8 +315,8 @@ def test_bad_input_is_refused_in_words(call, run, tmp_path, words, said, capsys)
 
 def test_without_permission_nothing_begins(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(BookclsError, match=r"no permission to write into .*output=FILE"):
-        chosen.choose(export.ExportConfig(ckpt=str(run), format="torch", output="a.pt2"))
+    with pytest.raises(BookclsError, match=r"no permission to write to .*output=FILE"):
+        chosen.resolve_settings(export.ExportConfig(ckpt=str(run), format="torch", output="a.pt2"))
 
 
 def test_missing_packages_are_named_with_the_command(call, run, monkeypatch, tmp_path, capsys):

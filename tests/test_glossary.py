@@ -7,8 +7,8 @@ import pytest
 from bookcls import runs
 from bookcls.config import CHECKOUT
 from bookcls.explaining.numbers import FLAGS
-from bookcls.explaining.words import say
-from bookcls.predicting.table import growing
+from bookcls.explaining.words import print_summary
+from bookcls.predicting.table import open_table
 from bookcls.training.console import show
 
 DOCS = CHECKOUT / "docs"
@@ -45,7 +45,7 @@ def test_columns_and_notes_of_the_train_table(capsys):
 def test_rows_and_notes_of_the_cam_table(capsys):
     record = dict.fromkeys(("inside", "blurred_prob", "area", "same_on_background"))
     photo = {**record, "split": "a_wide_column" * 4, "flag": "right", "empty": 0}
-    say({"run": [photo]}, {"run": "gradcam"})
+    print_summary({"run": [photo]}, {"run": "gradcam"})
     lines = capsys.readouterr().out.splitlines()
     rows = [cells(line)[0] for line in lines if line.startswith("│")]
     end = next(i for i, line in enumerate(lines) if line.startswith("└"))
@@ -61,7 +61,7 @@ def test_columns_of_the_tables(table, tmp_path):
     if table == "train":
         runs.write_predictions(path, ["a", "b"], {}, {})
     else:
-        with growing(path, ["a", "b"]):
+        with open_table(path, ["a", "b"]):
             pass
     columns = path.read_text().strip().split(",")
     columns = [name for name in columns if name not in ("file", "error", "prob_a", "prob_b")]

@@ -22,7 +22,7 @@ from bookcls.errors import BookclsError
 from bookcls.explaining import panels
 from bookcls.predicting.decoding import decode_ahead
 from bookcls.predicting.pictures import Pictures
-from bookcls.predicting.table import growing
+from bookcls.predicting.table import open_table
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
 from bookcls.training.classifier import Classifier, load_classifier
 from conftest import CLASSES, NARROW, draw
@@ -87,9 +87,9 @@ def test_answers_are_those_of_evaluate(run, shared_photos, run_verb, tmp_path, c
     assert {r["error"] for r in rows} == {""}
     assert all((float(r["probability"]) < 0.5) == (r["unsure"] == "1") for r in rows)
     out = capsys.readouterr().out
-    assert "left alone: 1 x .csv" in out
-    assert "unsure   below 0.5, a number that was set" in out
-    assert "│ together   │     20 │" in out
+    assert "ignored: 1 x .csv" in out
+    assert "unsure   below 0.5, given as a number" in out
+    assert "│ total      │     20 │" in out
 
     found = bookcls.load(run).predict([photos / r["file"] for r in expected[:5]])
     np.testing.assert_allclose(
@@ -246,11 +246,11 @@ def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
         (["images=photos", "unsure=1.5"], "unsure=1.5: must be between 0 and 1"),
         (["images=photos", "unsure=high"], "neither a number from 0 to 1 nor a folder"),
         (["images=photos", "unsure=texts"], "texts contains no held_out.csv"),
-        (["images=photos", "cam=photos/cam"], "would be taken for photos"),
-        (["images=photos/**/a*", "cam=photos/cam"], "would be taken for photos"),
+        (["images=photos", "cam=photos/cam"], "would be mistaken for photos"),
+        (["images=photos/**/a*", "cam=photos/cam"], "would be mistaken for photos"),
         (["images=texts/*"], "no photo matches (supported: .jpg .jpeg .png .webp .bmp"),
         (["images=photos", "output=photos"], "is a folder"),
-        (["images=photos", "output=texts/a.txt"], "holds something else"),
+        (["images=photos", "output=texts/a.txt"], "contains something else"),
         (["images=photos", "ckpt=null"], "contains no finished run"),
     ],
 )
@@ -306,7 +306,7 @@ def test_a_table_that_is_stopped_does_not_pass_as_whole(run, tmp_path, capsys):
     table = tmp_path / "table.csv"
 
     def stopped():
-        with growing(table, CLASSES) as write:
+        with open_table(table, CLASSES) as write:
             write(found)
             raise KeyboardInterrupt
 
@@ -315,8 +315,8 @@ def test_a_table_that_is_stopped_does_not_pass_as_whole(run, tmp_path, capsys):
     assert not table.exists()
     (part,) = tmp_path.glob("table.csv.*.part")
     assert [row["answer"] for row in read_csv(part)] == [found.answer]
-    assert f"stopped after 1 photos; their answers are in {part}" in capsys.readouterr().err
-    with pytest.raises(OSError, match="full"), growing(tmp_path / "b.csv", CLASSES):
+    assert f"stopped after 1 photos; their predictions are in {part}" in capsys.readouterr().err
+    with pytest.raises(OSError, match="full"), open_table(tmp_path / "b.csv", CLASSES):
         raise OSError("full")
     assert not list(tmp_path.glob("b.csv*"))
 
@@ -402,14 +402,16 @@ def test_a_threshold_by_held_out_photos(run, run_verb, tmp_path, capsys):
     (row,) = read_csv(tmp_path / "predictions.csv")
     assert (float(row["probability"]) < threshold.value) == (row["unsure"] == "1")
     out = capsys.readouterr().out
-    assert f"unsure   below {threshold.value}, the lowest at which 95% or more" in out
+    assert f"unsure   below {threshold.value}, the lowest at which at least 95%" in out
     assert "chosen without rotations" in out
 
     never = held_out(tmp_path / "never", [0.9, 0.8], [False, True])
-    with pytest.raises(BookclsError, match=r"no threshold keeps any.*95%; the best is unsure=0.79"):
+    with pytest.raises(BookclsError, match=r"no threshold makes 95%.*; the best is unsure=0.79"):
         find_threshold(never)
     lucky = held_out(tmp_path / "lucky", sure[1:], right[1:])
-    with pytest.raises(BookclsError, match="are of 19 different photos; fewer than 20 do not tell"):
+    with pytest.raises(
+        BookclsError, match="are of only 19 different photos; fewer than 20 cannot show"
+    ):
         find_threshold(lucky)
     text = (tuned / HELD_OUT).read_text()
     (tuned / HELD_OUT).write_text(text.replace("prob_blue", "prob_green"))

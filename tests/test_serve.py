@@ -33,8 +33,8 @@ pytest.importorskip("gradio")
 
 from bookcls.serving import connections, run
 from bookcls.serving.answerer import Answerer, TooBusyError
-from bookcls.serving.chosen import address_of, choose, is_local, listen
-from bookcls.serving.photos import find_photos, spread
+from bookcls.serving.chosen import address_of, is_local, listen, resolve_settings
+from bookcls.serving.photos import find_photos, take_evenly
 from bookcls.serving.settings import ServeConfig
 
 WHOLE = torchvision.models.vgg.cfgs["D"]
@@ -74,7 +74,7 @@ class Served:
     """A server in a thread, and requests to it as small as they come."""
 
     def __init__(self, config, folder):
-        self.chosen = choose(config)
+        self.chosen = resolve_settings(config)
         self.folder = folder
         self.page = run.make_page(config, self.chosen)
         self.answerer = self.page.answerer
@@ -193,7 +193,7 @@ def test_slow_and_broken_clients_cost_the_others_nothing(served, photos):
     assert silent.recv(100) == b""  # closed, since nothing was asked
     said = slow.recv(1000)
     assert said.startswith(b"HTTP/1.1 408")
-    assert b"the photo did not come within 5 seconds" in said + slow.recv(1000)
+    assert b"the photo did not arrive within 5 seconds" in said + slow.recv(1000)
     for client in (silent, slow, garbage):
         client.close()
     assert served.predict(body)[0] == 200
@@ -340,7 +340,7 @@ def test_an_answer_shows_map_and_neighbours(served, photos):
     html = served.page._answer(sample.path, sample)
     assert "This test photo shows blue: the answer is" in html
     assert html.count("data:image/jpeg;base64,") in (5, 6)  # photo, map if any, four neighbours
-    near = served.answerer.look(next((photos / "train" / "blue").iterdir())).nearest
+    near = served.answerer.explain(next((photos / "train" / "blue").iterdir())).nearest
     assert len(near) == 4
     assert CLASSES[near[0].sample.label] == "blue"
     assert near[0].similarity == pytest.approx(1, abs=1e-3)
@@ -354,7 +354,7 @@ def test_the_nearest_training_photos_are_those_that_cam_shows(served, photos):
     explainer = Explainer(predictor.ckpt, predictor.classifier, config)
     test = find_photos(photos, CLASSES).tests[0]
     (found,) = explainer.explain("test", [test], None, 1)
-    wanted = failures.place(explainer, neighbours.samples, 4).nearest(found)
+    wanted = failures.compute_features(explainer, neighbours.samples, 4).nearest(found)
     near = neighbours.nearest(torch.from_numpy(found.features))
     assert [n.sample for n in near][: len(wanted)] == [sample for sample, _ in wanted]
     assert [n.similarity for n in near][: len(wanted)] == pytest.approx(
@@ -400,7 +400,7 @@ def test_a_taken_port_is_said_before_torch(trained, run_verb, capsys):
         port = taken.getsockname()[1]
         assert run_verb(serve.main, f"ckpt={trained}", f"port={port}") == 1
     said = capsys.readouterr()
-    assert f"port={port} on 127.0.0.1 is taken" in said.err
+    assert f"port={port} on 127.0.0.1 is in use" in said.err
     assert f"port={port + 1}" in said.err
     assert "loading torch" not in said.out
 
@@ -440,7 +440,7 @@ def test_photos_that_are_gone_are_left_out_in_words(photos, tmp_path):
     gone = find_photos(None, CLASSES)
     assert not gone.train
     assert not gone.tests
-    assert "photos are gone" in gone.left_out[0]
+    assert "photos no longer exist" in gone.left_out[0]
     others = find_photos(photos, ["cat", "dog"])
     assert not others.train
     assert "the folder has the classes" in others.left_out[0]
@@ -449,7 +449,7 @@ def test_photos_that_are_gone_are_left_out_in_words(photos, tmp_path):
     assert "no test photos" in empty.left_out[1]
     assert str(tmp_path) not in "".join(empty.left_out)  # for whoever opens the page
     assert len(find_photos(photos, CLASSES).tests) == 3
-    assert spread([1, 2, 3], 5) == [1, 2, 3]
+    assert take_evenly([1, 2, 3], 5) == [1, 2, 3]
 
 
 @pytest.fixture

@@ -1,32 +1,32 @@
-"""``python -m bookcls.cam``: what a trained classifier looked at, shown and measured."""
+"""``python -m bookcls.cam``: shows and measures what a trained classifier looked at."""
 
 from pathlib import Path
 
 from bookcls import command
 from bookcls.config import full_path
-from bookcls.explaining.chosen import choose
+from bookcls.explaining.chosen import resolve_settings
 from bookcls.explaining.external import read_answers
 from bookcls.explaining.settings import CamConfig
 
 
 def cam(config: CamConfig, _: Path) -> None:
-    """Writes pictures, cam.csv and cam.json, and prints what they add up to.
+    """Writes pictures, cam.csv and cam.json, and prints a summary.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
-    chosen = choose(config)
+    resolved = resolve_settings(config)
     path = full_path("external", config.external) if config.external else None
     answers = read_answers(path) if path else None
 
-    # Only now, when there is something to explain: these imports take seconds.
+    # Imported late: these imports take seconds, and errors should come first.
     from bookcls.explaining.explain import explain
 
-    explain(config, chosen, answers)
+    explain(config, resolved, answers)
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("cam", CamConfig, cam)
 
 

@@ -1,4 +1,4 @@
-"""``python -m bookcls.check``: what is wrong with a folder of photos, before training."""
+"""``python -m bookcls.check``: finds what is wrong with a folder of photos before training."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def check(config: CheckConfig, _: Path) -> None:
     """Prints what is wrong and what to expect, and writes a page with the photos.
 
     Raises:
-        BookclsError: If something must be mended before training.
+        BookclsError: If something must be fixed before training.
     """
     root = full_path("data.root", config.data.root)
     output = full_path("output", config.output or f"checks/{root.name}")
@@ -25,15 +25,15 @@ def check(config: CheckConfig, _: Path) -> None:
     refuse_inside(output, root)
     folder = read_folder(root, on_bad=config.data.on_bad)
 
-    # Only now, when there is something to look at: these imports take a second.
+    # Imported late: these imports take a second, and errors should come first.
     from bookcls.checking import check
 
-    given = HydraConfig.get().overrides.task
-    check.check(config, folder, output, [w for w in given if re.match(r"data\.(?!root=)", w)])
+    overrides = HydraConfig.get().overrides.task
+    check.check(config, folder, output, [w for w in overrides if re.match(r"data\.(?!root=)", w)])
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("check", CheckConfig, check)
 
 

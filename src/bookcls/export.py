@@ -3,26 +3,26 @@
 from pathlib import Path
 
 from bookcls import command
-from bookcls.exporting.chosen import choose
+from bookcls.exporting.chosen import resolve_settings
 from bookcls.exporting.settings import ExportConfig
 
 
 def export(config: ExportConfig, _: Path) -> None:
-    """Writes an ONNX or torch.export file whose answers are those of the checkpoint.
+    """Writes an ONNX or torch.export file that predicts what the checkpoint predicts.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
-    chosen = choose(config)
+    resolved = resolve_settings(config)
 
-    # Only now, when there is something to export: these imports take seconds.
+    # Imported late: these imports take seconds, and errors should come first.
     from bookcls.exporting.export import export as write
 
-    write(config, chosen)
+    write(config, resolved)
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("export", ExportConfig, export)
 
 

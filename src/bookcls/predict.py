@@ -1,4 +1,4 @@
-"""``python -m bookcls.predict``: answers to photos without labels."""
+"""``python -m bookcls.predict``: classifies photos without labels."""
 
 from pathlib import Path
 
@@ -8,41 +8,41 @@ from bookcls.data.sources import Source, count_photos, find_source
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
 from bookcls.predicting.settings import PredictConfig
-from bookcls.predicting.table import refuse_others
+from bookcls.predicting.table import refuse_other_files
 from bookcls.predicting.threshold import find_threshold
 
 
 def predict(config: PredictConfig, _: Path) -> None:
-    """Writes a row per photo, and prints what they add up to.
+    """Writes a row per photo, and prints a summary.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     ckpt = runs.open_run(config.ckpt).ckpt
     threshold = find_threshold(config.unsure)
     source = find_source(config.images)
     output = full_path("output", config.output)
-    refuse_others(output)
-    cam = apart(config.cam, source) if config.cam else None
+    refuse_other_files(output)
+    cam = resolve_cam_folder(config.cam, source) if config.cam else None
     num_photos, others = count_photos(source)
 
-    # Only now, when there is something to answer: these imports take seconds.
+    # Imported late: these imports take seconds, and errors should come first.
     print_loading()
-    from bookcls.predicting.run import Chosen, run
+    from bookcls.predicting.run import ResolvedSettings, run
 
-    run(config, Chosen(ckpt, source, num_photos, others, threshold, output, cam))
+    run(config, ResolvedSettings(ckpt, source, num_photos, others, threshold, output, cam))
 
 
-def apart(cam: str, source: Source) -> Path:
-    """The folder of the pictures, which must not lie where photos are looked for.
+def resolve_cam_folder(cam: str, source: Source) -> Path:
+    """Resolves the folder of the pictures, which must not be among the photos.
 
     Raises:
-        BookclsError: If it does, or is a file.
+        BookclsError: If it is among the photos, or is a file.
     """
     folder = full_path("cam", cam)
     if source.may_match_in(folder, ".png"):
         raise BookclsError(
-            f"cam={cam} lies in {source.base}, where the pictures would be taken for photos: give "
+            f"cam={cam} is in {source.base}, where the pictures would be mistaken for photos: give "
             "a folder elsewhere."
         )
     if folder.exists() and not folder.is_dir():
@@ -51,7 +51,7 @@ def apart(cam: str, source: Source) -> Path:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("predict", PredictConfig, predict)
 
 

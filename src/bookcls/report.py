@@ -14,7 +14,7 @@ def report(config: ReportConfig, _: Path) -> None:
     """Writes results.csv, results.md, plots and report.html, and prints the tables.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     root = full_path("runs", config.runs)
     output = full_path("output", config.output) if config.output else root / "report"
@@ -45,7 +45,7 @@ def report(config: ReportConfig, _: Path) -> None:
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("report", ReportConfig, report)
 
 

@@ -1,30 +1,30 @@
-"""``python -m bookcls.serve``: a trained classifier as a page and a REST address."""
+"""``python -m bookcls.serve``: a trained classifier as a web page and a REST endpoint."""
 
 from pathlib import Path
 
 from bookcls import command
 from bookcls.environment import print_loading
-from bookcls.serving.chosen import choose
+from bookcls.serving.chosen import resolve_settings
 from bookcls.serving.settings import ServeConfig
 
 
 def serve(config: ServeConfig, _: Path) -> None:
-    """Answers until it is stopped.
+    """Serves until it is stopped.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
-    chosen = choose(config)
+    resolved = resolve_settings(config)
 
-    # Only now, when there is something to serve: these imports take seconds.
+    # Imported late: these imports take seconds, and errors should come first.
     print_loading()
     from bookcls.serving.run import run
 
-    run(config, chosen)
+    run(config, resolved)
 
 
 def main() -> None:
-    """Runs the verb with the command line of this process."""
+    """Runs the command with the arguments of this process."""
     command.verb("serve", ServeConfig, serve)
 
 

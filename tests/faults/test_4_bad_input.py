@@ -353,7 +353,7 @@ def test_answers_of_another_system(tmp_path, tries):
         try:
             answers = external.read_answers(path)
             joined = external.join(answers, [("test_easy", photo)], CLASSES)
-            external.complaints(joined, path)
+            external.join_warnings(joined, path)
         except BookclsError as error:
             assert f"external={path}" in str(error)
         else:

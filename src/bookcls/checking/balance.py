@@ -1,4 +1,4 @@
-"""How many photos there are, and what follows from it."""
+"""Counts the photos of each class and split, and says what follows from the counts."""
 
 import shlex
 from collections import Counter
@@ -12,21 +12,21 @@ from bookcls.errors import BookclsError
 from bookcls.settings import DataConfig
 
 UNEVEN = 5
-"""A class with so many times the photos of another is worth a word."""
+"""Ratio of two class sizes from which it is reported."""
 FEW = 2
-"""Fewer validation photos of a class than this say next to nothing about it."""
+"""Fewer validation photos of a class than this say almost nothing about it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A class in numbers.
+    """The counts of a class.
 
     Attributes:
         name: The class.
-        train: Photos that train.
+        train: Photos left for training.
         val: Photos held out for validation.
-        drawn: How often an epoch draws each that trains, on average.
-        tests: Photos of each test split for which it is a fair answer.
+        drawn: How often an epoch draws each training photo, on average.
+        tests: Photos of each test split that accept the class.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Row:
 def count_classes(
     folder: PhotoFolder, data: DataConfig, seed: int = 0
 ) -> tuple[list[Row], list[Finding]]:
-    """Counts what train would train on, by its own split, and says what to expect.
+    """Counts the photos as training would split them, and finds what to expect.
 
     Args:
         folder: The dataset.
         data: The settings of the split and of oversampling.
-        seed: Decides which photos are held out, not how many.
+        seed: Seed of the split; it decides which photos are held out, not how many.
     """
     findings = []
     train, val = folder.train, folder.train[:0]
@@ -52,23 +52,23 @@ def count_classes(
         train, val = split_train_val(train, folder.class_names, data.val_fraction, seed)
     except BookclsError as error:
         findings.append(Finding("too few to validate", True, "add photos", [str(error)]))
-    trains, vals = (Counter(s.label for s in part) for part in (train, val))
-    most = max(trains.values(), default=0)
+    train_counts, val_counts = (Counter(s.label for s in part) for part in (train, val))
+    most = max(train_counts.values(), default=0)
     rows = [
         Row(
             name,
-            trains[label],
-            vals[label],
-            most / trains[label] if data.oversample and trains[label] else 1.0,
+            train_counts[label],
+            val_counts[label],
+            most / train_counts[label] if data.oversample and train_counts[label] else 1.0,
             tuple(sum(label in s.accepted for s in t) for t in folder.tests.values()),
         )
         for label, name in enumerate(folder.class_names)
     ]
-    return rows, [*findings, *expectations(folder, rows, data)]
+    return rows, [*findings, *balance_findings(folder, rows, data)]
 
 
-def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> list[Finding]:
-    """What the numbers of photos let expect."""
+def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> list[Finding]:
+    """Findings that follow from the number of photos."""
     units = count_units(folder.train)
     least = min(units[label] for label in range(len(rows)))
     folds = f"data.cv={min(5, least)}" if least > 1 else "(two different photos of each class)"
@@ -77,12 +77,12 @@ def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> 
     few = [r for r in rows if 0 < r.val < FEW]
     most = max(r.train for r in rows)
     uneven = [r for r in rows if 0 < r.train * UNEVEN <= most]
-    absent = [f"{r.name} is the answer to no test photo" for r in rows if not any(r.tests)]
-    cure = (
+    absent = [f"no test photo shows {r.name}" for r in rows if not any(r.tests)]
+    advice = (
         "oversampling draws the photos of a small class again, so the network sees the same few "
-        "often: strong augmentation (aug=all) or more photos"
+        "photos often: strong augmentation (aug=all) or more photos"
         if data.oversample
-        else "with data.oversample=false small classes are seldom seen: data.oversample=true"
+        else "with data.oversample=false small classes are rarely seen: use data.oversample=true"
     )
     return [
         Finding(
@@ -95,29 +95,33 @@ def expectations(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> 
         Finding(
             "uneven classes",
             False,
-            cure,
-            [f"{r.name}: {r.train} photos beside {most}, {drawn(r, data)}" for r in uneven],
+            advice,
+            [
+                f"{r.name}: {r.train} photos, the largest class has {most}, "
+                f"{describe_sampling(r, data)}"
+                for r in uneven
+            ],
         ),
         Finding(
             "no test photos",
             False,
-            f"{python_command()} -m bookcls.init data.root={root} output=DIR "
-            f"test_fraction=0.2 holds some out; {tune} cross-validates without",
-            [] if folder.tests else ["nothing would tell how good the classifier is"],
+            f"{python_command()} -m bookcls.init data.root={root} output=DIR test_fraction=0.2 "
+            f"holds out some; {tune} cross-validates without them",
+            [] if folder.tests else ["nothing would measure how good the classifier is"],
         ),
         Finding("untested class", False, "add test photos of it", absent if folder.tests else []),
         Finding(
             "no background",
             False,
-            "a class background, with photos of none of your things, gives the model a way to say "
-            "none; leave it if every photo to come shows one of them",
+            "a class background, with photos of none of your classes, lets the model say none of "
+            "them; not needed if every future photo shows one of them",
             []
             if any(name.lower() == "background" for name in folder.class_names)
-            else ["a photo of something else will get one of your names"],
+            else ["a photo of anything else will be assigned to one of your classes"],
         ),
     ]
 
 
-def drawn(row: Row, data: DataConfig) -> str:
-    """What an epoch makes of a class."""
+def describe_sampling(row: Row, data: DataConfig) -> str:
+    """How often an epoch draws each photo of a class, in words."""
     return f"each drawn {row.drawn:.1f} times an epoch" if data.oversample else "each drawn once"

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.checking.alike import similar
+from bookcls.checking.alike import find_similar
 from bookcls.checking.balance import Row, count_classes
-from bookcls.checking.faults import photo_faults, refusals
+from bookcls.checking.faults import photo_faults, training_problems
 from bookcls.checking.finding import Finding
-from bookcls.checking.look import look_at
+from bookcls.checking.look import inspect_photos
 from bookcls.checking.page import render
 from bookcls.checking.settings import CheckConfig
 from bookcls.data.groups import GROUPS, write_groups
@@ -24,33 +24,35 @@ from bookcls.errors import BookclsError
 from bookcls.files import write_json, write_text
 
 CASES = 8
-"""So many cases of a finding are printed."""
+"""Number of cases of a finding that are printed."""
 
 
-def check(config: CheckConfig, folder: PhotoFolder, output: Path, words: Sequence[str]) -> None:
-    """Looks at every photo, prints what it finds and writes the page.
+def check(config: CheckConfig, folder: PhotoFolder, output: Path, overrides: Sequence[str]) -> None:
+    """Inspects every photo, prints the findings and writes the page.
 
     Args:
         config: The settings.
         folder: The dataset.
         output: Folder for check.html, check.json and, if photos should stay together, groups.csv.
-        words: Settings of the data that were given, for the command to train with.
+        overrides: Data settings from the command line, repeated in the suggested training command.
 
     Raises:
-        BookclsError: If something must be mended before training.
+        BookclsError: If something must be fixed before training.
     """
-    looks, bad = look_at(folder)
-    rows, counted = count_classes(drop_unreadable(folder, bad, config.data.on_bad), config.data)
-    alike, groups = similar(looks, config.burst_seconds)
+    infos, bad = inspect_photos(folder)
+    rows, count_findings = count_classes(
+        drop_unreadable(folder, bad, config.data.on_bad), config.data
+    )
+    similar_findings, groups = find_similar(infos, config.burst_seconds)
     findings = [
-        *refusals(folder, bad, config.data.on_bad),
-        *alike,
-        *photo_faults(looks, config.data.image_size),
-        *counted,
+        *training_problems(folder, bad, config.data.on_bad),
+        *similar_findings,
+        *photo_faults(infos, config.data.image_size),
+        *count_findings,
     ]
     findings = sorted((f for f in findings if f.num_cases), key=lambda f: not f.stops)
     verdict = conclusion(findings)
-    show(folder, rows, findings)
+    print_findings(folder, rows, findings)
     write_json(output / "check.json", as_json(folder, findings))
     if groups:
         write_groups(output / GROUPS, groups)
@@ -61,22 +63,22 @@ def check(config: CheckConfig, folder: PhotoFolder, output: Path, words: Sequenc
     if any(f.stops for f in findings):
         raise BookclsError(verdict)
     print(verdict)
-    place = shlex.join([f"data.root={folder.root}", *words])
-    print(f"train  {python_command()} -m bookcls.train experiment=laptop data=folder {place}")
+    arguments = shlex.join([f"data.root={folder.root}", *overrides])
+    print(f"train  {python_command()} -m bookcls.train experiment=laptop data=folder {arguments}")
 
 
 def conclusion(findings: Sequence[Finding]) -> str:
-    """The check in one sentence."""
+    """Summarises the check in one sentence."""
     if not findings:
         return "Nothing was found: you can train."
     names = [f.name for f in findings if f.stops]
     if names:
-        return f"Training refuses this folder; mend first: {', '.join(names)}."
-    return f"You can train; it pays to look first at: {', '.join(f.name for f in findings)}."
+        return f"Training refuses this folder; fix first: {', '.join(names)}."
+    return f"You can train, but first look at: {', '.join(f.name for f in findings)}."
 
 
 def as_json(folder: PhotoFolder, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Every finding, complete."""
+    """All findings as plain values, for check.json."""
     return {
         "root": str(folder.root),
         "findings": [
@@ -95,7 +97,7 @@ def as_json(folder: PhotoFolder, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def show(folder: PhotoFolder, rows: Sequence[Row], findings: Sequence[Finding]) -> None:
+def print_findings(folder: PhotoFolder, rows: Sequence[Row], findings: Sequence[Finding]) -> None:
     """Prints the counts and the findings."""
     console = Console(highlight=False)
     console.print(str(folder.root), markup=False, soft_wrap=True)
@@ -108,7 +110,7 @@ def show(folder: PhotoFolder, rows: Sequence[Row], findings: Sequence[Finding]) 
         table.add_row(escape(row.name), *map(str, numbers), f"{row.drawn:.1f} x {row.train}")
     console.print(table)
     for f in findings:
-        console.print(f"\n[bold]{escape(f.name)}[/bold]{' (mend first)' if f.stops else ''}")
+        console.print(f"\n[bold]{escape(f.name)}[/bold]{' (fix first)' if f.stops else ''}")
         cases = [*f.lines]
         for text, paths in f.photos:
             files = ", ".join(p.relative_to(folder.root).as_posix() for p in paths)

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""One result of a check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault, or of danger, and where it is.
+    """A kind of problem or risk, and where it occurs.
 
     Attributes:
-        name: What it is called, in a few words that never change.
-        stops: Whether it must be mended first: training refuses it.
+        name: A short, stable name.
+        stops: Whether training refuses the folder until it is fixed.
         advice: What to do about it.
-        lines: A line for each case that is no photo to look at.
-        photos: Groups of photos to be seen side by side, each with a few words on it.
+        lines: A line for each case that has no photo to show.
+        photos: Groups of photos to show side by side, each with a short text.
     """
 
     name: str
@@ -25,5 +25,5 @@ class Finding:
 
     @property
     def num_cases(self) -> int:
-        """How often it was found."""
+        """Number of cases."""
         return len(self.lines) + len(self.photos)

@@ -1,4 +1,4 @@
-"""One look at each photo: all that the checks need to know of it."""
+"""Reads each photo once and extracts everything that the checks need."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from bookcls.data.progress import progress
 from bookcls.data.samples import PhotoFolder, Sample
 
 SIDE = 256
-"""Long side in pixels at which a photo is judged."""
+"""Long side, in pixels, at which photos are compared and measured."""
 HASH_SIDE = 16
-"""Low frequencies of a hash in each direction: 256 bits."""
+"""Low frequencies kept in each direction: a hash has 256 bits."""
 SYMMETRIES = (None, *Image.Transpose)
 """A photo as it is, turned by right angles, and mirrored."""
 EXIF_IFD, TAKEN, SUBSECONDS, MAKE, MODEL = 0x8769, 0x9003, 0x9291, 0x010F, 0x0110
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What was seen of one photo.
+class PhotoInfo:
+    """Measured properties of a photo.
 
     Attributes:
         sample: The photo.
@@ -60,40 +60,43 @@ class Look:
         return self.sample.path
 
 
-def look_at(folder: PhotoFolder) -> tuple[list[Look], dict[Path, str]]:
-    """Looks at every photo of a dataset, with a progress bar on a terminal.
+def inspect_photos(folder: PhotoFolder) -> tuple[list[PhotoInfo], dict[Path, str]]:
+    """Inspects every photo of a dataset, with a progress bar on a terminal.
 
     Returns:
-        Those that can be read, in the dataset's order, and for each other one the reason.
+        The readable photos, in the dataset's order; and unreadable photo -> reason.
     """
     splits: list[tuple[str, Sequence[Sample]]] = [("train", folder.train), *folder.tests.items()]
     photos = [(sample, split) for split, samples in splits for sample in samples]
-    looks: list[Look] = []
+    infos: list[PhotoInfo] = []
     bad: dict[Path, str] = {}
-    # Around the threads, not in them: the filters of warnings belong to the whole process.
+    # Outside the threads: warning filters are global to the process.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
-        results = pool.map(lambda photo: look(*photo), photos)
-        looked = progress(results, "Looking at photos", len(photos))
-        for (sample, _), seen in zip(photos, looked, strict=True):
-            if isinstance(seen, Look):
-                looks.append(seen)
+        warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
+        results = pool.map(lambda photo: inspect_photo(*photo), photos)
+        inspected = progress(results, "Looking at photos", len(photos))
+        for (sample, _), result in zip(photos, inspected, strict=True):
+            if isinstance(result, PhotoInfo):
+                infos.append(result)
             else:
-                bad[sample.path] = seen
-    return looks, bad
+                bad[sample.path] = result
+    return infos, bad
 
 
-def look(sample: Sample, split: str) -> Look | str:
-    """Looks at one photo.
+def inspect_photo(sample: Sample, split: str) -> PhotoInfo | str:
+    """Inspects one photo.
 
     Returns:
-        What was seen, or why it cannot be read.
+        Its properties, or the reason why it cannot be read.
     """
     try:
         image = load_image(sample.path, size=SIDE)
         with open_image(sample.path) as header:
             (width, height), kind, exif = header.size, header.format or "", header.getexif()
-            taken, camera = when(exif), f"{exif.get(MAKE, '')} {exif.get(MODEL, '')}".strip()
+            taken, camera = (
+                capture_time(exif),
+                f"{exif.get(MAKE, '')} {exif.get(MODEL, '')}".strip(),
+            )
     except ImageError as error:
         return str(error)
     except DECODER_ERRORS as error:
@@ -101,7 +104,7 @@ def look(sample: Sample, split: str) -> Look | str:
     grey = image.convert("L")
     grey.thumbnail((SIDE, SIDE))
     values = np.asarray(grey, dtype=np.float64)
-    return Look(
+    return PhotoInfo(
         sample,
         split,
         width,
@@ -111,22 +114,22 @@ def look(sample: Sample, split: str) -> Look | str:
         camera,
         sharpness=float(laplace(values).std() / max(values.std(), 1e-9)),
         brightness=float(np.percentile(values, 99) / 255),
-        hashes=hashes(grey),
+        hashes=perceptual_hashes(grey),
     )
 
 
-def when(exif: Image.Exif) -> datetime | None:
-    """When a photo was taken; the file's own dates change when it is copied."""
+def capture_time(exif: Image.Exif) -> datetime | None:
+    """The time in the EXIF data; the dates of the file itself change when it is copied."""
     try:
         detail = exif.get_ifd(EXIF_IFD)
         taken = datetime.strptime(str(detail.get(TAKEN)).strip("\0 "), "%Y:%m:%d %H:%M:%S")
         return taken + timedelta(seconds=float(f"0.{str(detail.get(SUBSECONDS, 0)).strip()}"))
-    except DECODER_ERRORS:  # A broken date costs the date, not the photo.
+    except DECODER_ERRORS:  # A broken date does not make the photo unusable.
         return None
 
 
-def hashes(grey: Image.Image) -> npt.NDArray[np.bool_]:
-    """Perceptual hashes (imagehash's phash) of a photo, turned and mirrored.
+def perceptual_hashes(grey: Image.Image) -> npt.NDArray[np.bool_]:
+    """Computes perceptual hashes (imagehash's phash) of a photo under all symmetries.
 
     Args:
         grey: A grey image of any size.
@@ -136,5 +139,5 @@ def hashes(grey: Image.Image) -> npt.NDArray[np.bool_]:
     """
     side = 4 * HASH_SIDE
     square = grey.resize((side, side), Image.Resampling.LANCZOS)
-    turned = [square if how is None else square.transpose(how) for how in SYMMETRIES]
+    turned = [square if op is None else square.transpose(op) for op in SYMMETRIES]
     return np.stack([imagehash.phash(t, hash_size=HASH_SIDE).hash.ravel() for t in turned])

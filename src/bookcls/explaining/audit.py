@@ -1,4 +1,4 @@
-"""Asks again: with the evidence blurred out, and with the background alone."""
+"""Classifies changed photos: with the evidence blurred, and with the objects removed."""
 
 from dataclasses import dataclass
 
@@ -13,31 +13,31 @@ from bookcls.explaining.maps import Map
 TOP = 0.2
 """Share of the square that is blurred."""
 SURE = 0.5
-"""An answer to the background alone counts as the same only with at least this probability."""
+"""Minimum probability for a prediction on the background alone to count as the same."""
 MARGIN = 0.04
-"""Objects are taken out with a margin, a share of the side: their shadows and edges tell, too."""
-LEFT = 0.02
-"""Share of the square that must remain to fill the rest from."""
-REACHED = 0.005
-"""A pixel is filled once so much of what a blur gathers there is background."""
+"""Objects are removed with a margin, a share of the side: shadows and edges give them away."""
+MIN_BACKGROUND = 0.02
+"""Minimum share of the square that must remain to fill in the rest."""
+MIN_WEIGHT = 0.005
+"""A pixel is filled once this share of the blurred weight there is background."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the model said to changed photos; probabilities are those of its first answer.
+    """Predictions on changed photos; probabilities are those of the original prediction.
 
     Attributes:
-        blurred_pred: Answer with the strongest evidence blurred out, or None for an empty map.
-        blurred_prob: Probability of the first answer then.
-        random_prob: The same with as large a random part blurred.
-        background_pred: Answer to the background alone; None without a mask or an object.
-        background_prob: Probability of the first answer then.
-        same_on_background: Whether the model gives the same answer, and is more than half sure,
-            though the object that it named has been taken out with all others.
-        without_pred: Answer with only the object taken out that the first answer names; None
-            where there is none.
-        without_prob: Probability of the first answer then.
-        same_without: Whether the answer is the same then; None where there is none.
+        blurred_pred: Prediction with the strongest evidence blurred, or None for an empty map.
+        blurred_prob: Probability of the original prediction then.
+        random_prob: The same with a random part of the same size blurred.
+        background_pred: Prediction on the background alone; None without a mask or an object.
+        background_prob: Probability of the original prediction then.
+        same_on_background: Whether the prediction stays the same, with a probability of at least
+            0.5, although all objects were removed, including the predicted one.
+        without_pred: Prediction with only the predicted object removed; None if there is no such
+            object.
+        without_prob: Probability of the original prediction then.
+        same_without: Whether the prediction is the same then; None if there is no such object.
     """
 
     blurred_pred: int | None = None
@@ -52,24 +52,24 @@ class Audit:
 
 
 def blurred(image: Tensor, heat: Map) -> Tensor:
-    """The image with the top of a map blurred beyond recognition.
+    """Blurs the part of an image where a map is strongest beyond recognition.
 
     Args:
         image: float32 (3, H, W), normalised, on the CPU.
-        heat: Any map; it is brought to the image's size.
+        heat: Any map; it is resized to the image.
 
     Returns:
         float32 (3, H, W).
     """
     size = image.shape[-1]
-    top = torch.from_numpy(ranked(heat, size) > 1 - TOP)
+    top = torch.from_numpy(rank_pixels(heat, size) > 1 - TOP)
     pixels = np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
     soft = cv2.GaussianBlur(pixels, (0, 0), sigmaX=size / 8, borderType=cv2.BORDER_REFLECT)
     return torch.where(top, torch.from_numpy(soft.transpose(2, 0, 1).copy()), image)
 
 
-def ranked(heat: Map, size: int) -> Map:
-    """Each pixel's place in (0, 1] at another size; of equal values any share can be cut off."""
+def rank_pixels(heat: Map, size: int) -> Map:
+    """Ranks pixels in (0, 1] at another size; ties are broken, so that any share can be cut off."""
     values = cv2.resize(heat, (size, size), interpolation=cv2.INTER_LINEAR)
     order = np.argsort(values, axis=None, kind="stable")
     ranks = np.empty(values.size, np.float32)
@@ -77,34 +77,34 @@ def ranked(heat: Map, size: int) -> Map:
     return ranks.reshape(size, size)
 
 
-def without_objects(image: Tensor, mask: npt.NDArray[np.uint8] | None) -> Tensor | None:
-    """The background alone: what a mask covers is filled in smoothly from around it.
+def remove_objects(image: Tensor, mask: npt.NDArray[np.uint8] | None) -> Tensor | None:
+    """Removes objects: fills in what a mask covers smoothly from its surroundings.
 
     Args:
         image: float32 (3, H, W), normalised, on the CPU.
-        mask: uint8 (H, W), 0 where there is no object; None where nothing is known.
+        mask: uint8 (H, W), 0 where there is no object; None if there is no mask.
 
     Returns:
-        float32 (3, H, W); None where there is no object, or nothing but objects.
+        float32 (3, H, W); None if there is no object, or hardly any background.
     """
     if mask is None or not mask.any():
         return None
     objects = (mask != 0).astype(np.uint8)
-    reach = 2 * max(1, round(MARGIN * mask.shape[0])) + 1
-    grown = cv2.dilate(objects, np.ones((reach, reach), np.uint8))
-    kept = (1 - grown).astype(np.float32)
-    if kept.mean() < LEFT:
+    kernel_size = 2 * max(1, round(MARGIN * mask.shape[0])) + 1
+    dilated = cv2.dilate(objects, np.ones((kernel_size, kernel_size), np.uint8))
+    kept = (1 - dilated).astype(np.float32)
+    if kept.mean() < MIN_BACKGROUND:
         return None
     pixels = np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
-    todo = grown.astype(bool)
-    # Normalised convolution, ever wider: each pixel takes the nearest surroundings in reach.
+    missing = dilated.astype(bool)
+    # Normalised convolution, ever wider: each pixel uses the nearest background in reach.
     sigma = 1.0
-    while todo.any():
+    while missing.any():
         weight = cv2.GaussianBlur(kept, (0, 0), sigma)
         total = cv2.GaussianBlur(pixels * kept[..., None], (0, 0), sigma)
-        ready = todo & (weight > REACHED)
+        ready = missing & (weight > MIN_WEIGHT)
         pixels[ready] = total[ready] / weight[ready][:, None]
-        todo &= ~ready
+        missing &= ~ready
         sigma *= 1.5
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
@@ -117,14 +117,14 @@ def compare(
     alone: Tensor | None,
     without: Tensor | None,
 ) -> Audit:
-    """Lays the answers to changed photos beside the first one.
+    """Compares the predictions on changed photos with the original one.
 
     Args:
-        k: The first answer.
-        blurred: Probabilities (C,) with the top of the map blurred, None where nothing was asked.
-        chance: With as large a random part blurred.
+        k: The original prediction.
+        blurred: Probabilities (C,) with the top of the map blurred; None if not computed.
+        chance: With a random part of the same size blurred.
         alone: For the background alone.
-        without: Without the object that the answer names; None also where there is none.
+        without: Without the predicted object; None also if there is no such object.
     """
 
     def pred(probs: Tensor | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Which checkpoints, which photos, and where the results go. No torch."""
+"""Resolves the checkpoints, the photos and the output folder. Does not import torch."""
 
 import hashlib
 import re
@@ -20,14 +20,14 @@ SPLITS = re.compile(r"images|train|test_[^/\\]+")
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What will be explained.
+class ResolvedSettings:
+    """What to explain, and where to write.
 
     Attributes:
         ckpts: Checkpoint files.
-        root: Folder of the dataset, or None where only single photos are given.
-        batch_size: Photos a step.
-        images: Photos that were asked for by ``images=``, else None.
+        root: Folder of the dataset, or None if only single photos are given.
+        batch_size: Photos per batch.
+        images: Photos given by ``images=``, or None.
         output: Folder of the results.
     """
 
@@ -38,16 +38,16 @@ class Chosen:
     output: Path
 
 
-def choose(config: CamConfig) -> Chosen:
-    """Finds everything that the settings name.
+def resolve_settings(config: CamConfig) -> ResolvedSettings:
+    """Resolves the paths in the settings.
 
     Raises:
-        BookclsError: For what is not there.
+        BookclsError: If a path does not exist or cannot be used.
     """
-    trained = [runs.open_run(name) for name in config.ckpts or [""]]
-    first, ckpts = trained[0], [run.ckpt for run in trained]
+    found_runs = [runs.open_run(name) for name in config.ckpts or [""]]
+    first, ckpts = found_runs[0], [run.ckpt for run in found_runs]
     if len({ckpt.resolve() for ckpt in ckpts}) < len(ckpts):
-        raise BookclsError(f"ckpt=[{','.join(config.ckpts)}]: the same checkpoint twice.")
+        raise BookclsError(f"ckpt=[{','.join(config.ckpts)}]: the same checkpoint is given twice.")
     if config.images is not None:
         images, root = list_images(config.images), first.root(config.data.root)
     else:
@@ -59,11 +59,11 @@ def choose(config: CamConfig) -> Chosen:
     output = full_path("output", config.output) if config.output else folder
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
-    return Chosen(ckpts, root, batch_size, images, output)
+    return ResolvedSettings(ckpts, root, batch_size, images, output)
 
 
 def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None) -> Path:
-    """RUN/cam for the run's own test photos, a folder in it for anything else: nothing mixes."""
+    """RUN/cam for the run's own test photos, a subfolder for anything else, so nothing mixes."""
     folder = ckpts[0].parent / runs.CAM
     if len(ckpts) > 1:
         folder /= f"compare-{_digest(ckpts)}"
@@ -76,16 +76,16 @@ def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None)
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """A few letters that stand for paths."""
+    """A short hash of paths."""
     text = "\n".join(str(path.resolve()) for path in paths)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:7]
 
 
-def earlier(output: Path) -> set[Path]:
-    """Pages and panels of an earlier call, by its cam.json; a folder without one is not ours.
+def find_earlier_files(output: Path) -> set[Path]:
+    """Finds the pictures of an earlier call by its cam.json; without one, the folder is not ours.
 
     Raises:
-        BookclsError: If the folder of a split leads elsewhere.
+        BookclsError: If the folder of a split is a link.
     """
     files: dict[str, list[str]] = {}
     try:
@@ -102,21 +102,21 @@ def earlier(output: Path) -> set[Path]:
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:
-    """Photo name -> file name without suffix that every system takes; no two are the same.
+    """Photo name -> unique file name, without suffix, that is valid on every system.
 
     Example:
         >>> safe_names(["a/b 1.jpg", "a_b_1.jpg", "本.png"])
         {'a/b 1.jpg': 'a_b_1', 'a_b_1.jpg': 'a_b_1-2', '本.png': '本'}
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     safe: dict[str, str] = {}
     for name in names:
         stem = re.sub(r"[^\w.-]+", "_", name.rpartition(".")[0] or name).strip("._") or "photo"
         stem = stem[-100:]
         unique, number = stem, 1
-        while unique.lower() in taken:
+        while unique.lower() in used:
             number += 1
             unique = f"{stem}-{number}"
-        taken.add(unique.lower())
+        used.add(unique.lower())
         safe[name] = unique
     return safe

@@ -1,4 +1,4 @@
-"""The whole of the verb: every photo through every model, into pictures, numbers and words."""
+"""Runs the command: explains every photo with every model, as pictures, numbers and words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,49 +10,51 @@ from bookcls.data.progress import progress
 from bookcls.data.samples import Sample, problems_error
 from bookcls.errors import BookclsError
 from bookcls.explaining import external, failures, panels, records, versus
-from bookcls.explaining.chosen import Chosen, earlier, safe_names
+from bookcls.explaining.chosen import ResolvedSettings, find_earlier_files, safe_names
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import SHOWN, Explainer
 from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.records import Record
 from bookcls.explaining.settings import SLOW, CamConfig
-from bookcls.explaining.sheets import Sheet, joined
-from bookcls.explaining.words import say
+from bookcls.explaining.sheets import Sheet, concatenate_pictures
+from bookcls.explaining.words import print_summary
 from bookcls.files import refuse_links
 from bookcls.training.classifier import load_classifier
 
 
-def photos_of(chosen: Chosen, split: str, class_names: list[str]) -> dict[str, list[Sample]]:
-    """Split as in predictions.csv -> its photos.
+def photos_of(
+    resolved: ResolvedSettings, split: str, class_names: list[str]
+) -> dict[str, list[Sample]]:
+    """Lists the photos: split, as in predictions.csv -> its photos.
 
     Raises:
         BookclsError: If the folder cannot be used.
     """
-    if chosen.images is not None:
-        return {"images": readable(chosen.images)}
-    assert chosen.root is not None
+    if resolved.images is not None:
+        return {"images": readable(resolved.images)}
+    assert resolved.root is not None
     if split == "train":
-        folder = read_folder(chosen.root, on_bad="skip", with_tests=False)
+        folder = read_folder(resolved.root, on_bad="skip", with_tests=False)
         if folder.class_names != class_names:
             raise BookclsError(
-                f"{chosen.root / 'train'} has the classes {', '.join(folder.class_names)}; the "
+                f"{resolved.root / 'train'} has the classes {', '.join(folder.class_names)}; the "
                 f"model knows {', '.join(class_names)}."
             )
         return {"train": readable(folder.train)}
     problems: list[str] = []
-    tests = read_tests(chosen.root, class_names, problems)
+    tests = read_tests(resolved.root, class_names, problems)
     if not tests:
-        problems.append("no test photos: put them into test/<class>/ or test_<name>/")
+        problems.append("no test photos: put some into test/<class>/ or test_<name>/")
     if problems:
-        raise problems_error(chosen.root, problems)
+        raise problems_error(resolved.root, problems)
     return {f"test_{name}": samples for name, samples in tests.items()}
 
 
 def readable(samples: Sequence[Sample]) -> list[Sample]:
-    """The photos that can be read; each other one is named.
+    """Returns the readable photos and prints the names of the others.
 
     Raises:
-        BookclsError: If none can.
+        BookclsError: If none is readable.
     """
     good = []
     for sample in samples:
@@ -66,18 +68,20 @@ def readable(samples: Sequence[Sample]) -> list[Sample]:
     return good
 
 
-def explain(config: CamConfig, chosen: Chosen, answers: dict[str, ExternalAnswer] | None) -> None:
-    """Explains photos, writes everything to ``chosen.output`` and prints a summary.
+def explain(
+    config: CamConfig, resolved: ResolvedSettings, answers: dict[str, ExternalAnswer] | None
+) -> None:
+    """Explains photos, writes everything to ``resolved.output`` and prints a summary.
 
     Args:
         config: The settings.
-        chosen: Checkpoints, photos and places.
-        answers: Another system's, or None.
+        resolved: Checkpoints, photos and folders.
+        answers: Predictions of another system, or None.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
-    explainers = [Explainer(ckpt, load_classifier(ckpt), config) for ckpt in chosen.ckpts]
+    explainers = [Explainer(ckpt, load_classifier(ckpt), config) for ckpt in resolved.ckpts]
     first = explainers[0]
     for other in explainers[1:]:
         if other.class_names != first.class_names:
@@ -85,21 +89,29 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, ExternalAnswer
                 f"{other.ckpt} knows {', '.join(other.class_names)}, {first.ckpt} "
                 f"{', '.join(first.class_names)}: only models of the same classes can be compared."
             )
-    splits = photos_of(chosen, config.data.split, first.class_names)
+    splits = photos_of(resolved, config.data.split, first.class_names)
     total = sum(map(len, splits.values()))
     if config.method in SLOW and next(first.model.parameters()).device.type == "cpu":
         print(
-            f"warning: method={config.method} asks the network once per channel: minutes for each "
+            f"warning: method={config.method} runs the network once per channel: minutes for each "
             f"of {total} photos on a CPU. gradcam takes a second."
         )
     pairs = [(split, sample) for split, samples in splits.items() for sample in samples]
-    beside = external.join(answers, pairs, first.class_names) if answers is not None else None
-    doubts = external.complaints(beside, Path(config.external or "")) if beside else []
-    names = labels(chosen.ckpts)
-    keep_photos(chosen.output, splits)
-    before, written, worst = earlier(chosen.output), set[Path](), failures.Worst()
-    found = records_of(chosen, explainers, names, splits, worst, written)
-    made = {name: how(explainer) for name, explainer in zip(names, explainers, strict=True)}
+    joined_answers = (
+        external.join(answers, pairs, first.class_names) if answers is not None else None
+    )
+    warnings = (
+        external.join_warnings(joined_answers, Path(config.external or ""))
+        if joined_answers
+        else []
+    )
+    names = name_checkpoints(resolved.ckpts)
+    refuse_overwriting_photos(resolved.output, splits)
+    earlier, written, worst = find_earlier_files(resolved.output), set[Path](), failures.Worst()
+    found = explain_all(resolved, explainers, names, splits, worst, written)
+    made = {
+        name: describe_maps(explainer) for name, explainer in zip(names, explainers, strict=True)
+    }
     head = {
         "made": made,
         "method": config.method,
@@ -108,55 +120,55 @@ def explain(config: CamConfig, chosen: Chosen, answers: dict[str, ExternalAnswer
         "unsure": config.unsure,
         "size": [e.size for e in explainers],
     }
-    records.write(chosen.output, found, head)
-    say(found, made)
-    if beside is not None:
-        rows = versus.lay(found[names[0]], beside.answers)
+    records.write(resolved.output, found, head)
+    print_summary(found, made)
+    if joined_answers is not None:
+        rows = versus.compare_answers(found[names[0]], joined_answers.answers)
         written |= {
-            *versus.draw(rows, {(split, s.name): s for split, s in pairs}, first, chosen.output),
-            chosen.output / "external.csv",
-            chosen.output / "external.json",
+            *versus.draw(rows, {(split, s.name): s for split, s in pairs}, first, resolved.output),
+            resolved.output / "external.csv",
+            resolved.output / "external.json",
         }
-        test = versus.write(rows, doubts, chosen.output)
-        for line in [*doubts, *test]:
+        test = versus.write(rows, warnings, resolved.output)
+        for line in [*warnings, *test]:
             print(f"other: {line}")
     if len(explainers) == 1:
-        written |= set(gallery(worst, first, chosen))
-    for path in before - written:
+        written |= set(draw_gallery(worst, first, resolved))
+    for path in earlier - written:
         path.unlink(missing_ok=True)
-    print(f"written to  {chosen.output}")
+    print(f"written to  {resolved.output}")
 
 
-def keep_photos(output: Path, splits: dict[str, list[Sample]]) -> None:
-    """Refuses to write pictures over the photos that they explain, or through a link.
+def refuse_overwriting_photos(output: Path, splits: dict[str, list[Sample]]) -> None:
+    """Refuses an output folder that contains the photos, or a link.
 
     Raises:
-        BookclsError: If the output folder holds them, or a folder in it leads elsewhere.
+        BookclsError: If the output folder contains the photos, or a folder in it is a link.
     """
     for split, samples in splits.items():
         refuse_links(output / split, output)
         folder = (output / split).resolve()
         if any(sample.path.resolve().is_relative_to(folder) for sample in samples):
             raise BookclsError(
-                f"output={output}: the pictures would go to {folder}, among the photos. Give "
-                "another folder."
+                f"output={output}: the pictures would be written to {folder}, among the photos. "
+                "Give another folder."
             )
 
 
-def labels(ckpts: Sequence[Path]) -> list[str]:
-    """Short names that tell checkpoints apart: the ends of their folders' paths."""
+def name_checkpoints(ckpts: Sequence[Path]) -> list[str]:
+    """Shortest distinct names of checkpoints: the ends of their folders' paths."""
     if len(ckpts) == 1:
         return [ckpts[0].parent.name]
-    whole = [ckpt.parent if ckpt.name == runs.BEST else ckpt.with_suffix("") for ckpt in ckpts]
-    for depth in range(1, max(len(path.resolve().parts) for path in whole) + 1):
-        names = ["/".join(path.resolve().parts[-depth:]) for path in whole]
+    paths = [ckpt.parent if ckpt.name == runs.BEST else ckpt.with_suffix("") for ckpt in ckpts]
+    for depth in range(1, max(len(path.resolve().parts) for path in paths) + 1):
+        names = ["/".join(path.resolve().parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    return [str(path) for path in whole]
+    return [str(path) for path in paths]
 
 
-def how(explainer: Explainer) -> str:
-    """How the maps were made, in a line."""
+def describe_maps(explainer: Explainer) -> str:
+    """Describes in one line how the maps were made."""
     config = explainer.config
     asked = f"{config.method} at {' + '.join(config.layers)}, {explainer.size} px"
     if explainer.size != explainer.image_size:
@@ -164,76 +176,80 @@ def how(explainer: Explainer) -> str:
     return asked
 
 
-def records_of(
-    chosen: Chosen,
+def explain_all(
+    resolved: ResolvedSettings,
     explainers: Sequence[Explainer],
     names: Sequence[str],
     splits: dict[str, list[Sample]],
     worst: failures.Worst,
     written: set[Path],
 ) -> dict[str, list[Record]]:
-    """Explains everything, draws as it goes, and keeps only plain values.
+    """Explains and draws every photo, and keeps only plain values.
 
     Args:
-        chosen: Places.
+        resolved: Folders and batch size.
         explainers: The models.
-        names: Theirs.
+        names: Names of the models.
         splits: The photos.
-        worst: Collects the answers to look at.
-        written: Collects the pictures.
+        worst: Collects the predictions for the gallery.
+        written: Collects the paths of the pictures.
     """
-    first, output = explainers[0], chosen.output
+    first, output = explainers[0], resolved.output
     found: dict[str, list[Record]] = {name: [] for name in names}
-    made = "; ".join(dict.fromkeys(how(explainer) for explainer in explainers))
+    made = "; ".join(dict.fromkeys(describe_maps(explainer) for explainer in explainers))
     for split, samples in splits.items():
         files = safe_names(s.name for s in samples)
         sheet = Sheet(output / f"sheet_{split}.png", f"{split}: {made}")
-        together = zip(
-            *(e.explain(split, samples, chosen.root, chosen.batch_size) for e in explainers),
+        per_photo = zip(
+            *(e.explain(split, samples, resolved.root, resolved.batch_size) for e in explainers),
             strict=True,
         )
-        for several in progress(together, f"Explaining {split}", len(samples)):
-            for name, one in zip(names, several, strict=True):
+        for explanations in progress(per_photo, f"Explaining {split}", len(samples)):
+            for name, one in zip(names, explanations, strict=True):
                 found[name].append(records.record(one, first.class_names))
-            path = output / split / f"{files[several[0].sample.name]}.png"
-            if len(several) > 1:
-                figure = panels.draw_beside(several, names, first.class_names, made)
+            path = output / split / f"{files[explanations[0].sample.name]}.png"
+            if len(explanations) > 1:
+                figure = panels.draw_comparison(explanations, names, first.class_names, made)
             else:
-                figure = panels.draw(several[0], first.class_names, made)
-                worst.add(several[0])
+                figure = panels.draw(explanations[0], first.class_names, made)
+                worst.add(explanations[0])
             panels.save(figure, path)
             written.add(path)
-            add_cell(sheet, several, first.class_names)
+            add_cell(sheet, explanations, first.class_names)
         sheet.flush()
         written.update(sheet.pages)
     return found
 
 
-def add_cell(sheet: Sheet, several: Sequence[Explained], class_names: Sequence[str]) -> None:
-    """A photo's cell on the contact sheet: overlays, then the photo."""
-    lit = [panels.overlay(one.photo, one.heats[one.shown[0]]) for one in several]
-    captions = [panels.title(one, class_names) for one in several]
-    empty = [one.heats[one.shown[0]].empty for one in several]
+def add_cell(sheet: Sheet, explanations: Sequence[Explained], class_names: Sequence[str]) -> None:
+    """Adds a photo to the contact sheet: its overlays, then the photo."""
+    overlays = [panels.overlay(one.photo, one.heats[one.shown[0]]) for one in explanations]
+    captions = [panels.title(one, class_names) for one in explanations]
+    empty = [one.heats[one.shown[0]].empty for one in explanations]
     text = " | ".join(
         f"{caption}{' no evidence' if none else ''}"
         for caption, none in zip(captions, empty, strict=True)
     )
-    flags = " | ".join(one.flag or "no label" for one in several)
+    flags = " | ".join(one.flag or "no label" for one in explanations)
     sheet.add(
-        joined([*lit, several[0].photo]),
-        f"{several[0].sample.name}\n{text}\n{flags}",
-        panels.INKS[several[0].flag] if len(several) == 1 else "black",
+        concatenate_pictures([*overlays, explanations[0].photo]),
+        f"{explanations[0].sample.name}\n{text}\n{flags}",
+        panels.INKS[explanations[0].flag] if len(explanations) == 1 else "black",
     )
 
 
-def gallery(worst: failures.Worst, explainer: Explainer, chosen: Chosen) -> list[Path]:
-    """Draws the failures beside the training photos, where these are at hand; returns the pages."""
+def draw_gallery(
+    worst: failures.Worst, explainer: Explainer, resolved: ResolvedSettings
+) -> list[Path]:
+    """Draws the gallery of failures, with training photos if available; returns the pages."""
     training = None
-    if chosen.root is not None and (chosen.root / "train").is_dir():
+    if resolved.root is not None and (resolved.root / "train").is_dir():
         try:
-            folder = read_folder(chosen.root, on_bad="skip", with_tests=False)
+            folder = read_folder(resolved.root, on_bad="skip", with_tests=False)
             if folder.class_names == explainer.class_names and folder.train:
-                training = failures.place(explainer, readable(folder.train), chosen.batch_size)
+                training = failures.compute_features(
+                    explainer, readable(folder.train), resolved.batch_size
+                )
         except BookclsError as error:
             print(f"no training photos in failures.png: {error}")
-    return failures.draw(worst.kept, training, explainer, chosen.output / "failures.png")
+    return failures.draw(worst.kept, training, explainer, resolved.output / "failures.png")

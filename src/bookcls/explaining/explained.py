@@ -1,4 +1,4 @@
-"""All that is known of one photo after a model has been asked about it."""
+"""The prediction for one photo, and everything that explains it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from bookcls.explaining.numbers import Numbers
 
 @dataclass(frozen=True)
 class Explained:
-    """All that is known of one photo.
+    """The prediction for one photo, and everything that explains it.
 
     Attributes:
         split: Folder of its split ("test_easy"), or "images".
         sample: The photo.
-        probs: float32 (C,), at the size of training.
-        features: float32 (256,), its place in the model's eyes: the head's hidden units.
+        probs: float32 (C,), at the training size.
+        features: float32 (256,), the head's hidden units.
         correct: Whether the answer is accepted; None without a label.
-        flag: A plain word, see :func:`bookcls.explaining.numbers.flag`.
-        reason: Why.
-        heats: Class -> its map; that of the answer is always there.
-        numbers: Class -> what its map scored; None where no mask shows the class.
-        shown: The classes that figures show.
-        audit: Answers to changed photos.
-        road: ROAD of the answer's map, and of a random one; None where it was not asked for.
+        flag: A verdict, see :func:`bookcls.explaining.numbers.flag`.
+        reason: The reason for the flag.
+        heats: Class -> its map; always includes the predicted class.
+        numbers: Class -> scores of its map; None if no mask shows the class.
+        shown: The classes shown in figures.
+        audit: Predictions on changed photos.
+        road: ROAD of the predicted class's map, and of a random map; None if not computed.
         photo: uint8 (SHOWN, SHOWN, 3), for figures.
     """
 
@@ -48,7 +48,7 @@ class Explained:
 
     @property
     def pred(self) -> int:
-        """The class answered."""
+        """Index of the predicted class."""
         return int(self.probs.argmax())
 
 

@@ -1,4 +1,4 @@
-"""One model and its answers, maps, numbers and audits, in batches, photo after photo."""
+"""Computes a model's predictions, maps, scores and audits, in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ from bookcls.training.classifier import Classifier
 from bookcls.training.devices import device_of, ran_out_of_memory
 
 READABLE = 128
-"""A model trained on smaller photos gets its maps at this size: 8x8 cells, not 4x4 or 2x2."""
+"""Minimum map size for models trained on smaller photos: 8x8 cells instead of 4x4 or 2x2."""
 LAST = 3
 """Number of the head's last modules: dropout, the linear layer that makes logits, activation."""
 SHOWN = 320
@@ -32,10 +32,10 @@ SHOWN = 320
 
 
 class Explainer:
-    """A trained classifier that is asked what it looked at."""
+    """Explains what a trained classifier looked at."""
 
     def __init__(self, ckpt: Path, classifier: Classifier, config: CamConfig) -> None:
-        """Takes a classifier and moves it to the device of the settings.
+        """Wraps a classifier and moves it to the device in the settings.
 
         Raises:
             BookclsError: If the device, the class or the size does not fit.
@@ -46,12 +46,14 @@ class Explainer:
         self.model = classifier.model.to(device_of(config.trainer.accelerator))
         self.preprocessing = classifier.preprocessing
         self.image_size = self.preprocessing.image_size
-        bound = classifier.hparams["head"] == "flatten256"
-        self.size = config.size or (self.image_size if bound else max(self.image_size, READABLE))
-        if bound and self.size != self.image_size:
+        fixed_size = classifier.hparams["head"] == "flatten256"
+        self.size = config.size or (
+            self.image_size if fixed_size else max(self.image_size, READABLE)
+        )
+        if fixed_size and self.size != self.image_size:
             raise BookclsError(
-                f"size={self.size}: {ckpt} has the head flatten256, which takes "
-                f"{self.image_size} px alone. Leave size out, or blend in an earlier layer: "
+                f"size={self.size}: {ckpt} has the head flatten256, which only accepts "
+                f"{self.image_size} px. Leave size out, or blend in an earlier layer: "
                 "layer=[block4_conv3,block5_conv3]."
             )
         if config.target not in TARGETS and config.target not in self.class_names:
@@ -69,18 +71,18 @@ class Explainer:
         *,
         audit: bool = True,
     ) -> Iterator[Explained]:
-        """Explains photos one batch after another; only one batch is in memory.
+        """Explains photos batch by batch; only one batch is in memory.
 
         Args:
             split: Folder of the split.
             samples: Its photos.
             root: Folder of the dataset, where the masks are, or None.
-            batch_size: Photos a step.
-            audit: Whether to ask the model again about changed photos; False leaves ``audit``
-                empty, for those who need the maps alone.
+            batch_size: Photos per batch.
+            audit: Whether to classify changed photos as well; False leaves ``audit`` empty, if only
+                the maps are needed.
 
         Yields:
-            One for each photo, in order.
+            One explanation per photo, in order.
 
         Raises:
             BookclsError: If a photo or a mask cannot be used, or the device has too little memory.
@@ -113,7 +115,7 @@ class Explainer:
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (N, C), and what they are made of: the head's hidden units (N, 256)."""
+        """Computes probabilities (N, C) and the head's hidden units (N, 256)."""
         images = images.to(next(self.model.parameters()).device)
         features = self.model.features(images.contiguous(memory_format=torch.channels_last))
         hidden = self.model.head[:-LAST](features)
@@ -130,7 +132,7 @@ class Explainer:
         shown = [self._classes(s, p) for s, p in zip(samples, preds, strict=True)]
         pairs = [(i, k) for i, ks in enumerate(shown) for k in dict.fromkeys([preds[i], *ks])]
         found: list[dict[int, Heat]] = [{} for _ in samples]
-        # The slow methods make a batch of their own of each photo: one for every channel.
+        # The slow methods build a batch from each photo: one image per channel.
         step = 1 if self.config.method in SLOW else len(samples)
         for start in range(0, len(pairs), step):
             part = pairs[start : start + step]
@@ -147,9 +149,9 @@ class Explainer:
         ]
         maps = [found[i][p] for i, p in enumerate(preds)]
         if audit:
-            again = self._audit(samples, images, probs, maps, small)
+            audit_results = self._audit(samples, images, probs, maps, small)
         else:
-            again = [Audit() for _ in samples]
+            audit_results = [Audit() for _ in samples]
         for i, sample in enumerate(samples):
             mask = masks[i]
             numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
@@ -164,7 +166,7 @@ class Explainer:
                 unsure=self.config.unsure,
                 heat=found[i][preds[i]],
                 numbers=numbers[preds[i]],
-                audit=again[i],
+                audit=audit_results[i],
             )
             yield Explained(
                 split=split,
@@ -177,13 +179,13 @@ class Explainer:
                 heats=found[i],
                 numbers=numbers,
                 shown=shown[i],
-                audit=again[i],
+                audit=audit_results[i],
                 road=self._road(images[i], found[i][preds[i]], preds[i], mask is None, sample),
                 photo=self.shown(sample),
             )
 
     def _classes(self, sample: Sample, pred: int) -> list[int]:
-        """The classes to show; the answer where the photo has no such label."""
+        """The classes to show; the predicted one if the photo has no such label."""
         target = self.config.target
         if target == "predicted":
             return [pred]
@@ -205,17 +207,17 @@ class Explainer:
         maps: Sequence[Heat],
         masks: Sequence[Mask | None],
     ) -> list[Audit]:
-        """Asks again about every photo of a batch, each time about all of them at once."""
+        """Classifies the changed photos of a batch, each kind of change in one pass."""
         preds = [int(k) for k in probs.argmax(dim=1)]
         rows = list(zip(images, preds, maps, masks, strict=True))
-        blurred = self._again(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
-        chance = self._again(
+        blurred = self._predict_optional(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
+        chance = self._predict_optional(
             audits.blurred(x, random_map(heat, seed_of(sample)))
             for sample, (x, _, heat, _) in zip(samples, rows, strict=True)
         )
-        alone = self._again(audits.without_objects(x, mask) for x, _, _, mask in rows)
-        without = self._again(
-            audits.without_objects(x, None if mask is None else mask * (mask == k + 1))
+        alone = self._predict_optional(audits.remove_objects(x, mask) for x, _, _, mask in rows)
+        without = self._predict_optional(
+            audits.remove_objects(x, None if mask is None else mask * (mask == k + 1))
             for x, k, _, mask in rows
         )
         return [
@@ -229,7 +231,7 @@ class Explainer:
             for i, (_, k, heat, _) in enumerate(rows)
         ]
 
-    def _again(self, images: Iterable[Tensor | None]) -> list[Tensor | None]:
+    def _predict_optional(self, images: Iterable[Tensor | None]) -> list[Tensor | None]:
         """Probabilities (C,) of each image; None for None."""
         given = list(images)
         there = [x for x in given if x is not None]

@@ -1,4 +1,4 @@
-"""Answers of any other system to the same photos, joined by file name. No torch."""
+"""Predictions of another system for the same photos, joined by file name. No torch."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ COLUMNS = ("file", "label", "score")
 
 @dataclass(frozen=True)
 class ExternalAnswer:
-    """What another system said to one photo; no label is no answer."""
+    """Another system's prediction for one photo; a label of None means that it gave none."""
 
     file: str
     label: str | None
@@ -27,13 +27,13 @@ class ExternalAnswer:
 
 @dataclass
 class Joined:
-    """Another system's answers beside the photos.
+    """Another system's predictions, joined with the photos.
 
     Attributes:
-        answers: (split, photo name) -> its answer; None where it gave none.
-        unknown_files: Files that are none of the photos.
-        ambiguous: Files whose name fits several photos.
-        unknown_labels: Labels that are no class; they count as wrong answers.
+        answers: (split, photo name) -> its answer; None if it gave none.
+        unknown_files: Files that match no photo.
+        ambiguous: Files whose name matches several photos.
+        unknown_labels: Labels that are not a class; they count as wrong.
     """
 
     answers: dict[tuple[str, str], ExternalAnswer | None]
@@ -43,7 +43,7 @@ class Joined:
 
 
 def read_answers(path: Path) -> dict[str, ExternalAnswer]:
-    """Reads answers; of several for one file the one with the highest score counts.
+    """Reads predictions; if a file has several, the one with the highest score counts.
 
     Args:
         path: A csv with the columns file, label, score; or JSON lines as cloud AutoML writes
@@ -63,7 +63,7 @@ def read_answers(path: Path) -> dict[str, ExternalAnswer]:
         raise BookclsError(f"external={path} cannot be read ({error}).") from error
     rows = _read_lines(path, text) if text.lstrip().startswith("{") else _read_csv(path, text)
     if not rows:
-        raise BookclsError(f"external={path} holds no answers.")
+        raise BookclsError(f"external={path} contains no predictions.")
     best: dict[str, ExternalAnswer] = {}
     for row in rows:
         known = best.get(row.file)
@@ -120,10 +120,10 @@ def _read_lines(path: Path, text: str) -> list[ExternalAnswer]:
 
 
 def _parse(row: dict[str, Any]) -> tuple[str, list[tuple[Any, Any]]]:
-    """File, and (label, score) pairs; no pair is no answer."""
+    """Returns the file and its (label, score) pairs; no pairs mean no prediction."""
     if "instance" in row:
-        said = row.get("prediction") or {}
-        labels, scores = said.get("displayNames") or [], said.get("confidences") or []
+        prediction = row.get("prediction") or {}
+        labels, scores = prediction.get("displayNames") or [], prediction.get("confidences") or []
         return str(row["instance"]["content"]), list(zip(labels, scores, strict=True))
     notes = row.get("annotations") or []
     pairs = [(n["display_name"], n["classification"]["score"]) for n in notes]
@@ -139,7 +139,7 @@ def _score(path: Path, number: int, value: str | float) -> float:
         score = math.nan
     if not 0 <= score <= 1:
         raise BookclsError(
-            f"external={path} line {number}: score {value} is no number from 0 to 1."
+            f"external={path} line {number}: score {value} is not a number from 0 to 1."
         )
     return score
 
@@ -149,7 +149,7 @@ def join(
     photos: Sequence[tuple[str, Sample]],
     class_names: Sequence[str],
 ) -> Joined:
-    """Lays answers beside photos, by the longest end of the path that names one photo.
+    """Joins predictions with photos, by the longest end of the path that matches one photo.
 
     Of several files that name the same photo the one with the longest end counts, and the others
     are unknown; so is a file whose path names the folder of another split.
@@ -168,7 +168,7 @@ def join(
         for n in range(len(parts)):
             by_end.setdefault("/".join(parts[n:]), []).append((split, sample.name))
     joined = Joined({(split, sample.name): None for split, sample in photos})
-    claims: dict[tuple[str, str], list[tuple[int, int, float, str]]] = {}
+    candidates: dict[tuple[str, str], list[tuple[int, int, float, str]]] = {}
     for file, answer in answers.items():
         # Of an address the first part is the host or the bucket.
         parts = re.sub(r"^\w+://[^/]*/", "", file.replace("\\", "/")).split("/")
@@ -177,12 +177,12 @@ def join(
         hits = [] if start is None else by_end[ends[start]]
         if len(hits) > 1:
             joined.ambiguous.append(file)
-        elif start is None or _elsewhere(ends[start], parts[:start], hits[0], folders):
+        elif start is None or _names_other_split(ends[start], parts[:start], hits[0], folders):
             joined.unknown_files.append(file)
         else:
             rank = (len(parts) - start, -start, answer.score, file)
-            claims.setdefault(hits[0], []).append(rank)
-    for photo, ranks in claims.items():
+            candidates.setdefault(hits[0], []).append(rank)
+    for photo, ranks in candidates.items():
         *others, (*_, file) = sorted(ranks)
         joined.unknown_files += [other for *_, other in others]
         if answers[file].label is None:
@@ -194,7 +194,7 @@ def join(
     return joined
 
 
-def _elsewhere(
+def _names_other_split(
     end: str, before: Sequence[str], photo: tuple[str, str], folders: dict[tuple[str, str], str]
 ) -> bool:
     """Whether the rest of a path, before the end that fits, names the folder of another split."""
@@ -204,11 +204,11 @@ def _elsewhere(
     return any(part in known or part.startswith("test_") for part in before)
 
 
-def complaints(joined: Joined, path: Path) -> list[str]:
-    """What could not be joined, in words.
+def join_warnings(joined: Joined, path: Path) -> list[str]:
+    """Describes what could not be joined.
 
     Raises:
-        BookclsError: If no photo got an answer.
+        BookclsError: If no photo got a prediction.
     """
 
     def some(names: Sequence[str]) -> str:
@@ -218,16 +218,18 @@ def complaints(joined: Joined, path: Path) -> list[str]:
     missing = [name for (_, name), answer in joined.answers.items() if answer is None]
     if len(missing) == len(joined.answers):
         raise BookclsError(
-            f"external={path}: none of its answers is for a photo here; its files are called "
+            f"external={path}: none of its predictions matches a photo; its files are called "
             f"{some(joined.unknown_files or joined.ambiguous) or 'nothing'}. They are joined by "
             "the end of the path, such as test_easy/NAME.jpg or NAME.jpg."
         )
     if missing:
-        lines.append(f"no answer for {len(missing)} of {len(joined.answers)} photos: counted so")
+        lines.append(
+            f"no prediction for {len(missing)} of {len(joined.answers)} photos: counted as wrong"
+        )
     if joined.unknown_files:
         lines.append(f"not among the photos, left out: {some(joined.unknown_files)}")
     if joined.ambiguous:
-        lines.append(f"fits several photos, left out: {some(joined.ambiguous)}")
+        lines.append(f"matches several photos, left out: {some(joined.ambiguous)}")
     if joined.unknown_labels:
-        lines.append(f"no class here, counted as wrong: {some(joined.unknown_labels)}")
+        lines.append(f"not a class, counted as wrong: {some(joined.unknown_labels)}")
     return lines

@@ -1,4 +1,4 @@
-"""The gallery of wrong and least sure answers, each with the training photos that it is like."""
+"""The gallery of wrong and least sure predictions, with the most similar training photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from bookcls.data.samples import Sample
 from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.numbers import WRONG
-from bookcls.explaining.panels import bare, save, title
+from bookcls.explaining.panels import hide_ticks, save, title
 from bookcls.explaining.similarity import similarity
 from bookcls.pages.figures import literal
 
-MOST = 24
+MAX_FAILURES = 24
 PER_PAGE = 6
 NEAREST = 3
 BARS = 8
@@ -24,7 +24,7 @@ BARS = 8
 
 @dataclass(frozen=True)
 class Training:
-    """Training photos and their places in the model's eyes, float32 (N, 256)."""
+    """Training photos and their features, float32 (N, 256)."""
 
     samples: list[Sample]
     features: npt.NDArray[np.float32]
@@ -36,8 +36,8 @@ class Training:
         return [(self.samples[i], float(likeness[i])) for i in order[:NEAREST]]
 
 
-def place(explainer: Explainer, samples: Sequence[Sample], batch_size: int) -> Training:
-    """Asks the model where training photos stand."""
+def compute_features(explainer: Explainer, samples: Sequence[Sample], batch_size: int) -> Training:
+    """Computes the features of training photos."""
     rows = [
         explainer.answers(
             explainer.images(samples[start : start + batch_size], explainer.image_size)
@@ -48,15 +48,15 @@ def place(explainer: Explainer, samples: Sequence[Sample], batch_size: int) -> T
 
 
 class Worst:
-    """Keeps the answers that a person should look at first: wrong and sure, then least sure."""
+    """Keeps the predictions to look at first: wrong and sure, then least sure."""
 
     def __init__(self) -> None:
         """Starts empty."""
         self.kept: list[Explained] = []
 
     def add(self, found: Explained) -> None:
-        """Adds an answer; only so many stay in memory."""
-        self.kept = sorted([*self.kept, found], key=_rank)[:MOST]
+        """Adds a prediction; at most ``MAX_FAILURES`` stay in memory."""
+        self.kept = sorted([*self.kept, found], key=_rank)[:MAX_FAILURES]
 
 
 def _rank(found: Explained) -> tuple[bool, float]:
@@ -71,9 +71,9 @@ def draw(
     """Draws the gallery, the worst first.
 
     Args:
-        worst: The answers.
-        training: Where the training photos stand, or None where they are not at hand.
-        explainer: The model that answered.
+        worst: The predictions.
+        training: Features of the training photos, or None if they are not available.
+        explainer: The model.
         path: The PNG; further pages are called ``<stem>_2.png`` and so on.
 
     Returns:
@@ -94,7 +94,7 @@ def _page(part: Sequence[Explained], training: Training | None, explainer: Expla
     figure = Figure(figsize=(2.1 * columns + 0.6, 2.15 * len(part) + 0.4), layout="constrained")
     grid = figure.subplots(len(part), columns, squeeze=False)
     for line, found in zip(grid, part, strict=True):
-        bare(line[0])
+        hide_ticks(line[0])
         line[0].imshow(found.photo)
         heading = literal(title(found, names))
         line[0].set_title(heading, fontsize=9, fontweight="bold", loc="left")
@@ -117,12 +117,12 @@ def _page(part: Sequence[Explained], training: Training | None, explainer: Expla
             axes.axis("off")
         for axes, (sample, likeness) in zip(line[2:], near, strict=False):
             axes.axis("on")
-            bare(axes)
+            hide_ticks(axes)
             axes.imshow(explainer.shown(sample))
             axes.set_title(literal(f"like {names[sample.label]} {likeness:.2f}"), fontsize=7)
             axes.set_xlabel(literal(f"train/{sample.name}"), fontsize=6)
     figure.suptitle(
-        "wrong answers, the surest first, then the least sure; green: accepted"
+        "wrong predictions, the surest first, then the least sure; green: accepted"
         + ("; right: the nearest training photos" if training else ""),
         fontsize=8,
     )

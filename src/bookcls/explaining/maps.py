@@ -155,11 +155,11 @@ def blend(grids: Sequence[Map], size: int, prob: float) -> Heat:
     grid = (deepest.shape[0], deepest.shape[1])
     if peak < max(NOTHING, AGAINST * -float(deepest.min(initial=0.0))):
         return Heat(np.zeros((size, size), np.float32), energy, grid, prob, empty=True)
-    total = np.mean([enlarged(np.maximum(g, 0), size) for g in grids], axis=0)
+    total = np.mean([enlarge(np.maximum(g, 0), size) for g in grids], axis=0)
     return Heat(np.asarray(total / total.max(), np.float32), energy, grid, prob, empty=False)
 
 
-def enlarged(grid: Map, size: int) -> Map:
+def enlarge(grid: Map, size: int) -> Map:
     """A grid of values of at least 0 as a map (size, size) with peak 1, or all 0."""
     large = cv2.resize(np.ascontiguousarray(grid), (size, size), interpolation=cv2.INTER_LINEAR)
     peak = float(large.max())

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.maps import Heat, Map, enlarged
+from bookcls.explaining.maps import Heat, Map, enlarge
 
 Region = npt.NDArray[np.bool_]
 RIGHT, WRONG_REASON, WRONG, UNSURE = (
@@ -97,7 +97,7 @@ def score(heat: Map, region: Region) -> tuple[float | None, bool | None]:
 def random_map(heat: Heat, seed: int) -> Map:
     """A map that knows nothing, as coarse as ``heat``."""
     grid = np.random.default_rng(seed).random(heat.grid, np.float32)
-    return enlarged(grid, heat.map.shape[0])
+    return enlarge(grid, heat.map.shape[0])
 
 
 def centre_blob(size: int) -> Map:

@@ -20,14 +20,14 @@ from bookcls.pages.figures import literal, plain
 
 Picture = npt.NDArray[np.uint8]
 COLOURS = "inferno"
-"""Perceptually even, and rising in lightness, so that it survives a grey print."""
+"""Perceptually uniform and increasing in lightness, so that it works in grey print."""
 INKS = {RIGHT: "#1a6e3c", WRONG_REASON: "#b35900", WRONG: "#b3261e", UNSURE: "#5a5a8a", "": "black"}
 HALF = 0.5
-"""Where the outline runs, as a share of the peak."""
+"""Level of the outline, as a share of the peak."""
 
 
-def resized(heat: Heat, side: int) -> npt.NDArray[np.float32]:
-    """The map at a figure's size."""
+def resize_map(heat: Heat, side: int) -> npt.NDArray[np.float32]:
+    """Resizes a map to a figure."""
     large = cv2.resize(heat.map, (side, side), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, np.float32)
 
@@ -42,7 +42,7 @@ def overlay(photo: Picture, heat: Heat) -> Picture:
     Returns:
         uint8 (S, S, 3).
     """
-    values = resized(heat, photo.shape[0])[..., None]
+    values = resize_map(heat, photo.shape[0])[..., None]
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     colours = mpl.colormaps[COLOURS](values[..., 0])[..., :3].astype(np.float32) * 255
     weight = 0.6 * values
@@ -65,7 +65,7 @@ def title(found: Explained, class_names: Sequence[str]) -> str:
 
 
 def note(found: Explained, k: int, class_names: Sequence[str]) -> str:
-    """What a map scored, in a few words."""
+    """Scores of a map, in a few words."""
     heat, numbers = found.heats[k], found.numbers[k]
     if heat.empty:
         return f"no evidence for {class_names[k]}"
@@ -77,25 +77,25 @@ def note(found: Explained, k: int, class_names: Sequence[str]) -> str:
     )
 
 
-def bare(axes: Axes) -> None:
-    """Leaves the frame alone."""
+def hide_ticks(axes: Axes) -> None:
+    """Hides the ticks, so that only the frame remains."""
     axes.set_xticks([])
     axes.set_yticks([])
 
 
 def show_heat(axes: Axes, heat: Heat, side: int) -> None:
-    """The map in colours, or the words that there is none."""
-    bare(axes)
+    """Shows the map in colours, or a note if it is empty."""
+    hide_ticks(axes)
     if heat.empty:
         axes.set_facecolor("0.85")
         axes.text(0.5, 0.5, "no evidence", ha="center", va="center", transform=axes.transAxes)
         axes.set_aspect("equal")
         return
-    axes.imshow(resized(heat, side), cmap=COLOURS, vmin=0, vmax=1)
+    axes.imshow(resize_map(heat, side), cmap=COLOURS, vmin=0, vmax=1)
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """What the colours mean."""
+    """Adds a colour bar."""
     bar = figure.colorbar(
         ScalarMappable(mpl.colors.Normalize(0, 1), COLOURS), ax=list(axes), fraction=0.03, pad=0.02
     )
@@ -105,7 +105,7 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
-    """The study's three panels, a row for each class shown.
+    """Draws the study's three panels, a row for each class shown.
 
     Args:
         found: The photo.
@@ -122,7 +122,7 @@ def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
         line[1].imshow(overlay(found.photo, heat))
         line[2].imshow(found.photo)
         for axes in line[1:]:
-            bare(axes)
+            hide_ticks(axes)
         line[1].set_title(literal(note(found, k, class_names)), fontsize=7)
     heading = literal(title(found, class_names))
     grid[0][0].set_title(heading, fontsize=11, loc="left", fontweight="bold")
@@ -135,30 +135,30 @@ def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
     return figure
 
 
-def draw_beside(
-    several: Sequence[Explained], names: Sequence[str], class_names: Sequence[str], made: str
+def draw_comparison(
+    explanations: Sequence[Explained], names: Sequence[str], class_names: Sequence[str], made: str
 ) -> Figure:
-    """One photo as several models saw it: the photo, then an overlay for each."""
-    figure = Figure(figsize=(2.7 * (len(several) + 1) + 0.6, 3.6), layout="constrained")
-    line = figure.subplots(1, len(several) + 1)
-    first = several[0]
+    """Draws one photo for several models: the photo, then an overlay for each model."""
+    figure = Figure(figsize=(2.7 * (len(explanations) + 1) + 0.6, 3.6), layout="constrained")
+    line = figure.subplots(1, len(explanations) + 1)
+    first = explanations[0]
     line[0].imshow(first.photo)
     accepted = ", ".join(class_names[k] for k in first.sample.accepted)
     line[0].set_title(plain(f"accepted: {accepted}", 36) if accepted else "photo", fontsize=7)
-    for axes, found, name in zip(line[1:], several, names, strict=True):
+    for axes, found, name in zip(line[1:], explanations, names, strict=True):
         k = found.shown[0]
         axes.imshow(overlay(found.photo, found.heats[k]))
         axes.set_title(literal(f"{name}\n{title(found, class_names)}"), fontsize=8)
         axes.set_xlabel(literal(f"{note(found, k, class_names)}\n{found.flag}"), fontsize=6)
     for axes in line:
-        bare(axes)
+        hide_ticks(axes)
     legend(figure, line.tolist())
     figure.supxlabel(literal(f"{first.split}/{first.sample.name}\n{made}"), fontsize=7)
     return figure
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG whole or not at all."""
+    """Writes a PNG atomically."""
     with atomic_write(path) as temporary, warnings.catch_warnings():
         # A name in a script that the font does not have is drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)

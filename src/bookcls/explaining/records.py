@@ -1,4 +1,4 @@
-"""cam.csv and cam.json: what is known of each photo, and what it adds up to."""
+"""Writes cam.csv and cam.json: the results for each photo, and summaries."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from bookcls.files import write_csv, write_json
 
 Record = dict[str, Any]
 SUSPECT = 2
-"""So many answers that outlive their objects, and half of a class's, make a shortcut suspected."""
+"""This many predictions that survive removing the object, and half of a class's, are suspect."""
 
 
 def record(found: Explained, class_names: Sequence[str]) -> Record:
@@ -75,7 +75,7 @@ def _short(value: float | None) -> float | int | None:
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
-    """What the photos of one split add up to; means are over the photos that have the number."""
+    """Summarises the photos of one split; means are over the photos that have the value."""
     flags = Counter(r["flag"] for r in records)
     summary: dict[str, Any] = {
         "n": len(records),
@@ -96,7 +96,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def shortcuts(records: Sequence[Record]) -> list[str]:
-    """A sentence for each class whose answers outlive the objects that they name."""
+    """A sentence for each class whose predictions survive removing the object."""
     asked = Counter(r["pred"] for r in records if r["area"] is not None)
     same = Counter(r["pred"] for r in records if r["same_on_background"])
     return [

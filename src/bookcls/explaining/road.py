@@ -1,4 +1,4 @@
-"""ROAD: whether the pixels that a map names matter to the model, where no mask can say it."""
+"""ROAD: whether the pixels that a map highlights matter to the model; needs no mask."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pytorch_grad_cam.metrics.road import ROADCombined
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import Tensor
 
-from bookcls.explaining.audit import ranked
+from bookcls.explaining.audit import rank_pixels
 from bookcls.explaining.maps import Map
 from bookcls.models.vgg16 import VGG16
 
@@ -19,7 +19,7 @@ PERCENTILES = (20, 40, 60, 80)
 def road(
     model: VGG16, images: Tensor, maps: Sequence[Map], classes: Sequence[int], seed: int
 ) -> list[float]:
-    """How much more the answer suffers from losing a map's top than from losing its bottom.
+    """Measures how much more the prediction suffers from losing a map's top than its bottom.
 
     Rong et al., arXiv 2202.00449: removed pixels are filled in from their neighbours, so that the
     holes themselves tell nothing. Above 0 the map ranks pixels better than chance.
@@ -37,7 +37,7 @@ def road(
     """
     size = images.shape[-1]
     # By rank: a ReLU leaves many zeros, and at such a tie the library would remove every pixel.
-    ranks = [ranked(m, size) for m in maps]
+    ranks = [rank_pixels(m, size) for m in maps]
     targets = [ClassifierOutputSoftmaxTarget(k) for k in classes]
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # The library (1.5.7) hands tensors to numpy functions.

@@ -1,4 +1,4 @@
-"""conf/cam.yaml as typed values. No torch, so that errors come early."""
+"""conf/cam.yaml as typed values. Does not import torch, so that errors come early."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ TARGETS = ("predicted", "dominant", "accepted")
 
 @dataclass
 class CamData(EvaluateData):
-    """The photos to explain; None is what the run was trained with."""
+    """The photos to explain; None means those of the run."""
 
     split: str = "test"
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from bookcls.explaining.panels import Picture, bare, save
+from bookcls.explaining.panels import Picture, hide_ticks, save
 from bookcls.pages.figures import literal
 
 THUMB = 170
@@ -15,7 +15,7 @@ COLUMNS = 4
 PER_PAGE = 24
 
 
-def joined(pictures: Sequence[Picture]) -> Picture:
+def concatenate_pictures(pictures: Sequence[Picture]) -> Picture:
     """Square pictures in a row, small, with a white line between them."""
     line = np.full((THUMB, 4, 3), 255, np.uint8)
     parts: list[Picture] = []
@@ -63,7 +63,7 @@ class Sheet:
             axes.axis("off")
         for axes, (picture, caption, colour) in zip(grid.ravel(), self._cells, strict=False):
             axes.axis("on")
-            bare(axes)
+            hide_ticks(axes)
             axes.imshow(picture)
             axes.set_title(literal(caption), fontsize=7, color=colour)
         figure.suptitle(literal(self.heading), fontsize=9)

@@ -1,4 +1,4 @@
-"""Our answers against another system's on the same photos: captions, figure, paired test."""
+"""Compares our predictions with another system's: captions, figure, paired test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import ExternalAnswer
-from bookcls.explaining.sheets import Sheet, joined
+from bookcls.explaining.sheets import Sheet, concatenate_pictures
 from bookcls.files import write_csv, write_json
 from bookcls.scoring.statistics import mcnemar_test
 
@@ -15,10 +15,10 @@ DIFFER = "#b35900"
 YES = ("no", "yes")
 
 
-def lay(
+def compare_answers(
     records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], ExternalAnswer | None]
 ) -> list[dict[str, Any]]:
-    """Ours and the other's answer to each photo, as plain values."""
+    """Our prediction and the other system's for each photo, as plain values."""
     rows = []
     for record in records:
         answer = answers[record["split"], record["file"]]
@@ -60,13 +60,13 @@ def draw(
     for row in rows:
         photo = explainer.shown(photos[row["split"], row["file"]])
         both = row["ours_correct"] == row["other_correct"]
-        sheet.add(joined([photo]), caption(row), "black" if both else DIFFER)
+        sheet.add(concatenate_pictures([photo]), caption(row), "black" if both else DIFFER)
     sheet.flush()
     return sheet.pages
 
 
-def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> list[str]:
-    """Writes external.csv and external.json, and says what the paired test says."""
+def write(rows: Sequence[dict[str, Any]], warnings: list[str], output: Path) -> list[str]:
+    """Writes external.csv and external.json, and returns the results of the paired tests."""
     write_csv(output / "external.csv", list(rows[0]), (row.values() for row in rows))
     parts, lines = {}, []
     for split in dict.fromkeys(row["split"] for row in rows):
@@ -81,12 +81,13 @@ def write(rows: Sequence[dict[str, Any]], doubts: list[str], output: Path) -> li
             parts[f"{split}/{name}"] = {
                 "n": len(part), "ours": sum(ours), "other": sum(other), **test
             }  # fmt: skip
-            what = "" if name == "all" else " of those that it answered"
+            subset = "" if name == "all" else " of those that it answered"
             if name == "all" or len(part) < len(mine):
                 lines.append(
-                    f"{split}{what}: ours {sum(ours)}/{len(part)}, other {sum(other)}/{len(part)}; "
+                    f"{split}{subset}: ours {sum(ours)}/{len(part)}, "
+                    f"other {sum(other)}/{len(part)}; "
                     f"one alone right {test['only_ours']} : {test['only_other']}, "
                     f"McNemar p = {test['p']:.2g}"
                 )
-    write_json(output / "external.json", {"notes": doubts, "splits": parts})
+    write_json(output / "external.json", {"notes": warnings, "splits": parts})
     return lines

@@ -1,4 +1,4 @@
-"""What a person reads at the end: a table for each split, and warnings."""
+"""Prints the summary: a table of all splits, and warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from bookcls.explaining.records import Record, shortcuts, summarise
 from bookcls.scoring.statistics import mcnemar_test
 
 
-def say(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:
+def print_summary(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:
     """Prints flags and numbers by run and split, shortcuts, and paired tests between runs.
 
     Args:

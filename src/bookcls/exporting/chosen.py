@@ -1,4 +1,4 @@
-"""Which checkpoint, which photos to check on, and where the file goes. No torch."""
+"""Resolves the checkpoint, the photos to check on and the output file. Does not import torch."""
 
 import os
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What will be exported.
+class ResolvedSettings:
+    """What to export, and where to.
 
     Attributes:
         ckpt: Checkpoint file.
-        root: Folder of the dataset to check on, or None where the run's is gone.
+        root: Folder of the dataset to check on, or None if the run's no longer exists.
         output: The file to write.
     """
 
@@ -29,18 +29,18 @@ class Chosen:
     output: Path
 
 
-def choose(config: ExportConfig) -> Chosen:
-    """Finds everything that the settings name.
+def resolve_settings(config: ExportConfig) -> ResolvedSettings:
+    """Resolves the paths in the settings and checks that the file can be written.
 
     Raises:
-        BookclsError: For what is not there, or cannot be written.
+        BookclsError: If a path does not exist or cannot be written, or a package is missing.
     """
     run = runs.open_run(config.ckpt)
     ckpt, root = run.ckpt, run.root(config.data.root)
     if config.precision == "int8" and root is None:
         raise BookclsError(
-            "precision=int8 takes its ranges from training photos, and the run's are gone: give "
-            "data.root=DIR, the folder that holds train/<class>/."
+            "precision=int8 takes its ranges from training photos, and those of the run no longer "
+            "exist: give data.root=DIR, the folder that contains train/<class>/."
         )
     if config.output is not None:
         output = full_path("output", config.output)
@@ -53,28 +53,28 @@ def choose(config: ExportConfig) -> Chosen:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if config.format == "onnx" and missing:
         raise BookclsError(
-            f"format=onnx needs {' and '.join(missing)}, not installed here: "
-            "pip install 'bookcls[export]'. (format=torch needs nothing more.)"
+            f"format=onnx needs {' and '.join(missing)}, which is not installed: "
+            "pip install 'bookcls[export]'. (format=torch needs no extra package.)"
         )
-    return Chosen(ckpt, root, output)
+    return ResolvedSettings(ckpt, root, output)
 
 
 def refuse_unwritable(output: Path, *, overwrite: bool) -> None:
-    """Finds out before the work whether the file can be written after it.
+    """Refuses an output file that cannot be written, before the export starts.
 
     Raises:
-        BookclsError: If not, or if it is there already and may not be replaced.
+        BookclsError: If it cannot be written, or exists and may not be overwritten.
     """
     if output.is_dir():
         raise BookclsError(f"output={output} is a folder: give a file.")
     if output.exists() and not overwrite:
         raise BookclsError(
-            f"{output} is there already: overwrite=true replaces it, output=FILE writes another."
+            f"{output} already exists: overwrite=true replaces it, output=FILE writes another file."
         )
     folder = next(path for path in output.parents if path.exists())
     if not folder.is_dir():
         raise BookclsError(f"{output} cannot be written: {folder} is a file, not a folder.")
     if not os.access(folder, os.W_OK):
         raise BookclsError(
-            f"{output} cannot be written: no permission to write into {folder}. Give output=FILE."
+            f"{output} cannot be written: no permission to write to {folder}. Give output=FILE."
         )

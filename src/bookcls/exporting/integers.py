@@ -10,10 +10,10 @@ from bookcls.exporting.photos import Array
 def write_int8(source: Path, path: Path, images: Array) -> None:
     """Quantizes a float32 ONNX file.
 
-    Each channel of a weight has a scale of its own; an activation's range is what it reaches on
-    the images. Both are signed with explicit scales (QDQ), the pair that onnxruntime advises for
-    CPUs. Weights take 7 of the 8 bits (``reduce_range``): with 8 the sums of CPUs without VNNI
-    overflow, and answers would depend on who computes them.
+    Each channel of a weight has its own scale; an activation's range is measured on the images.
+    Both are signed, with explicit scales (QDQ), as onnxruntime recommends for CPUs. Weights use 7
+    of the 8 bits (``reduce_range``): with 8, sums overflow on CPUs without VNNI, and predictions
+    would depend on the machine.
 
     Args:
         source: The float32 file.
@@ -25,14 +25,14 @@ def write_int8(source: Path, path: Path, images: Array) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-        """One image after another."""
+        """Yields one image after another."""
 
         def __init__(self) -> None:
-            self.rest = iter(images)
+            self.remaining = iter(images)
 
         def get_next(self) -> dict[str, Any] | None:
             """The next input, or None after the last."""
-            image = next(self.rest, None)
+            image = next(self.remaining, None)
             return None if image is None else {INPUT: image[None]}
 
     prepared = path.with_name("prepared.onnx")

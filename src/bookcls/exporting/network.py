@@ -1,4 +1,4 @@
-"""The network as a file of its own, in ONNX's format or in torch's, and how to run either."""
+"""Writes the network as an ONNX or torch.export file, and runs either."""
 
 import copy
 import json
@@ -14,31 +14,31 @@ from bookcls.errors import BookclsError
 from bookcls.exporting.photos import Array
 
 KEY = "bookcls"
-"""Where the metadata stand: json, in a model's properties (ONNX) or an extra file (torch)."""
+"""Key of the json metadata in the model's properties (ONNX) or extra files (torch)."""
 INPUT, OUTPUT = "images", "probs"
 BATCH = 4
-"""Photos a step of a check. A smaller rest proves that the size of a batch is free."""
+"""Batch size of a check. A smaller last batch proves that the batch size is dynamic."""
 
 
 class Probabilities(nn.Module):
     """Normalised images, float32 (N, 3, H, W) -> probabilities, float32 (N, C)."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Copies a network that returns logits; ``dtype`` is what it stores and computes in."""
+        """Copies a network that returns logits; it stores weights and computes in ``dtype``."""
         super().__init__()
-        # From channels_last weights the exporter would make a graph that shuffles positions.
-        plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-        self.model = plain.to(dtype)
+        # With channels_last weights, the exporter would add transpositions to the graph.
+        copied = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+        self.model = copied.to(dtype)
         self.dtype = dtype
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities of a batch."""
+        """Computes the probabilities of a batch."""
         logits: Tensor = self.model(images.to(self.dtype))
         return logits.float().softmax(dim=1)
 
 
 def trace(model: nn.Module, image_size: int, dtype: torch.dtype) -> torch.export.ExportedProgram:
-    """The graph of probabilities, for any size of a batch."""
+    """Traces the graph from images to probabilities, for any batch size."""
     example = torch.zeros(2, 3, image_size, image_size)
     with torch.no_grad():
         program = torch.export.export(
@@ -48,7 +48,7 @@ def trace(model: nn.Module, image_size: int, dtype: torch.dtype) -> torch.export
         )
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
-            node.meta.pop("stack_trace", None)  # names the folders of this machine
+            node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
@@ -69,17 +69,17 @@ def write_onnx(
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:
-        said = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         raise BookclsError(
-            f"torch's ONNX exporter failed ({said}). Another version of torch or onnxscript may "
-            "do; format=torch needs neither onnx nor onnxscript."
+            f"torch's ONNX exporter failed ({message}). Try another version of torch or "
+            "onnxscript; format=torch needs neither onnx nor onnxscript."
         ) from error
     assert program is not None
     program.save(path, external_data=False)
 
 
 def describe_onnx(source: Path, path: Path, metadata: dict[str, Any]) -> None:
-    """Copies an ONNX file with our metadata in place of the exporters' notes."""
+    """Copies an ONNX file, replacing the exporter's metadata with ours."""
     import onnx
 
     model = onnx.load(source)
@@ -105,7 +105,7 @@ def run_onnx(path: Path, images: Array) -> Array:
 def write_torch(model: nn.Module, path: Path, image_size: int, metadata: dict[str, Any]) -> None:
     """Writes a torch.export file, weights included."""
     program = trace(model, image_size, torch.float32)
-    with path.open("wb") as file:  # of a name with another suffix torch complains
+    with path.open("wb") as file:  # torch complains about file names with another suffix
         torch.export.save(program, file, extra_files={KEY: json.dumps(metadata)})
 
 

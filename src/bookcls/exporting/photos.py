@@ -1,4 +1,4 @@
-"""Photos on which an exported model must answer as the original does."""
+"""The photos on which an exported model must agree with the original."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bookcls.training.classifier import Classifier
 Array = npt.NDArray[np.float32]
 SAMPLE = "dataset/sample"
 CALIBRATION = 100
-"""Training photos that set the ranges of int8: more change nothing but the wait."""
+"""Training photos that set the ranges of int8: more only take longer."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Photos:
     Attributes:
         splits: Split -> its photos.
         images: All of them in that order, float32 (N, 3, H, W), normalised.
-        labelled: Whether their accuracy is that of a test.
-        said: Which they are, for a person.
+        labelled: Whether they are test photos, so that their accuracy counts.
+        description: Which photos they are, in words.
     """
 
     splits: dict[str, list[Sample]]
     images: Array
     labelled: bool
-    said: str
+    description: str
 
     @property
     def samples(self) -> list[Sample]:
@@ -45,45 +45,48 @@ class Photos:
 
 
 def photos_to_check(root: Path | None, classifier: Classifier) -> Photos:
-    """The test photos; training photos where there are none; else those of the sample.
+    """Loads the test photos; if there are none, training photos; without a dataset, the sample.
 
     Args:
-        root: Folder of the dataset, or None where it is gone.
-        classifier: Says how a photo becomes an input.
+        root: Folder of the dataset, or None if it no longer exists.
+        classifier: The model, which defines the preprocessing.
 
     Raises:
         BookclsError: If the folder cannot be used.
     """
     labelled = False
     if root is None:
-        home = Path(project_path(SAMPLE))
+        sample_folder = Path(project_path(SAMPLE))
         splits = {
             "sample": [
-                *list_images(str(home / "test_easy")),
-                *list_images(str(home / "test_difficult")),
+                *list_images(str(sample_folder / "test_easy")),
+                *list_images(str(sample_folder / "test_difficult")),
             ]
         }
-        said = f"the run's photos are gone; the {len(splits['sample'])} test photos of the sample"
+        description = (
+            f"the run's photos no longer exist; the {len(splits['sample'])} test photos of "
+            "the sample"
+        )
     else:
         problems: list[str] = []
         splits = read_tests(root, classifier.class_names, problems)
         if problems:
             raise problems_error(root, problems)
         labelled = bool(splits)
-        said = ", ".join(f"{name} {len(samples)}" for name, samples in splits.items())
+        description = ", ".join(f"{name} {len(samples)}" for name, samples in splits.items())
         if not labelled:
             splits = {"train": training_photos(root, classifier)}
-            said = f"no test photos; {len(splits['train'])} training photos"
-        said = f"{root}: {said}"
+            description = f"no test photos; {len(splits['train'])} training photos"
+        description = f"{root}: {description}"
     samples = [sample for part in splits.values() for sample in part]
-    return Photos(splits, prepare(samples, classifier.preprocessing), labelled, said)
+    return Photos(splits, prepare(samples, classifier.preprocessing), labelled, description)
 
 
 def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
-    """At most ``CALIBRATION`` training photos that can be read, from all classes alike.
+    """Selects at most ``CALIBRATION`` readable training photos, evenly from all classes.
 
     Raises:
-        BookclsError: If there are none, or of other classes.
+        BookclsError: If there are none, or the classes differ from the model's.
     """
     folder = read_folder(root, on_bad="skip", with_tests=False)
     if folder.class_names != classifier.class_names:
@@ -91,17 +94,17 @@ def training_photos(root: Path, classifier: Classifier) -> list[Sample]:
             f"{root / 'train'} has the classes {', '.join(folder.class_names)}; the model knows "
             f"{', '.join(classifier.class_names)}."
         )
-    chosen = folder.train[:: max(1, -(-len(folder.train) // CALIBRATION))]
-    _, bad = decode(chosen, classifier.preprocessing.image_size, classifier.preprocessing.fit)
-    # As data.on_bad=skip trains; a run that stops at such photos does not get this far.
-    kept = [sample for sample in chosen if sample.path not in bad]
+    selected = folder.train[:: max(1, -(-len(folder.train) // CALIBRATION))]
+    _, bad = decode(selected, classifier.preprocessing.image_size, classifier.preprocessing.fit)
+    # As with data.on_bad=skip; a run that stops at such photos does not get this far.
+    kept = [sample for sample in selected if sample.path not in bad]
     if not kept:
-        raise BookclsError(f"{root / 'train'} holds no photo that can be read.")
+        raise BookclsError(f"{root / 'train'} contains no readable photo.")
     return kept
 
 
 def prepare(samples: Sequence[Sample], preprocessing: Preprocessing) -> Array:
-    """Photos as the network's input, float32 (N, 3, H, W).
+    """Loads photos as the network's input, float32 (N, 3, H, W).
 
     Raises:
         BookclsError: Naming each photo that cannot be read.

@@ -1,17 +1,17 @@
-"""conf/export.yaml as typed values. No torch, so that errors come early."""
+"""conf/export.yaml as typed values. Does not import torch, so that errors come early."""
 
 from dataclasses import dataclass, field
 
 from bookcls.errors import BookclsError, check_choice
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-"""Format -> how its files' names end."""
+"""Format -> suffix of its files."""
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass
 class ExportData:
-    """The photos to check on; None is what the run was trained with."""
+    """The photos to check on; None means those of the run."""
 
     root: str | None = None
 
@@ -36,11 +36,11 @@ class ExportConfig:
             )
         if self.output is not None and not self.output.endswith(self.suffix):
             raise BookclsError(
-                f"output={self.output}: give a file whose name ends in {self.suffix}, as "
-                f"format={self.format} has it."
+                f"output={self.output}: give a file whose name ends in {self.suffix}, the "
+                f"suffix of format={self.format}."
             )
 
     @property
     def suffix(self) -> str:
-        """How the file's name ends."""
+        """Suffix of the file."""
         return SUFFIXES[self.format]

@@ -104,12 +104,12 @@ def read_training_photos(found: SourceDataset) -> list[Sample]:
 
 def group_similar(found: SourceDataset, train: Sequence[Sample], seconds: float) -> list[Sample]:
     """Groups near-duplicates and bursts among the training photos."""
-    from bookcls.checking.alike import similar
-    from bookcls.checking.look import look_at
+    from bookcls.checking.alike import find_similar
+    from bookcls.checking.look import inspect_photos
 
     folder = PhotoFolder(found.root, found.class_names, list(train), {})
-    looks, _ = look_at(folder)
-    _, groups = similar(looks, seconds)
+    infos, _ = inspect_photos(folder)
+    _, groups = find_similar(infos, seconds)
     return [replace(s, group=groups.get(f"train/{s.name}", s.group)) for s in train]
 
 

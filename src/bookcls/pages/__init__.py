@@ -1,3 +1,3 @@
-"""What the html pages and figures of several verbs share: templates, style, thumbnails."""
+"""Shared by the html pages and figures of several commands: templates, style, thumbnails."""
 
 __all__ = ["figures", "templates", "thumbnails"]

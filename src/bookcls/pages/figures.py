@@ -4,11 +4,11 @@ import textwrap
 
 
 def literal(text: str) -> str:
-    """Text that matplotlib neither takes for mathematics nor stumbles over."""
-    # A file name that is no UTF-8 reaches Python with surrogates in it.
+    """Escapes text that matplotlib would parse as mathematics or fail on."""
+    # File names that are not UTF-8 contain surrogates in Python.
     return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
 
 
 def plain(text: str, width: int = 34) -> str:
-    """The same in lines of a limited width."""
+    """Escapes text and wraps it to a limited width."""
     return literal("\n".join(textwrap.wrap(text, width)))

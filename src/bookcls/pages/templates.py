@@ -1,4 +1,4 @@
-"""What the self-contained pages share: how a template is read, and their style."""
+"""Loads the templates and the style sheet of the self-contained pages."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ STYLE = Path(__file__).parent / "page.css"
 
 
 def template(path: Path) -> Template:
-    """A template that escapes every value and refuses a missing one."""
+    """Loads a template that escapes every value and raises on a missing one."""
     environment = Environment(
         loader=FileSystemLoader(path.parent, encoding="utf-8"),
         autoescape=True,
@@ -21,5 +21,5 @@ def template(path: Path) -> Template:
 
 
 def style() -> Markup:
-    """The style sheet, to stand in a page."""
+    """Reads the shared style sheet, for embedding in a page."""
     return Markup(STYLE.read_text(encoding="utf-8"))

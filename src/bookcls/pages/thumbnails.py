@@ -1,4 +1,4 @@
-"""Small copies of photos that travel inside a page."""
+"""Small copies of photos, embedded in a page."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ SIDE = 160
 
 
 def thumbnail(root: Path, split: str, file: str) -> str | None:
-    """A test photo as a data address, upright and without metadata.
+    """A test photo as a data URL, upright and without metadata.
 
     Args:
         root: Folder of the dataset.
@@ -21,24 +21,24 @@ def thumbnail(root: Path, split: str, file: str) -> str | None:
         file: The photo's path below the split's folder.
 
     Returns:
-        ``data:image/jpeg;base64,...``; None if the photo is no longer there or cannot be read.
+        ``data:image/jpeg;base64,...``; None if the photo no longer exists or cannot be read.
     """
     folder = root / ("test" if split == "test" else f"test_{split}")
-    return embedded(folder / file)
+    return embed_photo(folder / file)
 
 
-def embedded(path: Path) -> str | None:
-    """A photo as a data address, upright and without metadata.
+def embed_photo(path: Path) -> str | None:
+    """A photo as a data URL, upright and without metadata.
 
     Returns:
-        ``data:image/jpeg;base64,...``; None if it is not there or cannot be read.
+        ``data:image/jpeg;base64,...``; None if it does not exist or cannot be read.
     """
-    image = small(path)
-    return None if image is None else as_address(image)
+    image = load_small(path)
+    return None if image is None else data_url(image)
 
 
-def small(path: Path) -> Image.Image | None:
-    """A photo of at most ``SIDE`` pixels, upright; None if it is not there or cannot be read."""
+def load_small(path: Path) -> Image.Image | None:
+    """A photo of at most ``SIDE`` pixels, upright; None if it does not exist or is unreadable."""
     try:
         image = load_image(path, size=SIDE)
     except (ImageError, OSError, ValueError):
@@ -47,9 +47,9 @@ def small(path: Path) -> Image.Image | None:
     return image
 
 
-def as_address(image: Image.Image) -> str:
+def data_url(image: Image.Image) -> str:
     """An RGB image as ``data:image/jpeg;base64,...``, without metadata."""
-    image.info.clear()  # Pillow writes a comment that it has read.
+    image.info.clear()  # Pillow would save a comment that it has read.
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Photos -> squares, a few ahead of the model, so that memory does not grow with their number."""
+"""Decodes photos a few ahead of the model, so that memory does not grow with their number."""
 
 import os
 from collections import deque
@@ -17,31 +17,31 @@ from bookcls.errors import BookclsError
 Photo = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A file, or an image in memory; an array is uint8 (H, W, 3), RGB, or (H, W), grey."""
 Square = npt.NDArray[np.uint8]
-MOST_THREADS = 4
-"""Each holds one photo decoded: 36 MB for 12 megapixels of PNG, a few for a JPEG."""
+MAX_THREADS = 4
+"""Each keeps one decoded photo: 36 MB for a PNG of 12 megapixels, a few MB for a JPEG."""
 
 
 def decode_ahead(
     photos: Iterable[tuple[str, Photo | ImageError]], size: int, fit: str, ahead: int
 ) -> Iterator[tuple[str, Square | ImageError]]:
-    """Decodes in threads, in order, at most ``ahead`` photos before they are wanted.
+    """Decodes in threads, in order, at most ``ahead`` photos before they are needed.
 
     Args:
-        photos: Name and photo, or why there is none.
+        photos: Name, and photo or the error that replaces it.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
-        ahead: Squares that may wait.
+        ahead: Maximum number of squares that wait.
 
     Yields:
         Name and uint8 (size, size, 3), or what is wrong with the photo.
     """
-    pool = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
     waiting: deque[tuple[str, Callable[[], Square | ImageError]]] = deque()
     try:
         for name, photo in photos:
             if isinstance(photo, str | os.PathLike):
                 waiting.append((name, pool.submit(decode, photo, size, fit).result))
-            else:  # It may be the same open image several times, which threads must not share.
+            else:  # The same open image may occur several times, and threads must not share it.
                 waiting.append((name, partial(decode, photo, size, fit)))
             if len(waiting) > ahead:
                 first, result = waiting.popleft()
@@ -54,10 +54,10 @@ def decode_ahead(
 
 
 def decode(photo: Photo | ImageError, size: int, fit: str) -> Square | ImageError:
-    """One photo as the square that the network sees, or what is wrong with it.
+    """Decodes one photo to the square that the network sees, or returns the error.
 
     Raises:
-        BookclsError: If it is no photo of any kind: a mistake in the caller's code.
+        BookclsError: If it is not a photo of a supported type: a mistake in the caller's code.
     """
     try:
         if isinstance(photo, ImageError):
@@ -78,12 +78,12 @@ def decode(photo: Photo | ImageError, size: int, fit: str) -> Square | ImageErro
 
 
 def from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
-    """An array as an image.
+    """Converts an array to an image.
 
     Raises:
-        ImageError: If it is none.
+        ImageError: If its shape or dtype is not that of an image.
     """
-    shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not shaped or not array.size:
-        raise ImageError(f"an array must be uint8 (H, W, 3), this is {array.dtype} {array.shape}")
+    valid_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not valid_shape or not array.size:
+        raise ImageError(f"an array must be uint8 (H, W, 3), not {array.dtype} {array.shape}")
     return Image.fromarray(array)

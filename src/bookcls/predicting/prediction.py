@@ -1,21 +1,21 @@
-"""What is known of one photo, and its columns in predictions.csv."""
+"""The prediction for one photo, and its columns in predictions.csv."""
 
 from dataclasses import dataclass, field
 
 COLUMNS = ["file", "answer", "probability", "unsure", "error"]
-"""The first ones; a column prob_<class> for each class follows."""
+"""The first columns; a column prob_<class> for each class follows."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one photo.
+    """The prediction for one photo.
 
     Attributes:
-        file: The photo's name; for an image in memory its place among the photos asked about.
-        answer: The most probable class; None where the photo could not be read.
-        probability: Its probability; None likewise.
-        probs: Class -> probability; empty likewise.
-        unsure: Whether the probability is below the threshold; True where there is no answer.
+        file: The photo's name; for an image in memory, ``image`` and its index.
+        answer: The most probable class; None if the photo could not be read.
+        probability: Its probability; None if the photo could not be read.
+        probs: Class -> probability; empty if the photo could not be read.
+        unsure: Whether the probability is below the threshold; True if there is no answer.
         error: Why there is no answer, or "".
     """
 

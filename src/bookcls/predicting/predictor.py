@@ -1,4 +1,4 @@
-"""A trained model that answers: the object behind the verb, and behind ``bookcls.load``."""
+"""A trained model that classifies photos, used by the command and by ``bookcls.load``."""
 
 import os
 import warnings
@@ -20,15 +20,15 @@ from bookcls.training.devices import device_of, ran_out_of_memory
 
 
 class Predictor:
-    """Answers to photos, in batches, in the float32 that tests run in.
+    """Classifies photos, in batches and in float32, as tests do.
 
     Attributes:
         ckpt: The checkpoint.
         classifier: The model, on its device.
         class_names: Sorted names.
         preprocessing: How a photo becomes the model's input.
-        threshold: Answers with a lower probability are unsure.
-        rotations: So many turns of a photo are asked about, and the answers averaged.
+        threshold: Predictions with a lower probability are unsure.
+        rotations: Number of rotations of a photo over which the probabilities are averaged.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Predictor:
 
         Args:
             ckpt: A ``.ckpt`` file that training wrote.
-            threshold: Below which probability an answer is unsure.
+            threshold: The probability below which a prediction is unsure.
             rotations: 1; 2: also upside down; 4: also both quarter turns.
-            batch_size: Photos a step.
+            batch_size: Photos per batch.
             accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
 
         Raises:
@@ -58,7 +58,7 @@ class Predictor:
         self.class_names: list[str] = self.classifier.class_names
         if threshold.class_names not in (None, self.class_names):
             raise BookclsError(
-                f"unsure=...: that search was over the classes "
+                f"unsure=...: that search was for the classes "
                 f"{', '.join(threshold.class_names or ())}; {ckpt} knows "
                 f"{', '.join(self.class_names)}. Give a number, or tune on the same photos."
             )
@@ -66,34 +66,37 @@ class Predictor:
         self.preprocessing = self.classifier.preprocessing
 
     def predict(self, photos: Photo | Iterable[Photo]) -> list[Prediction]:
-        """Answers to one photo or several, in their order.
+        """Classifies one photo or several, in order.
 
         Args:
             photos: Paths, PIL images, or uint8 arrays (H, W, 3), RGB. A JPEG given by its path is
-                read at a reduced scale, so the same photo opened before may differ slightly.
+                read at a reduced scale, so its result may differ slightly from that of the opened
+                image.
 
         Returns:
-            One for each photo; a photo that cannot be read has its ``error``.
+            One prediction per photo; that of an unreadable photo has an ``error``.
 
         Raises:
-            BookclsError: If something else is among them, or the device has too little memory.
+            BookclsError: If there is anything else among them, or the device has too little memory.
         """
         one = isinstance(photos, str | os.PathLike | Image.Image)
         if one or (isinstance(photos, np.ndarray) and photos.ndim < 4):
             photos = [photos]  # type: ignore[list-item]  # narrowed by the line above
         named = ((_name(photo, i), photo) for i, photo in enumerate(photos))  # type: ignore[arg-type]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow warns about broken EXIF; only the EXIF is lost.
             return list(self.stream(named))
 
     def stream(self, photos: Iterable[tuple[str, Photo | ImageError]]) -> Iterator[Prediction]:
-        """Answers one after another; at most three batches of squares are in memory.
+        """Yields predictions one after another; at most three batches of squares are in memory.
 
         Args:
-            photos: Name and photo, or why there is none.
+            photos: Name, and photo or the error that replaces it.
 
         Yields:
-            One for each photo, in order.
+            One prediction per photo, in order.
 
         Raises:
             BookclsError: See :meth:`predict`.
@@ -103,13 +106,13 @@ class Predictor:
         for item in decode_ahead(photos, size, fit, 2 * self.batch_size):
             batch.append(item)
             if len(batch) == self.batch_size:
-                yield from self._answer(batch)
+                yield from self._predict_batch(batch)
                 batch = []
-        yield from self._answer(batch)
+        yield from self._predict_batch(batch)
 
-    def _answer(self, batch: list[tuple[str, Square | ImageError]]) -> Iterator[Prediction]:
+    def _predict_batch(self, batch: list[tuple[str, Square | ImageError]]) -> Iterator[Prediction]:
         squares = [square for _, square in batch if not isinstance(square, ImageError)]
-        rows = iter(self._ask(squares) if squares else ())
+        rows = iter(self._compute_probs(squares) if squares else ())
         for name, square in batch:
             if isinstance(square, ImageError):
                 yield Prediction(name, error=str(square))
@@ -119,7 +122,7 @@ class Predictor:
             unsure = probs[answer] < self.threshold.value
             yield Prediction(name, answer, probs[answer], probs, unsure)
 
-    def _ask(self, squares: list[Square]) -> list[list[float]]:
+    def _compute_probs(self, squares: list[Square]) -> list[list[float]]:
         try:
             images = torch.stack([self.preprocessing(square) for square in squares])
             probs: list[list[float]] = self.probs(images.to(self.classifier.device)).tolist()
@@ -135,7 +138,7 @@ class Predictor:
 
     @torch.inference_mode()
     def probs(self, images: Tensor) -> Tensor:
-        """Probabilities, float32 (N, C), mean over the rotations.
+        """Computes probabilities, float32 (N, C), averaged over the rotations.
 
         Args:
             images: float32 (N, 3, H, W), normalised, on the model's device.

@@ -1,4 +1,4 @@
-"""The whole of the verb: every photo to one answer, into a table and words."""
+"""Runs the command: classifies every photo, writes the table and prints a summary."""
 
 import warnings
 from collections import Counter
@@ -11,7 +11,7 @@ from bookcls.data.sources import Source, list_photos, summarise_suffixes
 from bookcls.errors import BookclsError
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
-from bookcls.predicting.table import growing
+from bookcls.predicting.table import open_table
 from bookcls.predicting.threshold import Threshold
 from bookcls.predicting.words import Tally
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What will be answered, where to.
+class ResolvedSettings:
+    """What to classify, and where to write.
 
     Attributes:
         ckpt: Checkpoint file.
         source: The photos.
-        num_photos: How many there were when it began.
-        others: Suffixes of the files beside them.
-        threshold: Below which probability an answer is unsure.
+        num_photos: How many there were at the start.
+        others: Suffixes of the other files next to them.
+        threshold: The probability below which a prediction is unsure.
         output: The csv file.
         cam: Folder of the pictures, or None.
     """
@@ -42,49 +42,49 @@ class Chosen:
     cam: Path | None
 
 
-def run(config: PredictConfig, chosen: Chosen) -> None:
-    """Answers, writes and prints.
+def run(config: PredictConfig, resolved: ResolvedSettings) -> None:
+    """Classifies the photos, writes the table and prints a summary.
 
     Raises:
-        BookclsError: For anything that the user can put right, and if no photo could be read.
+        BookclsError: For anything that the user can fix, and if no photo could be read.
     """
-    accelerator, source = config.trainer.accelerator, chosen.source
+    accelerator, source = config.trainer.accelerator, resolved.source
     predictor = Predictor(
-        chosen.ckpt,
-        chosen.threshold,
+        resolved.ckpt,
+        resolved.threshold,
         rotations=config.rotations,
         batch_size=config.batch_size,
         accelerator=accelerator,
     )
-    pictures = pictures_in(chosen.cam, predictor, accelerator) if chosen.cam else None
-    print(f"model    {chosen.ckpt}: {', '.join(predictor.class_names)}")
-    print(f"photos   {chosen.num_photos} in {source.base}")
-    if chosen.others:
-        print(f"         left alone: {summarise_suffixes(chosen.others)}")
-    print(f"unsure   below {chosen.threshold.value}, {chosen.threshold.why}")
-    if chosen.threshold.class_names and config.rotations > 1:
-        print("         (chosen without rotations, which make answers less extreme)")
+    pictures = load_pictures(resolved.cam, predictor, accelerator) if resolved.cam else None
+    print(f"model    {resolved.ckpt}: {', '.join(predictor.class_names)}")
+    print(f"photos   {resolved.num_photos} in {source.base}")
+    if resolved.others:
+        print(f"         ignored: {summarise_suffixes(resolved.others)}")
+    print(f"unsure   below {resolved.threshold.value}, {resolved.threshold.why}")
+    if resolved.threshold.class_names and config.rotations > 1:
+        print("         (chosen without rotations, which make probabilities less extreme)")
     tally = Tally(predictor.class_names)
-    with warnings.catch_warnings(), growing(chosen.output, predictor.class_names) as write:
-        warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
-        answers = predictor.stream(list_photos(source))
-        for found in progress(answers, "Answering", chosen.num_photos):
-            write(found)
-            tally.add(found)
-            if pictures is not None and found.answer is not None:
-                pictures.draw(source.base / found.file, found)
+    with warnings.catch_warnings(), open_table(resolved.output, predictor.class_names) as write:
+        warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
+        predictions = predictor.stream(list_photos(source))
+        for prediction in progress(predictions, "Classifying", resolved.num_photos):
+            write(prediction)
+            tally.add(prediction)
+            if pictures is not None and prediction.answer is not None:
+                pictures.draw(source.base / prediction.file, prediction)
     tally.show()
     if pictures is not None:
         for line in pictures.missing:
             print(f"no picture  {line}")
     if not tally.answers:
-        raise BookclsError(f"none of these photos can be read; {chosen.output} says why.")
+        raise BookclsError(f"none of these photos can be read; {resolved.output} says why.")
     print(f"next     {tally.next_step(pictures=pictures is not None)}")
-    print(f"written to  {chosen.output}" + (f" and {chosen.cam}" if chosen.cam else ""))
+    print(f"written to  {resolved.output}" + (f" and {resolved.cam}" if resolved.cam else ""))
 
 
-def pictures_in(folder: Path, predictor: Predictor, accelerator: str) -> "Pictures":
-    """Imports pytorch-grad-cam and matplotlib only where they are wanted."""
+def load_pictures(folder: Path, predictor: Predictor, accelerator: str) -> "Pictures":
+    """Imports pytorch-grad-cam and matplotlib only if they are needed."""
     from bookcls.predicting.pictures import Pictures
 
     return Pictures(folder, predictor, accelerator)

@@ -1,4 +1,4 @@
-"""conf/predict.yaml as typed values. No torch, so that errors come early."""
+"""conf/predict.yaml as typed values. Does not import torch, so that errors come early."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""predictions.csv, a row as soon as there is an answer."""
+"""Writes predictions.csv, row by row."""
 
 import csv
 import os
@@ -13,11 +13,11 @@ from bookcls.predicting.prediction import COLUMNS, Prediction
 
 
 @contextmanager
-def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Prediction], None]]:
-    """Yields a function that writes a row; the file has its name only when all rows are there.
+def open_table(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Prediction], None]]:
+    """Yields a function that writes a row; the file gets its name once all rows are written.
 
-    Until then it is ``<name>.<process>.part``, which stays, with the answers so far, if the block
-    fails.
+    Until then it is called ``<name>.<process>.part``, which remains, with the predictions so far,
+    if the block fails.
 
     Args:
         path: The csv file.
@@ -25,17 +25,17 @@ def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Predic
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)  # Opening a link of that name would write where it leads.
+    part.unlink(missing_ok=True)  # Opening a link of that name would write to its target.
     num_rows = 0
     try:
-        # Line by line, so that what is stopped without warning leaves its rows too.
+        # Line buffered, so that a killed process leaves its rows too.
         with part.open("w", 1, encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*COLUMNS, *(f"prob_{name}" for name in class_names)])
 
-            def write(found: Prediction) -> None:
+            def write(prediction: Prediction) -> None:
                 nonlocal num_rows
-                writer.writerow(row_of(found, class_names))
+                writer.writerow(row_of(prediction, class_names))
                 num_rows += 1
 
             yield write
@@ -43,42 +43,51 @@ def growing(path: Path, class_names: Sequence[str]) -> Iterator[Callable[[Predic
         part.replace(path)
     except BaseException:
         if num_rows:
-            print(f"stopped after {num_rows} photos; their answers are in {part}", file=sys.stderr)
+            print(
+                f"stopped after {num_rows} photos; their predictions are in {part}", file=sys.stderr
+            )
         else:
             part.unlink(missing_ok=True)
         raise
 
 
-def row_of(found: Prediction, class_names: Sequence[str]) -> list[str]:
-    """A prediction as csv fields, none of which a spreadsheet takes for a formula."""
-    if found.answer is None:
-        return [escape(found.file), "", "", "", escape(found.error), *("" for _ in class_names)]
-    probs = [f"{found.probs[name]:.6f}" for name in class_names]
-    probability = f"{found.probability:.6f}"
+def row_of(prediction: Prediction, class_names: Sequence[str]) -> list[str]:
+    """A prediction as csv fields, escaped so that no spreadsheet runs one as a formula."""
+    if prediction.answer is None:
+        return [
+            escape(prediction.file),
+            "",
+            "",
+            "",
+            escape(prediction.error),
+            *("" for _ in class_names),
+        ]
+    probs = [f"{prediction.probs[name]:.6f}" for name in class_names]
+    probability = f"{prediction.probability:.6f}"
     return [
-        escape(found.file),
-        escape(found.answer),
+        escape(prediction.file),
+        escape(prediction.answer),
         probability,
-        str(int(found.unsure)),
+        str(int(prediction.unsure)),
         "",
         *probs,
     ]
 
 
-def refuse_others(path: Path) -> None:
-    """Refuses to write over anything but an earlier table of this kind.
+def refuse_other_files(path: Path) -> None:
+    """Refuses to overwrite anything but an earlier table of this kind.
 
     Raises:
-        BookclsError: If there is something else.
+        BookclsError: If the file contains anything else.
     """
     if path.is_dir():
         raise BookclsError(f"output={path} is a folder: give a file, such as predictions.csv.")
     if not path.exists():
         return
     with path.open("rb") as file:
-        begins = file.read(200)
-    if not begins.startswith(",".join(COLUMNS).encode()):
+        beginning = file.read(200)
+    if not beginning.startswith(",".join(COLUMNS).encode()):
         raise BookclsError(
-            f"output={path} holds something else, such as the answers to a run's own test photos: "
-            "give another file."
+            f"output={path} contains something else, such as the predictions for a run's own test "
+            "photos: give another file."
         )

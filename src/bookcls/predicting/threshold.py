@@ -1,8 +1,8 @@
-"""Below which probability an answer counts as unsure: by number, or by held-out photos. No torch.
+"""The probability below which a prediction is unsure: given, or chosen by held-out photos.
 
-To answer only where the model is sure enough is selective classification (Geifman & El-Yaniv,
-NeurIPS 2017): each threshold on the probability has a coverage, the share of photos answered, and a
-risk, the share of these answers that are wrong.
+Accepting only predictions of a sufficient probability is selective classification (Geifman &
+El-Yaniv, NeurIPS 2017): each threshold has a coverage, the share of photos whose prediction is
+kept, and a risk, the share of these predictions that are wrong. Does not import torch.
 """
 
 import os
@@ -18,10 +18,10 @@ from bookcls.errors import BookclsError
 from bookcls.settings import check_between
 
 SHARE = 0.95
-"""So many of the answers that are kept shall be right."""
-LEAST = 20
-"""Different photos among these answers: with fewer, the first mistake would break the 95 %."""
-BY_NUMBER = "a number that was set (unsure=tuning/DATE/TIME lets held-out photos choose it)"
+"""Required share of right predictions among those that are kept."""
+MIN_PHOTOS = 20
+"""Required number of different photos among these: with fewer, one mistake breaks the 95 %."""
+BY_NUMBER = "given as a number (unsure=tuning/DATE/TIME chooses it by held-out photos)"
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Threshold:
     """A threshold and where it comes from.
 
     Attributes:
-        value: An answer with a lower probability is unsure.
-        why: In words.
-        class_names: The classes that it was chosen for; None where it was given.
+        value: A prediction with a lower probability is unsure.
+        why: The origin, in words.
+        class_names: The classes that it was chosen for; None if it was given.
     """
 
     value: float
@@ -40,80 +40,82 @@ class Threshold:
 
 
 def find_threshold(unsure: object) -> Threshold:
-    """The threshold that a setting means: a number, or a folder that tune wrote.
+    """Reads the threshold from a setting: a number, or a folder that tune wrote.
 
     Raises:
-        BookclsError: If it is neither, or if no threshold makes the answers good enough.
+        BookclsError: If it is neither, or if no threshold is good enough.
     """
     if isinstance(unsure, int | float) and not isinstance(unsure, bool):
         check_between("unsure", unsure, 0, 1)
         return Threshold(float(unsure), BY_NUMBER)
     if not isinstance(unsure, str | os.PathLike):
-        raise BookclsError(f"unsure={unsure}: give a number from 0 to 1, or a folder of tune.")
+        raise BookclsError(
+            f"unsure={unsure}: give a number from 0 to 1, or a folder that tune wrote."
+        )
     run = full_path("unsure", os.fspath(unsure))
     if not run.is_dir():
         raise BookclsError(
-            f"unsure={unsure}: neither a number from 0 to 1 nor a folder that tune wrote."
+            f"unsure={unsure} is neither a number from 0 to 1 nor a folder that tune wrote."
         )
     return from_held_out(run)
 
 
 def from_held_out(run: Path) -> Threshold:
-    """The lowest threshold that keeps answers right often enough on a search's held-out photos.
+    """Finds the lowest threshold at which enough predictions for held-out photos are right.
 
     Raises:
         BookclsError: If there is none, or the folder cannot be read.
     """
-    held = read_held_out(run)
-    probs = held.probs.max(axis=1)
-    correct = held.probs.argmax(axis=1) == held.labels
+    held_out = read_held_out(run)
+    probs = held_out.probs.max(axis=1)
+    correct = held_out.probs.argmax(axis=1) == held_out.labels
     value = lowest_threshold(probs, correct)
-    num_views = int(held.views.max())
-    views = f", each as it is and in {num_views} views" if num_views else ""
-    about = f"{len(probs)} answers to {len(np.unique(held.photos))} held-out photos{views}"
+    num_views = int(held_out.views.max())
+    views = f", each unchanged and in {num_views} views" if num_views else ""
+    about = f"{len(probs)} predictions for {len(np.unique(held_out.photos))} held-out photos{views}"
     if value is None:
-        surest, share = surest_answers(probs, correct)
+        best_threshold, share = most_accurate_threshold(probs, correct)
         raise BookclsError(
-            f"unsure={run}: of {about}, no threshold keeps any that are right in {SHARE:.0%}; the "
-            f"best is unsure={surest}, where {share:.0%} are. More photos or a better recipe "
-            "would help; or give a number."
+            f"unsure={run}: by {about}, no threshold makes {SHARE:.0%} of the kept predictions "
+            f"right; the best is unsure={best_threshold}, with {share:.0%}. Use more photos or a "
+            "better recipe, or give a number."
         )
-    kept, plain = probs >= value, held.views == 0
-    num_kept = len(np.unique(held.photos[kept]))
-    if num_kept < LEAST:
+    kept, unchanged = probs >= value, held_out.views == 0
+    num_kept = len(np.unique(held_out.photos[kept]))
+    if num_kept < MIN_PHOTOS:
         raise BookclsError(
-            f"unsure={run}: of {about}, those that could be kept, from unsure={value} up, are of "
-            f"{num_kept} different photos; fewer than {LEAST} do not tell whether {SHARE:.0%} of "
-            "such answers are right. More photos or a better recipe would help; or give a number."
+            f"unsure={run}: of {about}, those with a probability of at least {value} are of only "
+            f"{num_kept} different photos; fewer than {MIN_PHOTOS} cannot show whether {SHARE:.0%} "
+            "of such predictions are right. Use more photos or a better recipe, or give a number."
         )
     why = (
-        f"the lowest at which {SHARE:.0%} or more of the answers kept are right, by {about} "
+        f"the lowest at which at least {SHARE:.0%} of the kept predictions are right, by {about} "
         f"({run / HELD_OUT}): {correct[kept].mean():.1%} are right instead of "
-        f"{correct.mean():.1%}, and {1 - kept.mean():.1%} would be left unanswered"
+        f"{correct.mean():.1%}, and {1 - kept.mean():.1%} are unsure"
     )
-    if num_views and (kept & plain).any():
+    if num_views and (kept & unchanged).any():
         why += (
-            f"; of the photos as they are {correct[kept & plain].mean():.1%} of those kept are "
-            f"right, and {1 - kept[plain].mean():.1%} would be left"
+            f"; of the unchanged photos, {correct[kept & unchanged].mean():.1%} of those kept are "
+            f"right, and {1 - kept[unchanged].mean():.1%} are unsure"
         )
-    return Threshold(value, why, held.class_names)
+    return Threshold(value, why, held_out.class_names)
 
 
 def lowest_threshold(
     probs: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], share: float = SHARE
 ) -> float | None:
-    """The lowest probability of an answer such that this and all higher ones are right enough.
+    """Finds the lowest threshold at which enough of the kept predictions are right.
 
-    It is a point of the empirical risk-coverage curve, and holds for photos like these; it is no
-    bound at some confidence, as Geifman & El-Yaniv's is.
+    It is a point of the empirical risk-coverage curve and applies to similar photos; unlike that of
+    Geifman & El-Yaniv, it is not a bound at a confidence level.
 
     Args:
-        probs: (N,) of the answers.
-        correct: (N,).
-        share: So many shall be right.
+        probs: float64 (N,), probabilities of the predicted classes.
+        correct: bool (N,), whether each prediction is right.
+        share: Required share of right predictions.
 
     Returns:
-        The threshold; 0 where all answers may be kept, None where none reaches the share.
+        The threshold; 0 if all predictions may be kept, None if no threshold reaches the share.
 
     Example:
         >>> lowest_threshold(np.array([0.9, 0.8, 0.6]), np.array([True, True, False]))
@@ -126,10 +128,10 @@ def lowest_threshold(
     return 0.0 if good[-1] == len(values) - 1 else float(values[good[-1]])
 
 
-def surest_answers(
+def most_accurate_threshold(
     probs: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """The threshold at which most of the answers kept are right, and how many are."""
+    """The threshold with the highest accuracy of the kept predictions, and that accuracy."""
     values, accuracy = risk_coverage(probs, correct)
     best = int(accuracy.argmax())
     return float(values[best]), float(accuracy[best])
@@ -138,9 +140,11 @@ def surest_answers(
 def risk_coverage(
     probs: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Each different probability, falling, and how many of the answers from it up are right."""
+    """Distinct probabilities, descending, and the accuracy of the predictions from each upwards."""
     order = np.argsort(-probs, kind="stable")
-    falling = probs[order]
-    accuracy = np.cumsum(correct[order]) / np.arange(1, len(falling) + 1)
-    last = np.append(falling[1:] != falling[:-1], True)  # Equal ones are kept or left together.
-    return falling[last], accuracy[last]
+    descending = probs[order]
+    accuracy = np.cumsum(correct[order]) / np.arange(1, len(descending) + 1)
+    last = np.append(
+        descending[1:] != descending[:-1], True
+    )  # Equal probabilities are kept or dropped together.
+    return descending[last], accuracy[last]

@@ -1,4 +1,4 @@
-"""What a person reads at the end: a table in words, and what to do next."""
+"""Prints the summary: a table, and what to do next."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from rich.table import Table
 from bookcls.predicting.prediction import Prediction
 
 SHOWN = 5
-"""So many unreadable photos are named; the table has all of them."""
+"""Number of unreadable photos named; the table lists all of them."""
 
 
 class Tally:
-    """Counts answers as they come."""
+    """Counts predictions as they come."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
         """Starts at zero for each class."""
@@ -23,21 +23,21 @@ class Tally:
         self.unreadable = 0
         self.named: list[str] = []
 
-    def add(self, found: Prediction) -> None:
-        """Counts one."""
-        if found.answer is None:
+    def add(self, prediction: Prediction) -> None:
+        """Counts one prediction."""
+        if prediction.answer is None:
             self.unreadable += 1
             if len(self.named) < SHOWN:
-                self.named.append(f"{found.file}: {found.error}")
+                self.named.append(f"{prediction.file}: {prediction.error}")
             return
-        self.answers[found.answer] += 1
-        self.unsure[found.answer] += found.unsure
+        self.answers[prediction.answer] += 1
+        self.unsure[prediction.answer] += prediction.unsure
 
     def show(self) -> None:
-        """Prints a row for each class, and one for what could not be read."""
+        """Prints a row for each class, and one for the unreadable photos."""
         answered, unsure = self.answers.total(), self.unsure.total()
         table = Table(show_footer=True)
-        table.add_column("answer", "together")
+        table.add_column("answer", "total")
         table.add_column("photos", str(answered + self.unreadable), justify="right")
         table.add_column("of these unsure", str(unsure), justify="right")
         for name in self.class_names:
@@ -52,20 +52,20 @@ class Tally:
             print(f"          and {self.unreadable - len(self.named)} more: see the column error")
 
     def next_step(self, *, pictures: bool) -> str:
-        """What to do with the answers, in a sentence or two."""
+        """What to do with the predictions, in a sentence or two."""
         answered, unsure = self.answers.total(), self.unsure.total()
-        look = "" if pictures else " cam=DIR draws what the model looked at."
+        cam_hint = "" if pictures else " cam=DIR draws what the model looked at."
         if 2 * unsure > answered:
             return (
-                "Most answers are unsure: perhaps these photos differ from those that taught the "
-                f"model. Put some of them into train/<class>/ and train again.{look}"
+                "Most predictions are unsure: perhaps these photos differ from the training "
+                f"photos. Put some of them into train/<class>/ and train again.{cam_hint}"
             )
         if unsure:
             return (
-                "Look at the unsure answers first (column unsure); such photos in train/<class>/ "
-                f"teach the model most.{look}"
+                "Look at the unsure predictions first (column unsure); adding such photos to "
+                f"train/<class>/ helps the model most.{cam_hint}"
             )
         return (
-            "No answer is unsure, which does not make it right: check some, or label some into "
-            f"test/<class>/ and let evaluate count.{look}"
+            "No prediction is unsure, but that does not make them right: check some, or put some "
+            f"into test/<class>/ and run evaluate.{cam_hint}"
         )

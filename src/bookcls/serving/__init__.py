@@ -1,10 +1,10 @@
-"""A trained model behind a page and a REST address, for people and programs nearby.
+"""Serves a trained model as a web page and a REST endpoint on the local network.
 
 - ``settings``, ``chosen``: what is served and where; no torch. ``photos``: which of the run's
-  photos are still there. ``neighbours``: training photos like a given one. ``answerer``: one
-  question after another. ``api``: REST. ``page``, ``upload``: what a person sees. ``run``: all of
-  it, for the verb.
-- ``gate``, ``body``, ``connections``: who is let in, how much and how slowly.
+  photos still exist. ``neighbours``: the training photos most similar to a given one.
+  ``answerer``: handles one request at a time. ``api``: REST. ``page``, ``upload``: the web page.
+  ``run``: the whole command.
+- ``gate``, ``body``, ``connections``: limits on who may send requests, their size and duration.
 """
 
 __all__ = ["chosen", "run", "settings"]

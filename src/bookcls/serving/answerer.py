@@ -1,4 +1,4 @@
-"""One question after another to one model, however many ask at once."""
+"""Runs one request at a time through a model, however many arrive at once."""
 
 import threading
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ from bookcls.serving.neighbours import Neighbour, Neighbours
 from bookcls.settings import EvaluateTrainer
 
 SHOWN = 480
-"""Side of the square that is shown, in pixels."""
+"""Side of the displayed square, in pixels."""
 
 
 class TooBusyError(BookclsError):
-    """More ask than can wait."""
+    """Raised when more requests arrive than may wait."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An answer, and what the model looked at.
+class ExplainedPrediction:
+    """A prediction, and what the model looked at.
 
     Attributes:
-        found: The answer.
+        found: The prediction.
         photo: uint8 (SHOWN, SHOWN, 3), as the network sees it.
         size: Width and height of the upright photo in pixels.
-        heat: What spoke for the answer.
-        nearest: The training photos that are nearest; empty where there are none.
+        heat: The map of the predicted class.
+        nearest: The most similar training photos; empty if there are none.
     """
 
     found: Prediction
@@ -46,24 +46,24 @@ class Seen:
 
 
 class Answerer:
-    """Answers in turn: photos are decoded and the network runs for one request at a time.
+    """Classifies photos in turn: decoding and the network run for one request at a time.
 
     Attributes:
-        predictor: What ``bookcls.load`` gives.
-        explainer: The same model, asked what it looked at.
-        neighbours: None until training photos were given.
+        predictor: The model, as ``bookcls.load`` returns it.
+        explainer: Explains the predictions of the same model.
+        neighbours: The training photos; None until they are given.
     """
 
     def __init__(
         self, predictor: Predictor, accelerator: str, *, max_waiting: int, timeout: float
     ) -> None:
-        """Takes a model.
+        """Wraps a model.
 
         Args:
             predictor: The model.
-            accelerator: Where it lies.
-            max_waiting: Requests that may wait for their turn.
-            timeout: Seconds that they do so.
+            accelerator: The accelerator it runs on.
+            max_waiting: Number of requests that may wait for their turn.
+            timeout: Maximum wait in seconds.
         """
         self.predictor = predictor
         config = CamConfig(trainer=EvaluateTrainer(accelerator))
@@ -74,13 +74,13 @@ class Answerer:
         self._timeout = timeout
 
     def compare_with(self, samples: list[Sample]) -> None:
-        """Gives the training photos among which the nearest are looked for."""
+        """Sets the training photos among which the nearest are searched."""
         self.neighbours = Neighbours(self.explainer, samples)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _wait_for_turn(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
-            raise TooBusyError("too many photos are waiting; try again in some seconds.")
+            raise TooBusyError("too many photos are waiting; try again in a few seconds.")
         try:
             if not self._model.acquire(timeout=self._timeout):
                 raise TooBusyError(f"no answer within {self._timeout:g} seconds; try again later.")
@@ -92,24 +92,24 @@ class Answerer:
             self._places.release()
 
     def predict(self, path: Path) -> Prediction:
-        """The answer to a photo, as ``bookcls.load(...).predict`` gives it.
+        """Classifies a photo, as ``bookcls.load(...).predict`` does.
 
         Raises:
-            TooBusyError: If too many ask.
+            TooBusyError: If too many requests are waiting.
             BookclsError: If the device has too little memory.
         """
-        with self._turn():
+        with self._wait_for_turn():
             return self._predict(path)
 
     def _predict(self, path: Path) -> Prediction:
         return self.predictor.predict(path)[0]
 
-    def look(self, path: Path) -> Seen | Prediction:
-        """The same with what the model looked at; where there is no answer, that alone.
+    def explain(self, path: Path) -> ExplainedPrediction | Prediction:
+        """Classifies and explains a photo; returns only the prediction if it is unreadable.
 
         Raises: as :meth:`predict`.
         """
-        with self._turn():
+        with self._wait_for_turn():
             found = self._predict(path)
             if found.answer is None:
                 return found
@@ -127,4 +127,4 @@ class Answerer:
                 _, features = explainer.answers(preprocessing(image)[None])
                 nearest = self.neighbours.nearest(features[0])
             shown = preprocessing.with_size(SHOWN).square(image)
-            return Seen(found, shown, image.size, heat, nearest)
+            return ExplainedPrediction(found, shown, image.size, heat, nearest)

@@ -1,4 +1,4 @@
-"""Answers for programs: POST /predict, GET /health."""
+"""The REST endpoints: POST /predict, GET /health."""
 
 import json
 import secrets
@@ -19,12 +19,12 @@ RETRY = {"Retry-After": "5"}
 
 
 def add_api(app: FastAPI, answerer: Answerer, folder: Path) -> None:
-    """Adds the two addresses.
+    """Adds the endpoints to the application.
 
     Args:
         app: The server's application.
         answerer: The model.
-        folder: Where a photo lies while it is asked about.
+        folder: Where a photo is stored while it is classified.
     """
 
     async def predict(request: Request) -> Response:
@@ -32,7 +32,7 @@ def add_api(app: FastAPI, answerer: Answerer, folder: Path) -> None:
         if kind.startswith("multipart/"):
             return as_json(
                 415,
-                {"error": "send the photo's bytes as they are: curl --data-binary @photo.jpg URL"},
+                {"error": "send the photo as raw bytes: curl --data-binary @photo.jpg URL"},
             )
         return await run_in_threadpool(answer, await request.body())
 
@@ -68,5 +68,5 @@ def add_api(app: FastAPI, answerer: Answerer, folder: Path) -> None:
 
 
 def as_json(status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    """A json answer in plain ASCII: a class name may be no UTF-8."""
+    """A json response in plain ASCII, because a class name may not be valid UTF-8."""
     return Response(json.dumps(value), status, headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""The bodies of requests: small, in time, not too many at once, whole or not at all."""
+"""Reads complete request bodies, with limits on size, time and number."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -10,12 +10,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-HELD = 40
-"""So many of the largest photos may lie in the folder of uploads, until they are old."""
+MAX_STORED = 40
+"""Capacity of the upload folder, in photos of the maximum size."""
 
 
 class RefusedError(Exception):
-    """A request that is not answered; its words go to whoever sent it."""
+    """A refused request; its message is sent to the client."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -23,32 +23,32 @@ class RefusedError(Exception):
 
 
 class Bodies:
-    """Reads bodies."""
+    """Reads request bodies."""
 
     def __init__(self, uploads: Path, *, max_bytes: int, timeout: float, at_once: int) -> None:
-        """Starts with none.
+        """Sets the limits.
 
         Args:
-            uploads: The folder where photos are kept for a while.
-            max_bytes: Bytes that a body may have.
-            timeout: Seconds in which it must be there.
-            at_once: Bodies that may be on their way at the same time, each of them in memory.
+            uploads: The folder where photos are kept temporarily.
+            max_bytes: Maximum size of a body.
+            timeout: Maximum time to receive a body, in seconds.
+            at_once: Maximum number of bodies received at the same time, all in memory.
         """
         self.uploads, self.max_bytes, self.timeout = uploads, max_bytes, timeout
         self.at_once, self.arriving = at_once, 0
 
-    async def whole(self, receive: Receive, headers: dict[str, str]) -> Receive:
-        """Waits for the whole body, and gives it back in one piece.
+    async def read(self, receive: Receive, headers: dict[str, str]) -> Receive:
+        """Waits for the whole body, and returns it in one piece.
 
         Raises:
-            RefusedError: If it is too large or too slow, or if too many come.
-            ConnectionError: If the client is gone.
+            RefusedError: If it is too large or too slow, or there are too many.
+            ConnectionError: If the client has disconnected.
         """
         refusal = self._refusal(headers.get("content-length", ""))
         if refusal is not None and "expect" in headers:
             raise refusal
-        if self.arriving >= self.at_once or self._held() > HELD * self.max_bytes:
-            raise RefusedError(503, "too many photos are on their way; try again in some seconds.")
+        if self.arriving >= self.at_once or self._stored_bytes() > MAX_STORED * self.max_bytes:
+            raise RefusedError(503, "too many photos are being sent; try again in a few seconds.")
         self.arriving += 1
         parts: list[bytes] = []
         try:
@@ -63,11 +63,13 @@ class Bodies:
                         parts.append(message.get("body", b""))
         except TimeoutError as error:
             raise RefusedError(
-                408, f"the photo did not come within {self.timeout:g} seconds."
+                408, f"the photo did not arrive within {self.timeout:g} seconds."
             ) from error
         finally:
             self.arriving -= 1
-        if refusal is not None:  # Only now: most programs read no answer before they have sent all.
+        if (
+            refusal is not None
+        ):  # Only now: most clients read no response before they have sent everything.
             raise refusal
         body: Message | None = {"type": "http.request", "body": b"".join(parts)}
 
@@ -80,8 +82,8 @@ class Bodies:
 
         return again
 
-    def _held(self) -> int:
-        """Bytes that lie in the folder of uploads."""
+    def _stored_bytes(self) -> int:
+        """Total size of the files in the upload folder."""
         total = 0
         for path in self.uploads.rglob("*"):
             with suppress(OSError):  # Another thread may delete it.
@@ -89,12 +91,15 @@ class Bodies:
         return total
 
     def _refusal(self, size: str) -> RefusedError | None:
-        """Why a body of this Content-Length is not wanted."""
+        """The reason to refuse a body of this Content-Length, or None."""
         if not size.isdecimal():
-            return RefusedError(411, "say how many bytes come (Content-Length).")
+            return RefusedError(
+                411, "the header Content-Length is missing: give the number of bytes."
+            )
         if int(size) <= self.max_bytes:
             return None
         return RefusedError(
             413,
-            f"{int(size) / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} (max_mb): send less.",
+            f"{int(size) / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} MB (max_mb): "
+            "send a smaller photo.",
         )

@@ -1,4 +1,4 @@
-"""Which model, which photos beside it, and the address; all refused before torch is loaded."""
+"""Resolves the model, the photos and the address, before torch is imported."""
 
 import errno
 import ipaddress
@@ -15,14 +15,14 @@ from bookcls.serving.settings import ServeConfig
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What will be served, and where.
+class ResolvedSettings:
+    """What to serve, and where.
 
     Attributes:
         ckpt: Checkpoint file.
-        root: Folder of the run's photos, or None where they are gone.
-        threshold: Below which probability an answer is unsure.
-        listener: A socket that listens; connections wait until the model is there.
+        root: Folder of the run's photos, or None if they no longer exist.
+        threshold: The probability below which a prediction is unsure.
+        listener: A listening socket; connections wait until the model is loaded.
     """
 
     ckpt: Path
@@ -31,22 +31,24 @@ class Chosen:
     listener: socket.socket
 
 
-def choose(config: ServeConfig) -> Chosen:
-    """Finds everything that the settings name, and takes the port.
+def resolve_settings(config: ServeConfig) -> ResolvedSettings:
+    """Resolves the settings and binds the port.
 
     Raises:
-        BookclsError: For what is not there, or is taken.
+        BookclsError: If a path does not exist, or the port is in use.
     """
     if find_spec("gradio") is None:
-        raise BookclsError("serve needs Gradio, not installed here: pip install 'bookcls[serve]'.")
+        raise BookclsError(
+            "serve needs Gradio, which is not installed: pip install 'bookcls[serve]'."
+        )
     run = runs.open_run(config.ckpt)
     root = run.root(config.data.root)
     threshold = find_threshold(config.unsure)
-    return Chosen(run.ckpt, root, threshold, listen(config.host, config.port))
+    return ResolvedSettings(run.ckpt, root, threshold, listen(config.host, config.port))
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Takes a port.
+    """Binds a port and listens.
 
     Raises:
         BookclsError: If this machine has no such address, or the port is taken or not allowed.
@@ -58,7 +60,7 @@ def listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     if os.name == "posix":
-        # A server that has just ended leaves the port waiting; elsewhere this would share it.
+        # Reuses the port of a server that has just stopped; on Windows this would share it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -67,27 +69,27 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise BookclsError(
-                f"port={port} on {host} is taken: by another serve, perhaps. Stop it (Ctrl+C), or "
+                f"port={port} on {host} is in use, perhaps by another serve. Stop it (Ctrl+C), or "
                 f"give another port: port={port % 65535 + 1}, or port=0 for any that is free."
             ) from error
         if error.errno == errno.EACCES:
             raise BookclsError(
-                f"port={port}: no permission; ports below 1024 are the system's. Give a higher one."
+                f"port={port}: no permission; ports below 1024 are reserved. Give a higher one."
             ) from error
         raise BookclsError(f"host={host}: this machine has no such address. {HOSTS}") from error
     return listener
 
 
-HOSTS = "Give 127.0.0.1 (this machine alone), one of its addresses, or 0.0.0.0 (all of them)."
+HOSTS = "Give 127.0.0.1 (this machine only), one of its addresses, or 0.0.0.0 (all of them)."
 
 
 def is_local(listener: socket.socket) -> bool:
-    """Whether only this machine reaches a socket."""
+    """Whether a socket is reachable from this machine only."""
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def address_of(host: str, listener: socket.socket) -> str:
-    """What a person types into a browser on this machine."""
+    """The URL to open in a browser on this machine."""
     name, port = listener.getsockname()[:2]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:
         host = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Connections that say nothing are closed, which uvicorn does only after a first answer."""
+"""Closes silent connections; uvicorn itself does so only after a first response."""
 
 import asyncio
 
@@ -6,37 +6,37 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 10.0
-"""Seconds in which the head of a request must be there, from the connection or its first byte."""
+"""Seconds within which the headers of a request must arrive, from the connection or first byte."""
 
 
 class ImpatientProtocol(H11Protocol):
-    """HTTP that does not wait for ever for the head of a request."""
+    """HTTP that does not wait forever for the headers of a request."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Starts to wait."""
+        """Starts the deadline."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._wait()
+        self._start_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Waits on, or is content."""
+        """Cancels the deadline once the headers have arrived."""
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
-            self._wait()
+            self._start_deadline()
         else:
-            self._wait_no_more()
+            self._cancel_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops to wait."""
-        self._wait_no_more()
+        """Cancels the deadline."""
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _start_deadline(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(PATIENCE, self.transport.close)
 
-    def _wait_no_more(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -1,4 +1,4 @@
-"""What is let in: which addresses, by which name, from whose pages."""
+"""Decides which requests are accepted, by path, host name and origin."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 FILE = "/gradio_api/file="
 STREAM = "/gradio_api/queue/data"
-"""Where a page hears what became of its question."""
+"""Where the page receives its results."""
 GET = ("/assets/", "/static/", FILE)
-"""Beginnings of what the page reads. Gradio has more addresses, among them one that fetches."""
+"""Path prefixes that the page reads. Gradio has more, among them one that fetches URLs."""
 ADDRESSES = {
     "GET": {
         "/",
@@ -29,7 +29,7 @@ ADDRESSES = {
     "POST": {"/predict", "/gradio_api/upload", "/gradio_api/queue/join"},
 }
 HEADERS = {
-    # Nothing of the page may come from elsewhere, and no other page may show it in a frame. Gradio
+    # The page may load nothing from elsewhere, and no other page may frame it. Gradio
     # needs its inline scripts and eval.
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -43,24 +43,24 @@ HEADERS = {
 
 
 class Gate:
-    """An ASGI application before another one, which gets small requests, whole or not at all."""
+    """ASGI middleware that passes on only complete requests of limited size."""
 
     def __init__(
         self, app: App, bodies: Bodies, uploads: Path, names: frozenset[str] | None
     ) -> None:
-        """Stands before an application.
+        """Wraps an application.
 
         Args:
             app: The application.
-            bodies: Reads what is sent.
-            uploads: The only folder of which files are served.
-            names: What it may be called in a request; None where any name will do.
+            bodies: Reads the request bodies.
+            uploads: The only folder whose files are served.
+            names: Host names accepted in requests; None accepts any.
         """
         self.app, self.bodies, self.uploads = app, bodies, uploads.resolve()
         self.names = names
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answers, lets through or refuses one request."""
+        """Passes on or refuses a request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         if scope["type"] != "http":
@@ -76,22 +76,22 @@ class Gate:
         try:
             self._check(scope["method"], scope["path"], headers)
             if scope["method"] == "POST":
-                receive = await self.bodies.whole(receive, headers)
+                receive = await self.bodies.read(receive, headers)
         except RefusedError as refusal:
             await refuse(guarded, refusal)
         except ConnectionError:
             return
         else:
-            await self._ask(scope, receive, guarded)
+            await self._forward(scope, receive, guarded)
 
-    async def _ask(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         except (Exception, asyncio.CancelledError):
             if scope["path"] != STREAM:
                 raise
-            # Gradio raises once more what it has just told the client: of a page that is older
-            # than the server, or when the server ends.
+            # Gradio raises again what it has already reported to the client: when the page is
+            # older than the server, or when the server stops.
             await send({"type": "http.response.body", "body": b""})
 
     def _check(self, method: str, path: str, headers: dict[str, str]) -> None:
@@ -100,19 +100,21 @@ class Gate:
             name = urlsplit(f"//{host}").hostname or ""
             origin = urlsplit(headers.get("origin", f"//{host}")).netloc
         except ValueError as error:
-            raise RefusedError(400, "the headers Host or Origin hold no address.") from error
+            raise RefusedError(400, "the header Host or Origin is not a valid address.") from error
         if self.names is not None and name not in self.names:
             # A page elsewhere may give its own name this machine's address (DNS rebinding).
-            raise RefusedError(421, f"this server is for this machine alone, not {name}.")
+            raise RefusedError(
+                421, f"this server accepts requests to this machine only, not to {name}."
+            )
         if origin != host:
-            raise RefusedError(403, "a page from elsewhere may not ask this server.")
+            raise RefusedError(403, "pages from other sites may not use this server.")
         known = ADDRESSES.get("GET" if method == "HEAD" else method, set())
         if path in known or (method in ("GET", "HEAD") and self._is_file(path)):
             return
         if any(path in paths for paths in ADDRESSES.values()):
             other = "POST" if method != "POST" else "GET"
-            raise RefusedError(405, f"{path} is asked by {other}, not by {method}.")
-        raise RefusedError(404, "there is nothing here; the page is at /, answers are at /predict.")
+            raise RefusedError(405, f"{path} accepts {other}, not {method}.")
+        raise RefusedError(404, "not found; the page is at /, predictions are at /predict.")
 
     def _is_file(self, path: str) -> bool:
         if ".." in path.split("/") or not path.startswith(GET):
@@ -126,7 +128,7 @@ class Gate:
 
 
 async def refuse(send: Send, refusal: RefusedError) -> None:
-    """Says why, as json, and ends the connection."""
+    """Sends the reason as json and closes the connection."""
     body = json.dumps({"error": str(refusal)}).encode()
     headers = [
         (b"content-type", b"application/json"),

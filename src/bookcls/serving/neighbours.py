@@ -1,4 +1,4 @@
-"""The training photos that lie nearest to a photo in the model's eyes."""
+"""Finds the training photos that are most similar to a photo for the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Neighbours:
     """Features of the training photos, those of the head's hidden layer (N, 256)."""
 
     def __init__(self, explainer: Explainer, samples: Sequence[Sample]) -> None:
-        """Asks the model about each photo once; photos that cannot be read are left out.
+        """Computes the features of each photo once; unreadable photos are left out.
 
         Args:
             explainer: The model.
@@ -45,7 +45,7 @@ class Neighbours:
         self.features = torch.cat(parts)
 
     def nearest(self, features: Tensor) -> list[Neighbour]:
-        """The nearest ones, the nearest first.
+        """Returns the most similar training photos, most similar first.
 
         Args:
             features: float32 (256,), of the photo.

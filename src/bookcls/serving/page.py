@@ -1,4 +1,4 @@
-"""What a person sees: a place for a photo, and the answer beside it."""
+"""The web page: a photo input with the prediction next to it."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.panels import overlay
 from bookcls.pages.templates import template
-from bookcls.pages.thumbnails import as_address, embedded, small
+from bookcls.pages.thumbnails import data_url, embed_photo, load_small
 from bookcls.predicting.prediction import Prediction
-from bookcls.serving.answerer import Answerer, Seen
+from bookcls.serving.answerer import Answerer, ExplainedPrediction
 from bookcls.serving.photos import RunPhotos
 from bookcls.serving.upload import photo_upload
 
@@ -23,10 +23,10 @@ KEPT = 600
 
 
 class Page:
-    """The page, and what it does.
+    """The web page and its event handlers.
 
     Attributes:
-        examples: Test photos that can be read, each with a small copy.
+        examples: Test photos that can be read, each with a thumbnail.
     """
 
     def __init__(self, answerer: Answerer, photos: RunPhotos) -> None:
@@ -34,17 +34,17 @@ class Page:
 
         Args:
             answerer: The model.
-            photos: What may be shown beside answers.
+            photos: Photos to show next to predictions.
         """
         self.answerer, self.left_out = answerer, photos.left_out
-        pictures = [(sample, small(sample.path)) for sample in photos.tests]
+        pictures = [(sample, load_small(sample.path)) for sample in photos.tests]
         self.examples = [(sample, image) for sample, image in pictures if image]
 
     def build(self, max_waiting: int) -> gr.Blocks:
-        """Lays the page out.
+        """Builds the page.
 
         Args:
-            max_waiting: Questions that may wait.
+            max_waiting: Number of requests that may wait.
         """
         predictor = self.answerer.predictor
         ckpt = predictor.ckpt.resolve()
@@ -74,27 +74,27 @@ class Page:
         return blocks
 
     def ask(self, path: str | None) -> str:
-        """The answer to an uploaded photo as html; the empty place where there is none."""
+        """The prediction for an uploaded photo as html; a placeholder if there is no photo."""
         return self._answer(Path(path)) if path else render("waiting")
 
     def try_example(self, chosen: gr.SelectData) -> tuple[None, str]:
-        """An empty place for a photo, and the answer to one of the test photos as html."""
+        """Clears the photo input, and returns the prediction for a test photo as html."""
         sample, _ = self.examples[int(chosen.index)]
         return None, self._answer(sample.path, sample)
 
     def _answer(self, path: Path, sample: Sample | None = None) -> str:
         try:
-            seen = self.answerer.look(path)
+            seen = self.answerer.explain(path)
         except BookclsError as error:
             return render("answer", seen=None, error=str(error))
         if isinstance(seen, Prediction):
             return render("answer", seen=None, error=f"This file is {seen.error}.")
         return self._render(seen, sample)
 
-    def _render(self, seen: Seen, sample: Sample | None) -> str:
+    def _render(self, seen: ExplainedPrediction, sample: Sample | None) -> str:
         predictor, found = self.answerer.predictor, seen.found
         accepted = [predictor.class_names[k] for k in sample.accepted] if sample else []
-        lit = None if seen.heat.empty else overlay(seen.photo, seen.heat)
+        overlay_image = None if seen.heat.empty else overlay(seen.photo, seen.heat)
         return render(
             "answer",
             seen=seen,
@@ -103,17 +103,17 @@ class Page:
             bars=sorted(found.probs.items(), key=lambda item: -item[1]),
             label=" or ".join(accepted),
             right=found.answer in accepted,
-            photo=as_address(Image.fromarray(seen.photo)),
-            overlay=None if lit is None else as_address(Image.fromarray(lit)),
+            photo=data_url(Image.fromarray(seen.photo)),
+            overlay=None if overlay_image is None else data_url(Image.fromarray(overlay_image)),
             fit="cover" if predictor.preprocessing.fit == "letterbox" else "fill",
             nearest=[
-                (predictor.class_names[n.sample.label], n.similarity, embedded(n.sample.path))
+                (predictor.class_names[n.sample.label], n.similarity, embed_photo(n.sample.path))
                 for n in seen.nearest
             ],
         )
 
 
 def render(part: str, /, **values: object) -> str:
-    """A part of the page, every value in it escaped; what is no UTF-8 with a question mark."""
+    """Renders a part of the page, with escaped values and "?" for anything that is not UTF-8."""
     html = template(HERE / f"{part}.html").render(**values)
     return html.encode("utf-8", "replace").decode("utf-8")

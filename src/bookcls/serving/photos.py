@@ -1,4 +1,4 @@
-"""Which of the run's photos are still there to be shown beside answers, and why others are not."""
+"""Finds the photos of the run that still exist, to show them next to predictions."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,8 @@ from bookcls.errors import BookclsError
 
 T = TypeVar("T")
 EXAMPLES = 12
-MOST = 1000
-"""Training photos that are compared with: each costs a forward pass at the start."""
+MAX_COMPARED = 1000
+"""Maximum number of training photos compared: each costs a forward pass at the start."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class RunPhotos:
     Attributes:
         train: Training photos, at most ``MOST``.
         tests: Examples of the test splits.
-        left_out: What is not shown and why, a sentence each.
+        left_out: What is not shown and why, one sentence each.
     """
 
     train: list[Sample] = field(default_factory=list)
@@ -30,28 +30,28 @@ class RunPhotos:
 
 
 def find_photos(root: Path | None, class_names: list[str]) -> RunPhotos:
-    """Looks what there is; decodes nothing.
+    """Lists the available photos without decoding any.
 
     Args:
-        root: Folder of the dataset, or None where it is gone.
-        class_names: What the model knows.
+        root: Folder of the dataset, or None if it no longer exists.
+        class_names: The classes of the model.
     """
     photos = RunPhotos()
     if root is None:
         photos.left_out.append(
-            "The run's photos are gone, so neither training photos nor test photos are shown; "
-            "data.root=DIR says where they are."
+            "The run's photos no longer exist, so no training or test photos are shown; give "
+            "data.root=DIR if they have moved."
         )
         return photos
     try:
         train = read_folder(root, on_bad="skip", with_tests=False)
-    except BookclsError:  # Its words name folders; the page is for others too.
+    except BookclsError:  # The message contains paths, which visitors of the page should not see.
         photos.left_out.append(
-            "Training photos are not shown: the folder cannot be used, which check explains."
+            "Training photos are not shown: the folder cannot be used; run check to see why."
         )
     else:
         if train.class_names == class_names:
-            photos.train = spread(train.train, MOST)
+            photos.train = take_evenly(train.train, MAX_COMPARED)
         else:
             names = ", ".join(train.class_names)
             photos.left_out.append(
@@ -59,21 +59,21 @@ def find_photos(root: Path | None, class_names: list[str]) -> RunPhotos:
             )
         if 0 < len(photos.train) < len(train.train):
             photos.left_out.append(
-                f"Of {len(train.train)} training photos {len(photos.train)} are compared with."
+                f"Only {len(photos.train)} of the {len(train.train)} training photos are compared."
             )
     splits = read_tests(root, class_names, [])
     tests = [sample for samples in splits.values() for sample in samples]
-    photos.tests = spread(tests, EXAMPLES)
+    photos.tests = take_evenly(tests, EXAMPLES)
     if not tests:
         photos.left_out.append("There are no test photos to try.")
     return photos
 
 
-def spread(items: list[T], most: int) -> list[T]:
-    """At most so many, evenly from the whole list.
+def take_evenly(items: list[T], limit: int) -> list[T]:
+    """Takes at most ``limit`` items, evenly spaced over the list.
 
     Example:
         >>> spread([1, 2, 3, 4, 5], 3)
         [1, 2, 4]
     """
-    return [items[i * len(items) // most] for i in range(most)] if len(items) > most else items
+    return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else items

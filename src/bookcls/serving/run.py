@@ -1,4 +1,4 @@
-"""The whole of the verb: the model, its page and its REST address behind one gate."""
+"""Runs the command: serves the model, its page and its REST endpoint behind one gate."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import uvicorn
 from bookcls.predicting.predictor import Predictor
 from bookcls.serving.answerer import Answerer
 from bookcls.serving.body import Bodies
-from bookcls.serving.chosen import Chosen, address_of, is_local
+from bookcls.serving.chosen import ResolvedSettings, address_of, is_local
 from bookcls.serving.connections import ImpatientProtocol
 from bookcls.serving.gate import Gate
 from bookcls.serving.photos import find_photos
@@ -21,7 +21,7 @@ from bookcls.serving.settings import ServeConfig
 if TYPE_CHECKING:
     from bookcls.serving.page import Page
 
-# Gradio reads these when it is imported: nothing is reported, nothing looked up.
+# Gradio reads these when it is imported: no telemetry, no downloads.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 MOST_CONNECTIONS = 64
@@ -30,33 +30,33 @@ LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
-def run(config: ServeConfig, chosen: Chosen) -> None:
-    """Answers until it is stopped.
+def run(config: ServeConfig, resolved: ResolvedSettings) -> None:
+    """Serves until it is stopped.
 
     Raises:
         BookclsError: For anything that the user can put right.
     """
     with tempfile.TemporaryDirectory(prefix="bookcls-serve-") as folder:
-        page = make_page(config, chosen)
-        address = address_of(config.host, chosen.listener)
-        if warned := warning(config, chosen.listener):
+        page = make_page(config, resolved)
+        address = address_of(config.host, resolved.listener)
+        if warned := warning(config, resolved.listener):
             print(warned)
         print(f"page     {address}")
         print(f"REST     curl --data-binary @photo.jpg {address}/predict")
-        print("         Ctrl+C ends it", flush=True)
+        print("         Ctrl+C stops it", flush=True)
         try:
-            asyncio.run(answer(config, chosen.listener, Path(folder), page))
+            asyncio.run(answer(config, resolved.listener, Path(folder), page))
         except KeyboardInterrupt:
             print("stopped")
 
 
 async def answer(config: ServeConfig, listener: socket.socket, folder: Path, page: "Page") -> None:
-    """Answers whoever comes; Gradio's parts are made in the event loop that they will run in."""
+    """Serves requests; Gradio's parts are created in the event loop that they run in."""
     await make_server(config, listener, folder, page).serve(sockets=[listener])
 
 
-def make_page(config: ServeConfig, chosen: Chosen) -> "Page":
-    """Loads the model, looks at the run's photos, and says in words what will be served.
+def make_page(config: ServeConfig, resolved: ResolvedSettings) -> "Page":
+    """Loads the model, finds the run's photos, and prints what will be served.
 
     Raises:
         BookclsError: For anything that the user can put right.
@@ -65,18 +65,18 @@ def make_page(config: ServeConfig, chosen: Chosen) -> "Page":
 
     accelerator = config.trainer.accelerator
     predictor = Predictor(
-        chosen.ckpt, chosen.threshold, rotations=config.rotations, accelerator=accelerator
+        resolved.ckpt, resolved.threshold, rotations=config.rotations, accelerator=accelerator
     )
-    print(f"model    {chosen.ckpt}: {', '.join(predictor.class_names)}")
-    print(f"unsure   below {chosen.threshold.value:g}, {chosen.threshold.why}", flush=True)
+    print(f"model    {resolved.ckpt}: {', '.join(predictor.class_names)}")
+    print(f"unsure   below {resolved.threshold.value:g}, {resolved.threshold.why}", flush=True)
     answerer = Answerer(
         predictor, accelerator, max_waiting=config.max_waiting, timeout=config.timeout
     )
-    photos = find_photos(chosen.root, predictor.class_names)
+    photos = find_photos(resolved.root, predictor.class_names)
     if photos.train:
         answerer.compare_with(photos.train)
     shown = f"{len(photos.train)} for training, {len(photos.tests)} to try"
-    print(f"photos   {shown}" + (f", from {chosen.root}" if chosen.root else ""))
+    print(f"photos   {shown}" + (f", from {resolved.root}" if resolved.root else ""))
     for line in photos.left_out:
         print(f"         {line}")
     return Page(answerer, photos)
@@ -88,10 +88,10 @@ def make_server(
     """Puts the page and the REST address behind the gate.
 
     Args:
-        config: The limits.
-        listener: Where it will listen.
-        folder: For uploads.
-        page: What it shows.
+        config: The settings.
+        listener: The listening socket.
+        folder: The folder for uploads.
+        page: The web page.
     """
     import gradio as gr
     from fastapi import FastAPI
@@ -138,12 +138,12 @@ def make_server(
 
 
 def warning(config: ServeConfig, listener: socket.socket) -> str:
-    """Who else can reach the server, for a person; empty if nobody can."""
+    """A warning about who else can reach the server; empty if nobody can."""
     if is_local(listener):
         return ""
     port = listener.getsockname()[1]
     return (
-        f"warning  host={config.host}: everybody who reaches this machine over the network can "
-        f"open port {port}, send photos and see the run's; there is no password, and nothing is "
-        "encrypted. host=127.0.0.1 keeps it to this machine."
+        f"warning  host={config.host}: anyone who can reach this machine over the network can "
+        f"open port {port}, send photos and see those of the run; there is no password, and "
+        "nothing is encrypted. host=127.0.0.1 restricts it to this machine."
     )

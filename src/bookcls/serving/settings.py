@@ -1,4 +1,4 @@
-"""conf/serve.yaml as typed values. No torch, so that errors come early."""
+"""conf/serve.yaml as typed values. Does not import torch, so that errors come early."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from bookcls.settings import EvaluateTrainer, check_between, check_positive
 
 @dataclass
 class ServeData:
-    """The photos to show beside answers; None is what the run was trained with."""
+    """The photos to show next to predictions; None means those of the run."""
 
     root: str | None = None
 
@@ -37,5 +37,5 @@ class ServeConfig:
 
     @property
     def max_bytes(self) -> int:
-        """Bytes that a request may have."""
+        """Maximum size of a request."""
         return int(self.max_mb * 1e6)

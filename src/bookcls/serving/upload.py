@@ -1,4 +1,4 @@
-"""Where a photo enters the page."""
+"""The photo input of the page."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from gradio.data_classes import ImageData
 
 
 def photo_upload() -> gr.Image:
-    """Gradio's image input, but only of files that were uploaded, and read by our loader.
+    """Gradio's image input, restricted to uploaded files and read by our own loader.
 
     Gradio itself, mounted in another application, would copy any file or address that a request
     names, and would open any kind of image. (Its methods are replaced on the object, since of a
@@ -34,7 +34,7 @@ def photo_upload() -> gr.Image:
 
 
 def uploaded(folder: Path, path: str | Path | None) -> str:
-    """The path, if it lies in the folder of uploads.
+    """Returns the path if it is in the upload folder.
 
     Args:
         folder: Its full path.
@@ -48,5 +48,5 @@ def uploaded(folder: Path, path: str | Path | None) -> str:
     except (ValueError, OSError):
         inside = False
     if not inside:
-        raise gr.Error("only an uploaded photo can be asked about.")
+        raise gr.Error("only an uploaded photo can be classified.")
     return str(path)
