@@ -174,7 +174,7 @@ def test_what_is_no_photo_gets_the_reason(served, photos, tmp_path):
 def test_size_is_limited(served):
     status, value = served.predict(bytes(1_000_001))
     assert status == 413
-    assert "1.0 MB; the limit is 1 (max_mb)" in value["error"]
+    assert "1.0 MB; the limit is 1 MB (max_mb)" in value["error"]
     assert served.predict(iter([b"some"]))[0] == 411
     assert served.ask("POST", "/gradio_api/upload", bytes(1_000_001))[0] == 413
 
