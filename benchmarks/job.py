@@ -38,7 +38,7 @@ def main() -> None:
     started = time.monotonic()
     given = options(
         "job", __doc__,
-        words={"nargs": "*", "default": ["experiment=laptop"], "help": "the whole job"},
+        words={"nargs": "*", "default": ["experiment=sample"], "help": "the whole job"},
     )  # fmt: skip
     words = ["trainer=smoke", "data.image_size=32"] if given.toy else given.words
     helps = alternate(
