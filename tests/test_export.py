@@ -252,7 +252,7 @@ def test_without_test_photos_the_training_photos_check(run, tmp_path):
     shutil.copytree(run.parent / "photos" / "train", tmp_path / "train")
     photos = photos_to_check(tmp_path, loaded(run / "best.ckpt"))
     assert (len(photos.images), photos.labelled) == (18, False)
-    assert "no test photos; 18 training photos" in photos.said
+    assert "no test photos; 18 training photos" in photos.description
 
 
 def test_training_photos_that_were_skipped_are_skipped_again(run, tmp_path):
@@ -273,7 +273,7 @@ def test_other_answers_are_refused_and_leave_no_file(call, run, monkeypatch, tmp
 
 def test_numbers_that_are_none_are_refused():
     good = Row("PyTorch", 1, np.full((2, 3), 1 / 3, np.float32))
-    with pytest.raises(BookclsError, match="no numbers"):
+    with pytest.raises(BookclsError, match="not finite"):
         refuse_different(Row("ONNX fp16", 1, good.probs * np.float32(np.nan)), good)
 
 
@@ -285,7 +285,7 @@ def test_changed_answers_are_named():
     lines = change_warnings(after, before, photos, ["a", "b"])
     assert lines[0] == "warning: ONNX int8 changes the predictions of 8 of 8 photos:"
     assert lines[1] == "  0.jpg: b 0.60 instead of a 0.80"
-    assert lines[-2:] == ["  and 3 more", "warning: easy: 0 correct answers instead of 8"]
+    assert lines[-2:] == ["  and 3 more", "warning: easy: 0 correct predictions instead of 8"]
     assert change_warnings(before, before, photos, ["a", "b"]) == []
 
 

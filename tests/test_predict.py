@@ -229,9 +229,10 @@ def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
     (tmp_path / "photos" / "x").mkdir(parents=True)
     for pattern in ("*.jpg", "**/*.jpg", "*", "x/*.png"):
         source = find_source(f"{tmp_path}/photos/{pattern}")
-        assert predict.apart(str(tmp_path / "photos" / "cam"), source)
-    with pytest.raises(BookclsError, match="taken for photos"):
-        predict.apart(str(tmp_path / "photos" / "x"), find_source(f"{tmp_path}/photos/x/*.png"))
+        assert predict.resolve_cam_folder(str(tmp_path / "photos" / "cam"), source)
+    with pytest.raises(BookclsError, match="mistaken for photos"):
+        source = find_source(f"{tmp_path}/photos/x/*.png")
+        predict.resolve_cam_folder(str(tmp_path / "photos" / "x"), source)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +296,7 @@ def test_images_in_memory_are_answered_like_files(run, tmp_path):
     assert len(model.predict(np.stack([array, array]))) == 2
     (wrong,) = model.predict(array.astype(np.float32))
     assert (wrong.answer, wrong.unsure) == (None, True)
-    assert wrong.error == "an array must be uint8 (H, W, 3), this is float32 (40, 48, 3)"
+    assert wrong.error == "an array must be uint8 (H, W, 3), not float32 (40, 48, 3)"
     with pytest.raises(BookclsError, match="not int"):
         model.predict([3])
 
@@ -393,9 +394,9 @@ def test_a_threshold_by_held_out_photos(run, run_verb, tmp_path, capsys):
     tuned = held_out(tmp_path / "tuned", sure, right)
     threshold = find_threshold(str(tuned))
     assert threshold.value == sure[19] - 0.01
-    assert "100.0% are right instead of 83.3%, and 16.7% would be left unanswered" in threshold.why
-    assert "48 answers to 24 held-out photos, each as it is and in 1 views" in threshold.why
-    assert "as they are 100.0% of those kept are right, and 16.7% would be left" in threshold.why
+    assert "100.0% are right instead of 83.3%, and 16.7% are unsure" in threshold.why
+    assert "48 predictions for 24 held-out photos, each unchanged and in 1 views" in threshold.why
+    assert "unchanged photos, 100.0% of those kept are right, and 16.7% are unsure" in threshold.why
     draw(tmp_path / "photos" / "a.jpg", RED, 1)
     arguments = (f"ckpt={run}", "images=photos", f"unsure={tuned}")
     assert run_verb(predict.main, *arguments, "rotations=2") == 0

@@ -230,7 +230,7 @@ def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeyp
     def damaged(*args):
         raise KeyError("outcome")
 
-    for module, name in ((cells, "summary"), (sys.modules["bookcls.sweeping.sweep"], "cells_of")):
+    for module, name in ((cells, "summarise"), (sys.modules["bookcls.sweeping.sweep"], "cells_of")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, damaged)
             patch.setattr(train, "train", lambda *args: None)
@@ -392,7 +392,7 @@ def test_workers_share_the_gpus_out(monkeypatch):
 
 
 def test_a_worker_writes_what_no_encoding_holds(tmp_path, monkeypatch):
-    for name, value in (("worker_number", 1), ("share_devices", None), ("accuracies", "")):
+    for name, value in (("worker_number", 1), ("share_devices", None), ("format_accuracies", "")):
         monkeypatch.setattr(workers, name, lambda *args, value=value: value)
     cell = cells.Cell(tmp_path, "now", 1, 1, "seed=0", key="key")
     cell.run.mkdir()

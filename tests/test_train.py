@@ -312,7 +312,7 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root,), "train/red/bad.png: empty file"),
         (("data.root=/no/such folder",), "/no/such folder does not exist"),
         (("data=folder",), "data.root=DIR"),
-        ((root, "aug=strong"), "aug=strong: choose one of all, mixup, none, scenes, turn, usual."),
+        ((root, "aug=strong"), "aug=strong: choose one of all, gentle, mixup, none, scenes, turn,"),
         (
             (root, "experiment=labtop"),
             "experiment=labtop: choose one of article, best, laptop, probe, sample, small.",

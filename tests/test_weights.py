@@ -103,7 +103,7 @@ def test_other_contents_and_missing_files(tmp_path):
         find_weights(str(tmp_path / "list.pth"))
     with pytest.raises(BookclsError, match="no such file"):
         find_weights(str(tmp_path / "absent.pth"))
-    with pytest.raises(BookclsError, match=r"=~nobody-here/x\.pth: ~nobody-here is no user"):
+    with pytest.raises(BookclsError, match=r"=~nobody-here/x\.pth: ~nobody-here is not the home"):
         find_weights("~nobody-here/x.pth")
 
 

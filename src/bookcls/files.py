@@ -30,7 +30,7 @@ The last four are the full-width forms of the first four.
 def escape(value: object) -> str:
     """Escapes a csv field so that a spreadsheet does not treat it as a formula.
 
-    >>> escape("=1+1"), safe("'=1+1"), safe("a=1")
+    >>> escape("=1+1"), escape("'=1+1"), escape("a=1")
     ("'=1+1", "''=1+1", 'a=1')
     """
     text = str(value)
@@ -40,7 +40,7 @@ def escape(value: object) -> str:
 def unescape(field: str) -> str:
     """Undoes :func:`escape`.
 
-    >>> unescape("'=1+1"), meant("''=1+1"), meant("'a")
+    >>> unescape("'=1+1"), unescape("''=1+1"), unescape("'a")
     ('=1+1', "'=1+1", "'a")
     """
     return field[1:] if field[:1] == "'" and FORMULA.match(field) else field

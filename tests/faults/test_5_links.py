@@ -264,7 +264,7 @@ def test_a_file_with_a_second_name_is_not_written_in_place(place, photos, run_ve
     ):
         assert run_verb(main, f"data.root={photos}", *words, f"hydra.run.dir={run}") == 1
         assert f"{run / name} has another hard link" in capsys.readouterr().err
-    with pytest.raises(BookclsError, match="has another name"), files.locked(run):
+    with pytest.raises(BookclsError, match="has another hard link"), files.locked(run):
         pass
     assert everything(place) == before
 

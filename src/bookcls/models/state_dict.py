@@ -118,7 +118,6 @@ def read_state(content: bytes, path: Path) -> dict[str, Tensor]:
     return state
 
 
-@cache
 def expected_shapes() -> dict[str, torch.Size]:
     """Shapes of VGG16's ``features`` by name, "0.weight" to "28.bias"."""
     with torch.device("meta"):

@@ -73,7 +73,7 @@ def take_evenly(items: list[T], limit: int) -> list[T]:
     """Takes at most ``limit`` items, evenly spaced over the list.
 
     Example:
-        >>> spread([1, 2, 3, 4, 5], 3)
+        >>> take_evenly([1, 2, 3, 4, 5], 3)
         [1, 2, 4]
     """
     return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else items

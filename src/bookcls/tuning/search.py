@@ -237,7 +237,7 @@ def format_time(seconds: float) -> str:
     """Seconds as h:mm:ss.
 
     Example:
-        >>> format_time(3.2), clock(3725)
+        >>> format_time(3.2), format_time(3725)
         ('0:00:03', '1:02:05')
     """
     minutes, second = divmod(round(seconds), 60)
