@@ -66,10 +66,10 @@ def draw(root: Path, output: Path) -> Path:
     cells = make_cells(find_runs(root).runs)
     table = summarise(cells)
     with mpl.rc_context(plots.STYLE):
-        figure = plots.freeze(cells, table)
+        figure = plots.draw_freeze_curve(cells, table)
         path = output / ("ablation.png" if figure is None else "freeze.png")
         if figure is None:
-            figure = plots.ablation(cells, table)
+            figure = plots.draw_ablation(cells, table)
             add_points(figure, cells, list(table))
         else:
             add_curve(figure)

@@ -429,7 +429,7 @@ def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_v
     capsys.readouterr()
     assert run_verb(report.main, f"runs={sweep}") == 1
     error = capsys.readouterr().err
-    assert "cam.json is damaged (KeyError: 'runs'): delete it, or make it again with" in error
+    assert "cam.json is damaged (KeyError: 'runs'): delete it, or create it again with" in error
 
 
 def test_what_cannot_be_reported_on(tmp_path, run_verb, capsys, shared_photos):
@@ -438,7 +438,7 @@ def test_what_cannot_be_reported_on(tmp_path, run_verb, capsys, shared_photos):
     assert run_verb(report.main, f"runs={tmp_path}/no") == 1
     assert "there is no such folder" in capsys.readouterr().err
     assert run_verb(report.main, f"runs={shared_photos}") == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "contains no run" in capsys.readouterr().err
     write_run(tmp_path / "half", shared_photos, finished=False)
     assert run_verb(report.main, f"runs={tmp_path}") == 1
     assert "1 runs, none finished" in capsys.readouterr().err
@@ -539,7 +539,7 @@ def test_more_series_than_colours_are_all_drawn(shared_photos, tmp_path):
                 overrides=[f"optim.lr={number}"],
             )  # fmt: skip
     cells = cells_of(tmp_path)
-    axes = plots.freeze(cells, summarise(cells)).axes[0]
+    axes = plots.draw_freeze_curve(cells, summarise(cells)).axes[0]
     lines = [line for line in axes.lines if line.get_label().startswith("optim.lr")]
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 8
 

@@ -22,7 +22,7 @@ def report(config: ReportConfig, _: Path) -> None:
         refuse_links(output, root)
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
-    found = find_runs(root)
+    collection = find_runs(root)
 
     # Only now, when there is something to report: these imports take a second.
     from rich.console import Console
@@ -31,16 +31,16 @@ def report(config: ReportConfig, _: Path) -> None:
     from bookcls.reporting.cells import make_cells
     from bookcls.reporting.summary import summarise
 
-    cells = make_cells(found.runs)
+    cells = make_cells(collection.runs)
     table = summarise(cells)
     console = Console(highlight=False)
-    tables.show(table, console)
-    for line in [*tables.notes(table), *tables.accounts(found, cells)]:
+    tables.print_tables(table, console)
+    for line in [*tables.footnotes(table), *tables.describe_runs(collection, cells)]:
         console.print(line, markup=False)
     write_text(output / "results.csv", tables.to_csv(table))
-    write_text(output / "results.md", markdown.to_markdown(found, cells, table))
+    write_text(output / "results.md", markdown.to_markdown(collection, cells, table))
     drawn = plots.draw_all(cells, table, output)
-    write_text(output / "report.html", page.render(found, cells, table, drawn))
+    write_text(output / "report.html", page.render(collection, cells, table, drawn))
     print(f"report  {output / 'report.html'}")
 
 

@@ -23,7 +23,7 @@ SOURCES = ("scratch", "rendered", "keras", "imagenet", "file")
 AUGS = ("none", "mixup", "usual", "all")
 """The study's names."""
 NAMED_AUGS = (*AUGS, "turn", "scenes")
-FOLDED = ("model.pretrained", "model.weights", "model.freeze_to")
+SHORTENED = ("model.pretrained", "model.weights", "model.freeze_to")
 """Settings that the labels show as weights and freeze_to."""
 
 
@@ -52,18 +52,18 @@ class Cell:
 
     def photos(self, split: str) -> list[Photo]:
         """The test photos of a split, sorted."""
-        return sorted(photo_of(a) for a in self.runs[0].answers if a.split == split)
+        return sorted(photo_key(a) for a in self.runs[0].answers if a.split == split)
 
     def values(self, split: str, value: Callable[[Answer], float]) -> npt.NDArray[np.float64]:
         """A value of each answer: float64 (seeds, photos), in the order of ``photos``."""
         rows = [
-            [value(a) for a in sorted(run.answers, key=photo_of) if a.split == split]
+            [value(a) for a in sorted(run.answers, key=photo_key) if a.split == split]
             for run in self.runs
         ]
         return np.array(rows, dtype=np.float64)
 
 
-def photo_of(answer: Answer) -> Photo:
+def photo_key(answer: Answer) -> Photo:
     """What identifies the photo of an answer."""
     return answer.split, answer.file, answer.dominant, answer.accepted
 
@@ -72,7 +72,7 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
     """Groups runs into cells, labels and marks them, in the order of their labels."""
     groups: dict[Hashable, list[Run]] = {}
     for run in runs:
-        photos = tuple(sorted(photo_of(a) for a in run.answers))
+        photos = tuple(sorted(photo_key(a) for a in run.answers))
         settings = repr(sorted(run.settings.items()))
         key = (settings, run.code, run.source, run.weights, run.data, photos)
         groups.setdefault(key, []).append(run)
@@ -82,8 +82,8 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
         for run in sorted(group, key=lambda run: (run.finished, run.name)):
             newest[run.seed] = run
         kept = [newest[seed] for seed in sorted(newest)]
-        older = sorted(run.name for run in group if run not in kept)
-        cells.append(Cell(facets_of(kept), kept, older))
+        superseded = sorted(run.name for run in group if run not in kept)
+        cells.append(Cell(facets_of(kept), kept, superseded))
     add_labels(cells)
     add_marks(cells)
     return cells
@@ -100,7 +100,7 @@ def facets_of(runs: Sequence[Run]) -> dict[str, str]:
         "aug": aug_name(settings),
         "freeze_to": str(settings["model.freeze_to"]),
     }
-    rest = {k: "null" if v is None else str(v) for k, v in settings.items() if k not in FOLDED}
+    rest = {k: "null" if v is None else str(v) for k, v in settings.items() if k not in SHORTENED}
     return first | rest
 
 
@@ -140,7 +140,7 @@ def aug_options() -> dict[str, dict[str, float]]:
         return dict(chain(*(values(base).items() for base in bases), own.items()))
 
     names = sorted(path.stem for path in folder.glob("*.yaml"))
-    return {name: values(name) for name in sorted(names, key=lambda name: rank("aug", name))}
+    return {name: values(name) for name in sorted(names, key=lambda name: sort_key("aug", name))}
 
 
 def add_labels(cells: list[Cell]) -> None:
@@ -149,25 +149,27 @@ def add_labels(cells: list[Cell]) -> None:
     A setting that follows from those before it (the length of the probe from the weights) is left
     out, unless a command line has set it.
     """
-    asked = {w.lstrip("+").partition("=")[0] for c in cells for r in c.runs for w in r.overrides}
-    asked |= {"weights"} if asked & set(FOLDED[:2]) else set()
-    asked |= {"freeze_to"} if FOLDED[2] in asked else set()
-    asked.discard("experiment")  # It stands for settings that are shown where they differ.
+    overridden = {
+        w.lstrip("+").partition("=")[0] for c in cells for r in c.runs for w in r.overrides
+    }
+    overridden |= {"weights"} if overridden & set(SHORTENED[:2]) else set()
+    overridden |= {"freeze_to"} if SHORTENED[2] in overridden else set()
+    overridden.discard("experiment")  # It stands for settings that are shown where they differ.
     keys: list[str] = []
     for key in dict.fromkeys(key for cell in cells for key in cell.facets):
         values = [cell.facets.get(key, "") for cell in cells]
         before = [tuple(cell.facets.get(k, "") for k in keys) for cell in cells]
-        refines = len(set(zip(before, values, strict=True))) > len(set(before))
-        folded = key.startswith("aug.") and "aug" in keys and not refines
-        if len(set(values)) > 1 and (refines or key in asked) and not folded:
+        splits_cells = len(set(zip(before, values, strict=True))) > len(set(before))
+        described_by_aug = key.startswith("aug.") and "aug" in keys and not splits_cells
+        if len(set(values)) > 1 and (splits_cells or key in overridden) and not described_by_aug:
             keys.append(key)
     for cell in cells:
         words = [f"{key}={cell.facets[key]}" for key in keys if cell.facets.get(key)]
         cell.label = " ".join(words) or "all runs"
-    cells.sort(key=lambda cell: [rank(key, cell.facets.get(key, "")) for key in keys])
+    cells.sort(key=lambda cell: [sort_key(key, cell.facets.get(key, "")) for key in keys])
 
 
-def rank(key: str, value: str) -> tuple[float, str]:
+def sort_key(key: str, value: str) -> tuple[float, str]:
     """Where a value stands among those of its setting."""
     if key == "aug":
         option, _, changes = value.partition("+")
@@ -184,28 +186,28 @@ def rank(key: str, value: str) -> tuple[float, str]:
 
 def add_marks(cells: list[Cell]) -> None:
     """Marks cells with fewer seeds, other code, weights or data than most."""
-    most = max(len(cell.runs) for cell in cells)
-    code = commonest(run.code for cell in cells for run in cell.runs)
-    data = commonest(run.data for cell in cells for run in cell.runs)
+    max_seeds = max(len(cell.runs) for cell in cells)
+    code = most_common(run.code for cell in cells for run in cell.runs)
+    data = most_common(run.data for cell in cells for run in cell.runs)
     for cell in cells:
         run = cell.runs[0]
-        weights = commonest(r.weights for c in cells for r in c.runs if r.source == run.source)
-        if len(cell.runs) < most:
-            cell.marks.append(f"{count(len(cell.runs), 'seed')} of {most}")
+        weights = most_common(r.weights for c in cells for r in c.runs if r.source == run.source)
+        if len(cell.runs) < max_seeds:
+            cell.marks.append(f"{pluralise(len(cell.runs), 'seed')} of {max_seeds}")
         if run.code != code:
-            cell.marks.append(f"other code: {short(run.code)}")
+            cell.marks.append(f"other code: {shorten_hashes(run.code)}")
         if run.weights != weights:
-            cell.marks.append(f"other weights: {short(run.weights)}")
+            cell.marks.append(f"other weights: {shorten_hashes(run.weights)}")
         if run.data != data:
             cell.marks.append(f"other data: {run.data[:7]}")
 
 
-def commonest(values: Iterable[str]) -> str:
+def most_common(values: Iterable[str]) -> str:
     """The value that most have; the first one of several."""
     return Counter(values).most_common(1)[0][0]
 
 
-def short(words: str) -> str:
+def shorten_hashes(words: str) -> str:
     """Hashes cut to seven digits."""
     return " ".join(
         f"{word[:7]}{'+changes' if word.endswith('+changes') else ''}" if len(word) > 30 else word
@@ -213,6 +215,6 @@ def short(words: str) -> str:
     )
 
 
-def count(number: int, noun: str) -> str:
+def pluralise(number: int, noun: str) -> str:
     """A number with its noun: 1 seed, 3 seeds."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

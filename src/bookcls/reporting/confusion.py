@@ -24,13 +24,13 @@ class Confusion(NamedTuple):
     right: npt.NDArray[Any]
 
 
-def confusion(cell: Cell, split: str) -> Confusion:
+def count_confusions(cell: Cell, split: str) -> Confusion:
     """Counts a cell's answers on a split."""
     answers = [a for run in cell.runs for a in run.answers if a.split == split]
     columns = sorted({name for a in answers for name in a.probs})
-    led = {a.dominant for a in answers if a.dominant}
+    dominant = {a.dominant for a in answers if a.dominant}
     shared = sorted({a.accepted for a in answers if not a.dominant}, key=lambda s: (len(s), s))
-    rows = [*sorted(led), *(" / ".join(names) for names in shared)]
+    rows = [*sorted(dominant), *(" / ".join(names) for names in shared)]
     counts = np.zeros((2, len(rows), len(columns)), dtype=np.int64)
     for a in answers:
         at = rows.index(a.dominant or " / ".join(a.accepted)), columns.index(a.pred)

@@ -22,13 +22,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, ValueError) as error:
-        raise damaged(path, " ".join(str(error).split())[:100]) from error
+        raise damaged_error(path, " ".join(str(error).split())[:100]) from error
     if not isinstance(value, dict):
-        raise damaged(path, "it holds no settings")
+        raise damaged_error(path, "it contains no settings")
     return value
 
 
-def damaged(path: Path, why: object) -> BookclsError:
+def damaged_error(path: Path, why: object) -> BookclsError:
     """The one sentence about a file that cannot be read."""
     return BookclsError(
         f"{path} is damaged ({why}): train this run again, or move its folder away from the others."
@@ -55,11 +55,11 @@ def read_answers(path: Path) -> list[Answer]:
                 for row in csv.DictReader(file, strict=True)
             ]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise damaged(path, error) from error
+        raise damaged_error(path, error) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(path, "a row is cut off or not a number") from error
+        raise damaged_error(path, "a row is cut off or not a number") from error
     if not answers:
-        raise damaged(path, "it has no rows")
+        raise damaged_error(path, "it has no rows")
     return answers
 
 
@@ -83,7 +83,7 @@ def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
                     if row.get("val/loss"):
                         val[epoch] = float(row["val/loss"])
         except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
-            raise damaged(path, "a row is cut off or not a number") from error
+            raise damaged_error(path, "a row is cut off or not a number") from error
         train |= fresh
     means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}
     return [(e, means.get(e), val.get(e)) for e in sorted(means.keys() | val.keys())]

@@ -1,4 +1,4 @@
-"""Reads what runs have written. Nothing is left out in silence."""
+"""Reads what runs have written. Runs that are skipped are listed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
 from bookcls.files import read_json, refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
-from bookcls.reporting.files import damaged, read_answers, read_curve, read_yaml
-from bookcls.reporting.looked import Looked, read_looked
+from bookcls.reporting.files import damaged_error, read_answers, read_curve, read_yaml
+from bookcls.reporting.looked import MapSummary, read_map_summaries
 from bookcls.runs import (
     CONFIG,
     ENVIRONMENT,
@@ -22,7 +22,7 @@ from bookcls.runs import (
 
 NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip
-"""Settings that do not make another cell; of a device the precision counts."""
+"""Settings that do not separate cells; for the device, only the precision counts."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Run:
         answers: Its answers, in the order of the file.
         finished: When it ended, in seconds since 1970.
         curve: (epoch, train loss or None, validation loss or None).
-        looked: Test split -> what it looked at, where that was measured; None where the maps are
+        maps: Test split -> what it looked at, where that was measured; None where the maps are
             of other answers than its last.
     """
 
@@ -62,11 +62,11 @@ class Run:
     answers: list[Answer]
     finished: float
     curve: list[tuple[int, float | None, float | None]] = field(default_factory=list)
-    looked: dict[str, Looked] | None = field(default_factory=dict)
+    maps: dict[str, MapSummary] | None = field(default_factory=dict)
 
 
 @dataclass
-class Found:
+class RunCollection:
     """Everything below a folder.
 
     Attributes:
@@ -82,7 +82,7 @@ class Found:
     untested: list[str]
 
 
-def find_runs(root: Path) -> Found:
+def find_runs(root: Path) -> RunCollection:
     """Reads every run below a folder, or the folder itself if it is a run.
 
     Raises:
@@ -90,24 +90,24 @@ def find_runs(root: Path) -> Found:
     """
     if not root.is_dir():
         raise BookclsError(f"runs={root}: there is no such folder; training writes into runs/.")
-    found = Found(root, [], [], [])
+    collection = RunCollection(root, [], [], [])
     for folder in run_folders(root):
         name = folder.relative_to(root).as_posix()
         name = folder.name if name == "." else name
         if not is_finished(folder):
-            found.unfinished.append(name)
+            collection.unfinished.append(name)
         elif not (folder / PREDICTIONS).is_file():
-            found.untested.append(name)
+            collection.untested.append(name)
         else:
-            found.runs.append(read_run(folder, name))
-    if not found.runs:
-        waiting = len(found.unfinished) + len(found.untested)
+            collection.runs.append(read_run(folder, name))
+    if not collection.runs:
+        waiting = len(collection.unfinished) + len(collection.untested)
         has = f"{waiting} runs, none finished and tested" if waiting else "no run"
         raise BookclsError(
-            f"runs={root} holds {has}: give a folder where python -m bookcls.train has finished, "
+            f"runs={root} contains {has}: give a folder where python -m bookcls.train has finished "
             "on a dataset with test photos."
         )
-    return found
+    return collection
 
 
 def run_folders(root: Path) -> Iterator[Path]:
@@ -145,7 +145,7 @@ def read_run(folder: Path, name: str) -> Run:
     try:
         settings = {
             key: value
-            for key, value in flat(config).items()
+            for key, value in flatten(config).items()
             if key not in NOT_DECIDING and not key.startswith("logger.")
         }
         answers = read_answers(folder / PREDICTIONS)
@@ -171,24 +171,24 @@ def read_run(folder: Path, name: str) -> Run:
             answers,
             (folder / METRICS).stat().st_mtime,
             read_curve(folder),
-            read_looked(folder, answers),
+            read_map_summaries(folder, answers),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(folder, f"{type(error).__name__}: {error}") from error
+        raise damaged_error(folder, f"{type(error).__name__}: {error}") from error
     for split in dict.fromkeys(a.split for a in run.answers):
         told = metrics.get(f"test/{split}_n"), metrics.get(f"test/{split}_correct")
         mine = [a for a in run.answers if a.split == split]
         if told != (len(mine), sum(a.correct for a in mine)):
-            raise damaged(folder / PREDICTIONS, f"{split} does not agree with {METRICS}")
+            raise damaged_error(folder / PREDICTIONS, f"{split} does not agree with {METRICS}")
     return run
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted names."""
     out: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            out |= flat(value, f"{prefix}{key}.")
+            out |= flatten(value, f"{prefix}{key}.")
         else:
             out[f"{prefix}{key}"] = value
     return out

@@ -1,4 +1,4 @@
-"""What the runs looked at, by the numbers that ``python -m bookcls.cam`` leaves in a run folder."""
+"""Reads the map statistics that ``python -m bookcls.cam`` writes into a run folder."""
 
 import math
 from collections.abc import Iterable
@@ -24,24 +24,24 @@ MEANS = (
 
 
 @dataclass(frozen=True)
-class Looked:
+class MapSummary:
     """One run on one test split.
 
     Attributes:
-        made: How the maps were made.
+        method: How the maps were made.
         flags: Flag -> photos.
-        measured: Answers whose object has a mask and a map that is not empty.
+        num_measured: Answers whose object has a mask and a map that is not empty.
         means: By ``MEANS``; those of ROAD are over all photos, the others over the measured.
     """
 
-    made: str
+    method: str
     flags: dict[str, int]
-    measured: int
+    num_measured: int
     means: dict[str, float]
 
 
-def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked] | None:
-    """Test split -> what a run looked at; empty where nobody asked, None about other answers.
+def read_map_summaries(folder: Path, answers: Iterable[Answer]) -> dict[str, MapSummary] | None:
+    """Test split -> what a run looked at; empty without maps, None if they show other predictions.
 
     Raises:
         BookclsError: If the file is damaged.
@@ -49,31 +49,31 @@ def read_looked(folder: Path, answers: Iterable[Answer]) -> dict[str, Looked] | 
     path = folder / CAM / CAM_JSON
     if not path.is_file():
         return {}
-    told = read_json(path)
+    content = read_json(path)
     try:
-        (run,) = told["runs"]
-        (made,) = told["made"].values()
-        seen = {(row["split"], row["file"]): row["pred"] for row in run["photos"]}
-        if seen != {(f"test_{a.split}", a.file): a.pred for a in answers}:
+        (run,) = content["runs"]
+        (method,) = content["made"].values()
+        preds = {(row["split"], row["file"]): row["pred"] for row in run["photos"]}
+        if preds != {(f"test_{a.split}", a.file): a.pred for a in answers}:
             return None
-        made = f"{made}, unsure below {told['unsure']:g}"
+        method = f"{method}, unsure below {content['unsure']:g}"
         return {
-            split.removeprefix("test_"): Looked(
-                made,
+            split.removeprefix("test_"): MapSummary(
+                method,
                 {flag: int(summary["flags"][flag]) for flag in FLAGS},
                 int(summary["measured"]),
-                {k: float(summary[k]) for k in MEANS if usable(summary[k])},
+                {k: float(summary[k]) for k in MEANS if is_measured(summary[k])},
             )
             for split, summary in run["summary"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BookclsError(
-            f"{path} is damaged ({type(error).__name__}: {error}): delete it, or make it again "
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it, or create it again "
             f"with python -m bookcls.cam ckpt={folder}"
         ) from error
 
 
-def usable(value: float | None) -> bool:
+def is_measured(value: float | None) -> bool:
     """Whether a number was measured.
 
     Raises:

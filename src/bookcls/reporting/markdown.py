@@ -3,43 +3,49 @@
 from collections.abc import Sequence
 
 from bookcls.reporting import sights, tables
-from bookcls.reporting.cells import Cell, count
-from bookcls.reporting.found import Found
+from bookcls.reporting.cells import Cell, pluralise
+from bookcls.reporting.found import RunCollection
 from bookcls.reporting.summary import Row
 
 
-def to_markdown(found: Found, cells: Sequence[Cell], table: dict[str, list[Row]]) -> str:
+def to_markdown(
+    collection: RunCollection, cells: Sequence[Cell], table: dict[str, list[Row]]
+) -> str:
     """The tables of all test splits, how to read them, and what is missing."""
-    lines = [f"# {md(found.root.name)}", ""]
+    lines = [f"# {md(collection.root.name)}", ""]
     for split, rows in table.items():
-        lines += [f"## {md(split)}, {count(rows[0].num_photos, 'photo')}", ""]
-        lines += [md(tables.finding(rows)), ""]
+        lines += [f"## {md(split)}, {pluralise(rows[0].num_photos, 'photo')}", ""]
+        lines += [md(tables.describe_result(rows)), ""]
         lines += [f"| cell | seeds | {' | '.join(tables.COLUMNS)} | standing |"]
         lines += ["|---|---|" + "--:|" * len(tables.COLUMNS) + "---|"]
         for row in rows:
             marks = "".join(f" ({mark})" for mark in row.cell.marks)
-            values = [str(len(row.cell.seeds)), *tables.figures(row), tables.verdict(row, rows)]
+            values = [
+                str(len(row.cell.seeds)),
+                *tables.format_row(row),
+                tables.describe_verdict(row, rows),
+            ]
             lines += [f"| {' | '.join(md(v) for v in [row.cell.label + marks, *values])} |"]
         lines += [f"| *floor: always {md(rows[0].constant)}* | | {rows[0].floor:.2f} |"
                   + " |" * len(tables.COLUMNS), ""]  # fmt: skip
-    lines += [f"- {note}" for note in tables.notes(table)]
-    lines += ["", *looked_markdown(cells)]
+    lines += [f"- {note}" for note in tables.footnotes(table)]
+    lines += ["", *maps_markdown(cells)]
     lines += ["## What was counted", ""]
-    lines += [f"- {md(line)}" for line in tables.accounts(found, cells)]
+    lines += [f"- {md(line)}" for line in tables.describe_runs(collection, cells)]
     return "\n".join(lines) + "\n"
 
 
-def looked_markdown(cells: Sequence[Cell]) -> list[str]:
+def maps_markdown(cells: Sequence[Cell]) -> list[str]:
     """What the cells looked at, a table per test split; nothing where no run has maps."""
     lines = []
-    for split, group in sights.look(cells).items():
-        heads = sights.columns(group)
+    for split, group in sights.summarise_maps(cells).items():
+        heads = sights.headings(group)
         lines += [f"## What they looked at: {md(split)}", ""]
         lines += [f"| cell | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
         for sight in group:
-            values = [sights.label(sight, group), *sights.figures(sight, group)]
+            values = [sights.row_label(sight, group), *sights.format_row(sight, group)]
             lines += [f"| {' | '.join(map(md, values))} |"]
-        lines += ["", *(f"- {md(made)}" for made in dict.fromkeys(s.made for s in group)), ""]
+        lines += ["", *(f"- {md(made)}" for made in dict.fromkeys(s.method for s in group)), ""]
     return [*lines, *([sights.NOTE, ""] if lines else [])]
 
 

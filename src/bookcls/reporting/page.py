@@ -12,8 +12,8 @@ from bookcls import __version__
 from bookcls.pages.templates import style, template
 from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import sights, tables
-from bookcls.reporting.cells import Cell, Photo, count, photo_of, short
-from bookcls.reporting.found import Found, Run
+from bookcls.reporting.cells import Cell, Photo, photo_key, pluralise, shorten_hashes
+from bookcls.reporting.found import Run, RunCollection
 from bookcls.reporting.summary import Row
 
 HERE = Path(__file__).parent
@@ -23,35 +23,38 @@ FIGURES = {
     "learning": "Loss by epoch, every seed",
 }
 TOP = 3
-"""So many classes of each answer are shown with their probability."""
+"""Number of classes shown per prediction, with their probabilities."""
 
 
 def render(
-    found: Found, cells: Sequence[Cell], table: dict[str, list[Row]], figures: dict[str, str]
+    collection: RunCollection,
+    cells: Sequence[Cell],
+    table: dict[str, list[Row]],
+    figures: dict[str, str],
 ) -> str:
     """The page as html: no script, style, font or picture from elsewhere.
 
     Args:
-        found: The runs.
+        collection: The runs.
         cells: In the order of their labels.
         table: From ``summarise``.
         figures: Name -> svg, from ``draw_all``.
     """
     number = {id(cell): i for i, cell in enumerate(cells)}
     return template(HERE / "page.html").render(
-        title=found.root.name,
+        title=collection.root.name,
         version=__version__,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        count=count,
+        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        pluralise=pluralise,
         splits=[
             split_context(i, split, rows, number) for i, (split, rows) in enumerate(table.items())
         ],
         columns=tables.COLUMNS,
-        notes=tables.notes(table),
-        looked=looked_context(cells),
-        looked_note=sights.NOTE,
+        notes=tables.footnotes(table),
+        maps=maps_context(cells),
+        maps_note=sights.NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
-        accounts=tables.accounts(found, cells),
+        accounts=tables.describe_runs(collection, cells),
         provenance=provenance([run for cell in cells for run in cell.runs]),
         cells=[cell_context(cell, cells) for cell in cells],
         style=style(),
@@ -73,8 +76,8 @@ def split_context(
     return {
         "name": split,
         "index": index,
-        "photos": count(rows[0].num_photos, "photo"),
-        "finding": tables.finding(rows),
+        "photos": pluralise(rows[0].num_photos, "photo"),
+        "finding": tables.describe_result(rows),
         "floor": rows[0].floor,
         "constant": rows[0].constant,
         "strict_n": rows[0].strict_n,
@@ -84,8 +87,8 @@ def split_context(
                 "label": row.cell.label,
                 "marks": row.cell.marks,
                 "seeds": len(row.cell.seeds),
-                "figures": tables.figures(row),
-                "verdict": tables.verdict(row, rows),
+                "figures": tables.format_row(row),
+                "verdict": tables.describe_verdict(row, rows),
                 "tied": row.tied,
                 "mean": row.mean,
                 "by_seed": sorted(set(row.by_seed)),
@@ -99,16 +102,16 @@ def split_context(
     }
 
 
-def looked_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def maps_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """What the template shows of the activation maps, a table per test split."""
     return [
         {
             "name": split,
-            "columns": sights.columns(group),
-            "rows": [(sights.label(s, group), sights.figures(s, group)) for s in group],
-            "made": list(dict.fromkeys(sight.made for sight in group)),
+            "columns": sights.headings(group),
+            "rows": [(sights.row_label(s, group), sights.format_row(s, group)) for s in group],
+            "methods": list(dict.fromkeys(sight.method for sight in group)),
         }
-        for split, group in sights.look(cells).items()
+        for split, group in sights.summarise_maps(cells).items()
     ]
 
 
@@ -123,8 +126,8 @@ def cell_context(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
         "settings": [f"{k}={cell.facets[k]}" for k in differs if cell.facets.get(k)],
         "runs": [f"seed {run.seed}: {run.name}" for run in cell.runs],
         "superseded": cell.superseded,
-        "code": short(run.code),
-        "weights": short(run.weights),
+        "code": shorten_hashes(run.code),
+        "weights": shorten_hashes(run.weights),
     }
 
 
@@ -135,8 +138,8 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
         env, data = run.environment, run.environment["dataset"]
         versions = env.get("versions") or {}
         values = {
-            "code": f"bookcls {short(run.code)}",
-            "weights": short(run.weights),
+            "code": f"bookcls {shorten_hashes(run.code)}",
+            "weights": shorten_hashes(run.weights),
             "dataset": f"{data.get('root', '')} {data['fingerprint'][:7]}",
             "training photos": f"{data.get('num_train', '?')}, held out {data.get('num_val', '?')}",
             "device": f"{env.get('device', '?')}, {env.get('precision', '?')}",
@@ -148,7 +151,10 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
             counts = facts.setdefault(name, {})
             counts[str(value)] = counts.get(str(value), 0) + 1
     return [
-        (name, [f"{v} ({count(n, 'run')})" if len(counts) > 1 else v for v, n in counts.items()])
+        (
+            name,
+            [f"{v} ({pluralise(n, 'run')})" if len(counts) > 1 else v for v, n in counts.items()],
+        )
         for name, counts in facts.items()
     ]
 
@@ -165,26 +171,31 @@ def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
     classes = sorted(names | {n for c in cells for a in c.runs[0].answers for n in a.accepted})
     index = {name: i for i, name in enumerate(classes)}
     photos: list[list[Any]] = []
-    place: dict[tuple[str, Photo], int] = {}
+    photo_index: dict[tuple[str, Photo], int] = {}
     thumbs: dict[str, int] = {}
     answers = []
     for cell in cells:
         data = cell.runs[0].data
         root = Path(str(cell.runs[0].environment["dataset"].get("root", "")))
-        for a in sorted(cell.runs[0].answers, key=photo_of):
-            if (data, photo_of(a)) in place:
+        for a in sorted(cell.runs[0].answers, key=photo_key):
+            if (data, photo_key(a)) in photo_index:
                 continue
-            picture = thumbnail(root, a.split, a.file)
-            at = -1 if picture is None else thumbs.setdefault(picture, len(thumbs))
+            thumb = thumbnail(root, a.split, a.file)
+            at = -1 if thumb is None else thumbs.setdefault(thumb, len(thumbs))
             accepted = [index[name] for name in a.accepted]
-            led = index[a.dominant] if a.dominant else -1
-            place[data, photo_of(a)] = len(photos)
-            photos.append([splits.index(a.split), a.file, accepted, led, at])
+            dominant = index[a.dominant] if a.dominant else -1
+            photo_index[data, photo_key(a)] = len(photos)
+            photos.append([splits.index(a.split), a.file, accepted, dominant, at])
         answers.append(
             [
                 [
-                    [place[data, photo_of(a)], index[a.pred], int(a.correct), top(a.probs, index)]
-                    for a in sorted(run.answers, key=photo_of)
+                    [
+                        photo_index[data, photo_key(a)],
+                        index[a.pred],
+                        int(a.correct),
+                        top_classes(a.probs, index),
+                    ]
+                    for a in sorted(run.answers, key=photo_key)
                 ]
                 for run in cell.runs
             ]
@@ -199,7 +210,7 @@ def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def top(probs: dict[str, float], index: dict[str, int]) -> list[list[float]]:
+def top_classes(probs: dict[str, float], index: dict[str, int]) -> list[list[float]]:
     """The most probable classes: index and probability."""
     first = sorted(probs.items(), key=lambda item: -item[1])[:TOP]
     return [[index[name], round(p, 3)] for name, p in first]

@@ -17,7 +17,7 @@ from bookcls.files import atomic_write
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
-from bookcls.reporting.confusion import confusion
+from bookcls.reporting.confusion import count_confusions
 from bookcls.reporting.found import freeze_name
 from bookcls.reporting.summary import Row
 
@@ -25,10 +25,10 @@ INK = "#757575"
 """Text and axes: legible on white and on black. The page replaces it by its own colour of text."""
 COLOURS = ("#3f88c5", "#e07a3f", "#3a9d6e", "#9a6fc0", "#c9515f", "#8a8f3c")
 BLUE, ORANGE, GREEN, _, RED, _ = COLOURS
-LINES = ("-", "--", ":", "-.")
+LINE_STYLES = ("-", "--", ":", "-.")
 """Once every colour is taken they begin again with the next of these."""
-POINTS = 300
-"""A learning curve with more epochs is thinned to about so many."""
+MAX_POINTS = 300
+"""A learning curve with more epochs is thinned to about this many points."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.color": INK,
@@ -54,7 +54,7 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -> dict[str, str]:
-    """Draws what there is to draw.
+    """Draws every figure that the cells have data for.
 
     Args:
         cells: In the order of their labels.
@@ -65,13 +65,13 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
         Name of a figure -> svg to put into a page.
     """
     figures: dict[str, Callable[[], Figure | None]] = {
-        "ablation": partial(ablation, cells, table),
-        "freeze": partial(freeze, cells, table),
-        "learning": partial(learning, cells),
+        "ablation": partial(draw_ablation, cells, table),
+        "freeze": partial(draw_freeze_curve, cells, table),
+        "learning": partial(draw_learning_curves, cells),
     }
     for split in table:
         name = re.sub(r"[^\w-]", "_", split)
-        figures[f"confusion_{name}"] = partial(confusions, cells, split)
+        figures[f"confusion_{name}"] = partial(draw_confusions, cells, split)
     drawn = {}
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # Kanji in a class name: the page's own fonts have them, the png shows boxes.
@@ -84,11 +84,11 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
             with atomic_write(output / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", facecolor="white")
             if not name.startswith("confusion"):  # The page has one that can be clicked.
-                drawn[name] = as_svg(figure, name)
+                drawn[name] = to_svg(figure, name)
     return drawn
 
 
-def as_svg(figure: Figure, name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
     """An svg element for a page: no address in it, ids of its own, the page's colour of text."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -101,7 +101,7 @@ def as_svg(figure: Figure, name: str) -> str:
     return svg.replace("url(#", f"url(#{name}-").replace(INK, "currentColor")
 
 
-def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
+def draw_ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
     """A line per cell: every seed, the mean with its interval, and the floor."""
     labels = [plain(cell.label) for cell in cells]
     lines = sum(1 + label.count("\n") for label in labels)
@@ -132,7 +132,7 @@ def ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
     return figure
 
 
-def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
+def draw_freeze_curve(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     """Accuracy by the layer from which all train, a panel for each test split.
 
     The input and the pools train the same layers as the conv after them: their points repeat that
@@ -144,9 +144,9 @@ def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     series: dict[str, list[Cell]] = {}
     for cell in cells:
         words = [w for w in cell.label.split(" ") if not w.startswith("freeze_to=")]
-        marked = "".join(f" ({mark})" for mark in cell.marks if mark.startswith("other"))
+        suffix = "".join(f" ({mark})" for mark in cell.marks if mark.startswith("other"))
         if cell.facets["freeze_to"] in NAMES:
-            series.setdefault(" ".join(words) + marked, []).append(cell)
+            series.setdefault(" ".join(words) + suffix, []).append(cell)
     series = {
         name: group
         for name, group in series.items()
@@ -154,27 +154,27 @@ def freeze(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
     }
     if not series:
         return None
-    places = [name for name in NAMES if name != "block5_pool"]
+    layers = [name for name in NAMES if name != "block5_pool"]
     figure = Figure(figsize=(8, 1.2 + 2 * len(table)))
     axes = figure.subplots(len(table), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (split, rows) in zip(axes, table.items(), strict=True):
         for number, (name, group) in enumerate(series.items()):
-            freeze_line(ax, places, group, rows, name, number)
+            draw_freeze_series(ax, layers, group, rows, name, number)
         ax.axhline(rows[0].floor, color=INK, linestyle=(0, (4, 3)), linewidth=1)
         ax.set(title=plain(f"{split}, accuracy", 80))
         ax.grid(axis="y")
     handles, names = axes[0].get_legend_handles_labels()
     if any(names):
         axes[0].legend(handles, names, loc="best")
-    axes[-1].set_xlim(-0.6, len(places) - 0.4)
-    axes[-1].set_xticks(range(len(places)), places, rotation=55, ha="right")
+    axes[-1].set_xlim(-0.6, len(layers) - 0.4)
+    axes[-1].set_xticks(range(len(layers)), layers, rotation=55, ha="right")
     axes[-1].set_xlabel("frozen below, trained from here on (hollow: same layers as the next conv)")
     return figure
 
 
-def freeze_line(
+def draw_freeze_series(
     ax: Axes,
-    places: Sequence[str],
+    layers: Sequence[str],
     group: Sequence[Cell],
     rows: Sequence[Row],
     name: str,
@@ -182,15 +182,15 @@ def freeze_line(
 ) -> None:
     """One series of the freeze curve: seeds as dots, their mean as a line."""
     colour = COLOURS[number % len(COLOURS)]
-    style = LINES[number // len(COLOURS) % len(LINES)]
+    style = LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)]
     by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
     line: list[tuple[int, float]] = []
-    for x, place in enumerate(places):
-        row = by_layer.get(freeze_name(place))
+    for x, layer in enumerate(layers):
+        row = by_layer.get(freeze_name(layer))
         if row is None:
             continue
         seeds = row.by_seed
-        repeated = place not in CONV_INDEX and place != "head"
+        repeated = layer not in CONV_INDEX and layer != "head"
         face = "none" if repeated else colour
         if not repeated:
             line.append((x, float(np.mean(seeds))))
@@ -200,7 +200,7 @@ def freeze_line(
     ax.plot(*zip(*line, strict=True), style, color=colour, linewidth=1.4, label=label)
 
 
-def learning(cells: Sequence[Cell]) -> Figure | None:
+def draw_learning_curves(cells: Sequence[Cell]) -> Figure | None:
     """Training and validation loss by epoch, every seed; None where no run kept a log."""
     shown = [cell for cell in cells if any(run.curve for run in cell.runs)]
     if not shown:
@@ -213,7 +213,7 @@ def learning(cells: Sequence[Cell]) -> Figure | None:
         for run in cell.runs:
             for which, colour in ((1, BLUE), (2, ORANGE)):
                 points = [(p[0], p[which]) for p in run.curve if p[which] is not None]
-                points = points[:: max(1, len(points) // POINTS)]
+                points = points[:: max(1, len(points) // MAX_POINTS)]
                 if points:
                     ax.plot(*zip(*points, strict=True), color=colour, linewidth=0.9, alpha=0.75)
         ax.set_yscale("log")
@@ -230,9 +230,9 @@ def learning(cells: Sequence[Cell]) -> Figure | None:
     return figure
 
 
-def confusions(cells: Sequence[Cell], split: str) -> Figure:
+def draw_confusions(cells: Sequence[Cell], split: str) -> Figure:
     """Per cell: what was in the photo (rows) and what was answered (columns), over all seeds."""
-    tables = [(cell, confusion(cell, split)) for cell in cells if cell.photos(split)]
+    tables = [(cell, count_confusions(cell, split)) for cell in cells if cell.photos(split)]
     columns = min(3, len(tables))
     lines = -(-len(tables) // columns)
     widest = max(len(c.columns) for _, c in tables)

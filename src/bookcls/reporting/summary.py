@@ -1,4 +1,4 @@
-"""What each cell reached on each test split, and which cells cannot be told from the best."""
+"""Scores of each cell on each test split, and which cells are tied with the best."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from bookcls.reporting.cells import Cell, Photo
 from bookcls.scoring import statistics
 from bookcls.scoring.statistics import Interval
 
-SMALLEST = 5e-7
+MIN_PROB = 5e-7
 """Stands for a probability that predictions.csv, with its six digits, shows as zero."""
 
 
@@ -88,10 +88,10 @@ def make_row(cell: Cell, split: str) -> Row:
     photos = cell.photos(split)
     correct = cell.values(split, lambda a: a.correct)
     p_accepted = cell.values(split, lambda a: a.p_accepted)
-    leads = np.array([bool(dominant) for _, _, dominant, _ in photos])
-    strict = cell.values(split, lambda a: a.pred == a.dominant)[:, leads]
+    has_dominant = np.array([bool(dominant) for _, _, dominant, _ in photos])
+    strict = cell.values(split, lambda a: a.pred == a.dominant)[:, has_dominant]
     brier = (1 - p_accepted) ** 2
-    constant, right = floor_of(photos)
+    constant, num_right = best_constant(photos)
     return Row(
         cell,
         split,
@@ -99,18 +99,18 @@ def make_row(cell: Cell, split: str) -> Row:
         [float(mean) for mean in correct.mean(axis=1)],
         statistics.accuracy_interval(correct),
         float(strict.mean()) if strict.size else None,
-        int(leads.sum()),
-        nll_of(cell, split),
+        int(has_dominant.sum()),
+        mean_nll(cell, split),
         float(brier.mean()),
         statistics.crossed_interval(brier),
         float(p_accepted.mean()),
-        right / len(photos),
+        num_right / len(photos),
         constant,
-        probe_of(cell, split),
+        mean_probe_accuracy(cell, split),
     )
 
 
-def probe_of(cell: Cell, split: str) -> float | None:
+def mean_probe_accuracy(cell: Cell, split: str) -> float | None:
     """Mean accuracy of the runs' probes, from metrics.json; None if one has none."""
     values = [run.metrics.get(f"probe/{split}_acc") for run in cell.runs]
     if not all(isinstance(value, int | float) for value in values):
@@ -118,23 +118,23 @@ def probe_of(cell: Cell, split: str) -> float | None:
     return sum(values) / len(values)  # type: ignore[arg-type]  # checked above
 
 
-def nll_of(cell: Cell, split: str) -> float:
+def mean_nll(cell: Cell, split: str) -> float:
     """Mean over seeds, from metrics.json, which has all digits, else from the predictions."""
-    told = [run.metrics.get(f"test/{split}_nll") for run in cell.runs]
-    if all(isinstance(value, int | float) and math.isfinite(value) for value in told):
-        return sum(told) / len(told)  # type: ignore[arg-type]  # checked above
+    logged = [run.metrics.get(f"test/{split}_nll") for run in cell.runs]
+    if all(isinstance(value, int | float) and math.isfinite(value) for value in logged):
+        return sum(logged) / len(logged)  # type: ignore[arg-type]  # checked above
     p_accepted = cell.values(split, lambda a: a.p_accepted)
-    return float(-np.log(p_accepted.clip(min=SMALLEST)).mean())
+    return float(-np.log(p_accepted.clip(min=MIN_PROB)).mean())
 
 
-def floor_of(photos: Sequence[Photo]) -> tuple[str, int]:
+def best_constant(photos: Sequence[Photo]) -> tuple[str, int]:
     """The best constant answer, and how many photos it gets right."""
     counts = Counter(name for *_, accepted in photos for name in accepted)
     return min(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def compare(rows: Sequence[Row]) -> None:
-    """Finds the cells of a split that cannot be told from the best.
+    """Finds the cells of a split that cannot be distinguished from the best.
 
     A cell is called worse only if two tests find it at 0.05, each against its kind of doubt: a
     sign-flip test on each photo's mean over seeds, which is exact for few photos but blind to the
@@ -148,20 +148,20 @@ def compare(rows: Sequence[Row]) -> None:
     """
     photo_sets = [tuple(row.cell.photos(row.split)) for row in rows]
     common = Counter(photo_sets).most_common(1)[0][0]
-    same = [row for row, photos in zip(rows, photo_sets, strict=True) if photos == common]
+    comparable = [row for row, photos in zip(rows, photo_sets, strict=True) if photos == common]
     for row in rows:
-        row.verdict = "tie" if row in same else "apart"
-    best, *others = same
+        row.verdict = "tie" if row in comparable else "apart"
+    best, *others = comparable
     best.verdict = "best"
-    pooled, freedom = statistics.pooled_variance([row.by_seed for row in same])
+    pooled, dof = statistics.pooled_variance([row.by_seed for row in comparable])
     best_correct = best.cell.values(best.split, is_correct)
     for row in others:
         correct = row.cell.values(row.split, is_correct)
         row.p_photos = statistics.sign_flip_p(statistics.paired_differences(best_correct, correct))
-        if freedom:
+        if dof:
             differences = best_correct.mean(axis=0) - correct.mean(axis=0)
-            owed = pooled * (1 / len(best_correct) + 1 / len(correct))
-            row.p_crossed = statistics.crossed_p(differences, owed, freedom)
+            seed_variance = pooled * (1 / len(best_correct) + 1 / len(correct))
+            row.p_crossed = statistics.crossed_p(differences, seed_variance, dof)
     larger = [max(row.p_photos or 0.0, row.p_crossed or 0.0) for row in others]
     for row, p in zip(others, statistics.holm_correction(larger), strict=True):
         row.p = p

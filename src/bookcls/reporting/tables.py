@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.files import escape as escape_field
-from bookcls.reporting.cells import Cell, count, short
-from bookcls.reporting.found import Found
+from bookcls.reporting.cells import Cell, pluralise, shorten_hashes
+from bookcls.reporting.found import RunCollection
 from bookcls.reporting.summary import Row
 
-WORDS = {
+VERDICT_TEXT = {
     "best": "highest mean",
     "tie": "tied with it",
     "worse": "below",
@@ -22,7 +22,7 @@ WORDS = {
 }
 ALONE = "above the others"
 """Instead of ``highest mean`` where no other cell is tied with it."""
-READING = (
+HOW_TO_READ = (
     "Accuracy: share of photos whose answer is one of their accepted classes; mean over seeds, "
     "with the lowest and the highest seed.",
     "Interval: 95 %; exact (Clopper-Pearson, on photos) for one seed or where fewer than five "
@@ -42,24 +42,24 @@ ONE_SEED = (
 )
 
 
-def verdict(row: Row, rows: Sequence[Row]) -> str:
+def describe_verdict(row: Row, rows: Sequence[Row]) -> str:
     """A row's standing in words; a lone highest mean is a finding only if all others are below."""
     if row.verdict == "best" and not any(other.verdict == "tie" for other in rows):
         return ALONE if any(other.verdict == "worse" for other in rows) else "alone"
-    return WORDS[row.verdict]
+    return VERDICT_TEXT[row.verdict]
 
 
-def notes(table: dict[str, list[Row]]) -> list[str]:
+def footnotes(table: dict[str, list[Row]]) -> list[str]:
     """The lines under a table."""
-    alone = all(len(row.by_seed) == 1 for rows in table.values() for row in rows)
-    return [*READING, *([ONE_SEED] if alone else [])]
+    one_seed_each = all(len(row.by_seed) == 1 for rows in table.values() for row in rows)
+    return [*HOW_TO_READ, *([ONE_SEED] if one_seed_each else [])]
 
 
-def finding(rows: Sequence[Row]) -> str:
+def describe_result(rows: Sequence[Row]) -> str:
     """What a split says, in a sentence or two."""
     best = rows[0]
     tied = [row for row in rows if row.tied]
-    photos = count(best.num_photos, "photo")
+    photos = pluralise(best.num_photos, "photo")
     if len(rows) == 1:
         text = f"One cell on {photos}: {best.mean:.2f}."
     elif len(tied) == len(rows):
@@ -67,16 +67,18 @@ def finding(rows: Sequence[Row]) -> str:
     elif len(tied) == 1:
         below = sum(row.verdict == "worse" for row in rows)
         text = f"On {photos} {best.cell.label} ({best.mean:.2f}) is above "
-        text += f"{count(below, 'other cell')}." if below else "none: the others saw other photos."
+        text += (
+            f"{pluralise(below, 'other cell')}." if below else "none: the others saw other photos."
+        )
     else:
         text = (
             f"On {photos} {len(tied)} of {len(rows)} cells cannot be told from the highest mean, "
             f"{best.mean:.2f}."
         )
-    under = sum(row.interval.low <= row.floor for row in rows if row.verdict != "apart")
+    at_floor = sum(row.interval.low <= row.floor for row in rows if row.verdict != "apart")
     text += f" The best constant answer, {best.constant}, reaches {best.floor:.2f}"
-    if under:
-        text += f"; the intervals of {count(under, 'cell')} reach down to it"
+    if at_floor:
+        text += f"; the intervals of {pluralise(at_floor, 'cell')} reach down to it"
     return f"{text}."
 
 
@@ -94,7 +96,13 @@ def to_csv(table: dict[str, list[Row]]) -> str:
         for row in rows:
             cell, run = row.cell, row.cell.runs[0]
             scores = (row.mean, min(row.by_seed), max(row.by_seed), *row.interval[:2])
-            more = (row.strict_n, row.nll, row.brier, *row.brier_interval[:2], row.p_accepted)
+            others = (
+                row.strict_n,
+                row.nll,
+                row.brier,
+                *row.brier_interval[:2],
+                row.p_accepted,
+            )
             values = [
                 *(
                     escape_field(text)
@@ -103,12 +111,12 @@ def to_csv(table: dict[str, list[Row]]) -> str:
                 len(cell.seeds),
                 " ".join(map(str, cell.seeds)),
                 row.num_photos,
-                *map(number, scores),
+                *map(format_number, scores),
                 row.interval.method,
-                number(row.floor),
+                format_number(row.floor),
                 escape_field(row.constant),
-                *map(number, (row.strict, *more, row.p_photos, row.p_crossed, row.p)),
-                " ".join(map(number, row.by_seed)),
+                *map(format_number, (row.strict, *others, row.p_photos, row.p_crossed, row.p)),
+                " ".join(map(format_number, row.by_seed)),
                 *(escape_field(text) for text in (run.code, run.weights, run.data)),
                 escape_field(" ".join(run.name for run in cell.runs)),
             ]
@@ -116,7 +124,7 @@ def to_csv(table: dict[str, list[Row]]) -> str:
     return out.getvalue()
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Six digits; whole numbers as they are; nothing for None."""
     if value is None:
         return ""
@@ -126,7 +134,7 @@ def number(value: float | None) -> str:
 COLUMNS = ("mean", "min - max", "95 %", "strict", "NLL", "Brier", "probe")
 
 
-def figures(row: Row) -> list[str]:
+def format_row(row: Row) -> list[str]:
     """A row's figures under ``COLUMNS``, as people read them."""
     return [
         f"{row.mean:.2f}",
@@ -139,30 +147,31 @@ def figures(row: Row) -> list[str]:
     ]
 
 
-def accounts(found: Found, cells: Sequence[Cell]) -> list[str]:
+def describe_runs(collection: RunCollection, cells: Sequence[Cell]) -> list[str]:
     """Which runs were counted and which were not."""
     superseded = [name for cell in cells for name in cell.superseded]
-    outdated = [run.name for cell in cells for run in cell.runs if run.looked is None]
-    lines = [f"{count(len(found.runs) - len(superseded), 'run')} in {count(len(cells), 'cell')}."]
+    outdated = [run.name for cell in cells for run in cell.runs if run.maps is None]
+    counted = len(collection.runs) - len(superseded)
+    lines = [f"{pluralise(counted, 'run')} in {pluralise(len(cells), 'cell')}."]
     for names, why in (
-        (found.unfinished, "not counted, unfinished"),
-        (found.untested, "not counted, no test photos"),
+        (collection.unfinished, "not counted, unfinished"),
+        (collection.untested, "not counted, no test photos"),
         (superseded, "not counted, the same seed was run again later"),
         (outdated, "maps not counted, of other answers"),
     ):
         if names:
             lines.append(f"{why} ({len(names)}): {', '.join(names)}")
     codes = dict.fromkeys(run.code for cell in cells for run in cell.runs)
-    lines.append(f"code: {', '.join(map(short, codes))}")
+    lines.append(f"code: {', '.join(map(shorten_hashes, codes))}")
     if any(code.endswith("+changes") for code in codes):
         lines.append("+changes: the code differed from that commit in ways that are not recorded")
     return lines
 
 
-def show(table: dict[str, list[Row]], console: Console) -> None:
+def print_tables(table: dict[str, list[Row]], console: Console) -> None:
     """Prints a table per test split; the cells that may be the best come first, none in bold."""
     for split, rows in table.items():
-        title = f"{escape(split)}, {count(rows[0].num_photos, 'photo')}"
+        title = f"{escape(split)}, {pluralise(rows[0].num_photos, 'photo')}"
         shown = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
         shown.add_column("cell", min_width=16, overflow="fold")
         for column in ("mean", "min - max", "95 %", "NLL", "probe"):
@@ -170,9 +179,9 @@ def show(table: dict[str, list[Row]], console: Console) -> None:
         shown.add_column("standing")
         for row in rows:
             marks = "".join(f"\n  {mark}" for mark in row.cell.marks)
-            mean, span, interval, _, nll, _, probe = figures(row)
-            standing = f"{'= ' if row.tied else '  '}{verdict(row, rows)}"
+            mean, span, interval, _, nll, _, probe = format_row(row)
+            standing = f"{'= ' if row.tied else '  '}{describe_verdict(row, rows)}"
             cells = (row.cell.label + marks, mean, span, interval, nll, probe, standing)
             shown.add_row(*map(escape, cells))
-        shown.caption = escape(finding(rows))
+        shown.caption = escape(describe_result(rows))
         console.print(shown)
