@@ -178,7 +178,7 @@ def test_photos_of_little_use(signs, found):
         "wrong suffix": [["train/stop/stop_train_03.jpg"]],
     }
     assert ["train/stop/stop_train_00.jpg"] in files(named["blurred or plain"])
-    assert named["wrong suffix"]["photos"][0]["text"] == "holds PNG"
+    assert named["wrong suffix"]["photos"][0]["text"] == "contains PNG"
 
 
 def stamp(path: Path, taken: datetime, camera="Camera") -> None:

@@ -230,8 +230,8 @@ def test_pictures_may_lie_beside_photos_that_are_not_looked_for_there(tmp_path):
     for pattern in ("*.jpg", "**/*.jpg", "*", "x/*.png"):
         source = find_source(f"{tmp_path}/photos/{pattern}")
         assert predict.resolve_cam_folder(str(tmp_path / "photos" / "cam"), source)
+    source = find_source(f"{tmp_path}/photos/x/*.png")
     with pytest.raises(BookclsError, match="mistaken for photos"):
-        source = find_source(f"{tmp_path}/photos/x/*.png")
         predict.resolve_cam_folder(str(tmp_path / "photos" / "x"), source)
 
 
