@@ -96,6 +96,17 @@ def test_what_is_set_wins_over_what_suits_the_weights():
     assert classifier.hparams["lr"] == 0.5
 
 
+def test_a_linear_head_on_rendered_weights_wants_small_steps():
+    laptop = typed_laptop("model.weights=rendered")
+    assert decide_start(laptop).lr == 1e-5
+    assert decide_start(typed_laptop("model.weights=rendered", "optim.lr=1e-3")).lr == 1e-3
+    assert decide_start(typed_laptop("model.weights=rendered", "model.head=gap256")).lr == 1e-4
+
+
+def typed_laptop(*words: str) -> TrainConfig:
+    return to_dataclass(composed("experiment=laptop", *words), TrainConfig)
+
+
 def test_images_seen_counts_the_probe():
     config = to_dataclass(composed("model.pretrained=true", "optim.images_seen=1000"), TrainConfig)
     assert num_epochs(config, 100) == (5, 5)

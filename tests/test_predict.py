@@ -417,7 +417,7 @@ def test_a_threshold_by_held_out_photos(run, run_verb, tmp_path, capsys):
     text = (tuned / HELD_OUT).read_text()
     (tuned / HELD_OUT).write_text(text.replace("prob_blue", "prob_green"))
     assert run_verb(predict.main, *arguments) == 1
-    assert "was over the classes background, green, red" in capsys.readouterr().err
+    assert "was for the classes background, green, red" in capsys.readouterr().err
     (tuned / HELD_OUT).write_text(text[:-60])
     assert run_verb(predict.main, *arguments) == 1
     assert "held_out.csv cannot be read" in capsys.readouterr().err

@@ -20,6 +20,9 @@ DEFAULTS: dict[str, tuple[str | None, float]] = {
     "rendered": (None, 1e-4),
 }
 """Defaults of ``freeze_to`` and the peak learning rate, by source of the weights."""
+LINEAR_LR = {"rendered": 1e-5}
+"""Default peak learning rate with a ``linear`` head, where it differs. To the rendered weights real
+photos look much alike, so the weights of the probe are large, and at 1e-4 the loss diverges."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,18 @@ def start_from_record(environment: Mapping[str, Any]) -> Start:
 
 
 def resolve(
-    weights: str | None, freeze_to: str | int | None = "auto", lr: float | None = None
+    weights: str | None,
+    freeze_to: str | int | None = "auto",
+    lr: float | None = None,
+    head: str = "gap256",
 ) -> Start:
     """Chooses the weights that training starts from.
 
     Args:
         weights: See :func:`bookcls.models.weights.find_weights`; None for random ones.
         freeze_to: A layer; ``auto`` for the default of the weights.
-        lr: Peak learning rate; None for the default of the weights.
+        lr: Peak learning rate; None for the default of the weights and the head.
+        head: See :class:`bookcls.models.vgg16.VGG16`.
 
     Raises:
         BookclsError: If there are no such weights.
@@ -83,9 +90,11 @@ def resolve(
     if weights is not None:
         found = find_weights(weights)
         start = Start(found.source, found.name, str(found.path), found.sha256, found.warning)
-    suits_freeze_to, suits_lr = DEFAULTS[start.source]
+    default_freeze_to, default_lr = DEFAULTS[start.source]
+    if head == "linear":
+        default_lr = LINEAR_LR.get(start.source, default_lr)
     return replace(
         start,
-        freeze_to=suits_freeze_to if freeze_to == "auto" else freeze_to,
-        lr=lr or suits_lr,
+        freeze_to=default_freeze_to if freeze_to == "auto" else freeze_to,
+        lr=lr or default_lr,
     )

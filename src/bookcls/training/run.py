@@ -148,4 +148,5 @@ def decide_start(config: TrainConfig) -> "Start":
     from bookcls.models.start import resolve
 
     model = config.model
-    return resolve(model.weights if model.pretrained else None, model.freeze_to, config.optim.lr)
+    weights = model.weights if model.pretrained else None
+    return resolve(weights, model.freeze_to, config.optim.lr, model.head)

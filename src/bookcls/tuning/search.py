@@ -112,7 +112,7 @@ def find_start(config: TuneConfig, run: Path) -> Start:
         return start_from_record(read_json(run / runs.ENVIRONMENT))
     model = config.model
     weights = model.weights if model.pretrained else None
-    return resolve(weights, model.freeze_to, config.optim.lr)
+    return resolve(weights, model.freeze_to, config.optim.lr, model.head)
 
 
 def run_trial(
