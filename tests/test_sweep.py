@@ -306,7 +306,7 @@ def test_a_cell_that_another_process_has_is_left_to_it(swept, run_verb, tmp_path
     words = (*words, "aug=none", f"hydra.sweep.dir={tmp_path / 's'}")
     with FileLock(run / ".lock"):
         assert run_verb(train.main, "-m", *words) == 0
-    assert "another process is at it" in capsys.readouterr().out
+    assert "another process is training it" in capsys.readouterr().out
     assert not results(tmp_path / "s")
 
 

@@ -115,7 +115,7 @@ def train_cell(
                     return
         except BusyError:
             cell.outcome = "elsewhere"
-            print(f"{cell}: another process is at it", flush=True)
+            print(f"{cell}: another process is training it", flush=True)
             return
     cell.outcome = "done before"
     print(f"{cell}: done before, {cells.format_accuracies(run)}", flush=True)

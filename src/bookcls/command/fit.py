@@ -47,12 +47,17 @@ def fit(
     if output is not None:
         folder = full_path("output", os.fspath(output))
     config, photos = read_inputs(config, words)
-    folder.mkdir(parents=True, exist_ok=True)
+    existed = folder.is_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BookclsError(f"output={folder} cannot be used as a folder ({error}).") from error
     try:
         with interruptible(), locked(folder):
             run(config, photos, folder, origin={"overrides": words}, started=started)
     finally:
-        remove_empty(folder, began)
+        if not existed:
+            remove_empty(folder, began)
     return folder
 
 
@@ -65,18 +70,18 @@ def _checked(overrides: Sequence[str]) -> list[str]:
     if isinstance(overrides, str):
         raise BookclsError(f"overrides={overrides!r}: give a list, such as [{overrides!r}].")
     for word in overrides:
-        if word.startswith("-") or word.partition("=")[0] in ("resume", "sweep"):
+        if word.startswith("-") or word.partition("=")[0].lstrip("+~") in ("resume", "sweep"):
             raise BookclsError(
                 f"overrides: {word} is for the command line: python -m bookcls.train {word}."
             )
-        if word.startswith("data.root="):
+        if word.lstrip("+~").startswith("data.root="):
             raise BookclsError(f"overrides: {word}: give the folder as root, the first argument.")
     return quote_overrides(list(overrides))
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Leaves Ctrl+C to the session: training ends its program by it, and takes no second one.
+    """Restores the session's Ctrl+C handler; training would end the whole program.
 
     Raises:
         KeyboardInterrupt: In place of SystemExit.

@@ -1,7 +1,7 @@
 """Pooled features of the frozen backbone, computed once per photo and cached on disk."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,15 @@ def cache_folder() -> Path | None:
     given = os.environ.get(CACHE)
     if given == "":
         return None
-    return Path(given or "~/.cache/bookcls").expanduser() / "features"
+    try:
+        return Path(given or "~/.cache/bookcls").expanduser() / "features"
+    except RuntimeError:  # no home directory
+        return None
 
 
 def pooled_features(
     samples: Sequence[Sample],
-    images: Mapping[Path, npt.NDArray[np.uint8]],
+    images: Decoded,
     start: Start,
     *,
     device: str = "cpu",
@@ -55,7 +58,6 @@ def pooled_features(
     Returns:
         float32 (N, 512), at least 0.
     """
-    assert isinstance(images, Decoded)
     assert start.sha256 is not None
     precision = choose_precision(device)
     folder = cache_folder()
@@ -114,7 +116,7 @@ def _read(path: Path) -> Features | None:
 
 
 def _write(path: Path, features: Features) -> None:
-    """Caches features; a full disk or a folder without permission costs only the time saved."""
+    """Caches features; if that fails, they are only computed again next time."""
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)

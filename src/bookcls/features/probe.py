@@ -11,6 +11,7 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -71,7 +72,7 @@ def fit_probe(
 
     Args:
         features: float (N, D), at least 0.
-        samples: The photos, with their labels; each class has one at least.
+        samples: The photos, with their labels.
         num_classes: C.
         seed: Decides the folds.
     """
@@ -98,8 +99,7 @@ def _cross_validated(
         for train, held_out in divider.split(inputs, labels, units):
             for row, c in enumerate(CS):
                 weight, bias = _fit(inputs[train], labels[train], num_classes, c)
-                probe = Probe(weight, bias, c, 0.0)
-                logits = inputs[held_out] @ probe.weight.T + probe.bias
+                logits = inputs[held_out] @ weight.T + bias
                 own = logits[np.arange(len(held_out)), labels[held_out]]
                 nlls[row, held_out] += np.logaddexp.reduce(logits, axis=1) - own
     means: Array = nlls.mean(axis=1) / REPEATS
@@ -112,8 +112,8 @@ def _fit(
     """Weight (C, D) and bias (C,); a class without photos gets a probability of nearly zero."""
     model = LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
     with catch_warnings():
-        # Not converged to the last digit is good enough.
-        simplefilter("ignore")
+        # A fit that has not converged to the last digit is good enough.
+        simplefilter("ignore", ConvergenceWarning)
         model.fit(inputs, labels)
     weight, bias = np.zeros((num_classes, inputs.shape[1])), np.full(num_classes, -30.0)
     if len(model.classes_) == 2:

@@ -21,8 +21,11 @@ DEFAULTS: dict[str, tuple[str | None, float]] = {
 }
 """Defaults of ``freeze_to`` and the peak learning rate, by source of the weights."""
 LINEAR_LR = {"rendered": 1e-5}
-"""Default peak learning rate with a ``linear`` head, where it differs. To the rendered weights real
-photos look much alike, so the weights of the probe are large, and at 1e-4 the loss diverges."""
+"""Default peak learning rate with a ``linear`` head, where it differs.
+
+With the rendered weights, the features of real photos are all similar, so the weights of the probe
+are large, and at 1e-4 the loss diverges.
+"""
 
 
 @dataclass(frozen=True)

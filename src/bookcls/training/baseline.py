@@ -10,7 +10,6 @@ from safetensors.torch import load, save
 
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import Sample
-from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
 from bookcls.features.extract import pooled_features
 from bookcls.features.probe import Probe, fit_probe
@@ -99,19 +98,20 @@ def fit_baseline(
     Raises:
         BookclsError: If the machine has no such device.
     """
-    if is_first_process():
-        print("probe    a linear model on the frozen features, for comparison", flush=True)
+    print("probe    a linear model on the frozen features, for comparison", flush=True)
     device = device_of(accelerator).type
     features = pooled_features(train, images, start, device=device)
     return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)
 
 
 def has_features(start: Start) -> bool:
-    """Whether there are weights to compute features with; says so if their file is gone."""
+    """Whether there are weights to compute features with; if they are gone or changed, says so."""
     if start.path is None:
         return False
-    if not Path(start.path).is_file():
-        print(f"note: no probe in the table: the weights that it needs, {start.path}, are gone.")
+    try:
+        start.load()
+    except BookclsError as error:
+        print(f"note: no probe in the table, because its weights are not available: {error}")
         return False
     return True
 
@@ -124,7 +124,7 @@ def find_baseline(run: Path, accelerator: str) -> Baseline | None:
         accelerator: Where to compute the features.
 
     Returns:
-        None, and says why, where the run has none or its first weights are gone.
+        None if the run has no probe, or (with a note) if its first weights are not available.
 
     Raises:
         BookclsError: If the run folder is damaged.
@@ -132,7 +132,10 @@ def find_baseline(run: Path, accelerator: str) -> Baseline | None:
     probe = load_probe(run)
     if probe is None:
         return None
-    start = start_from_record(read_json(run / ENVIRONMENT))
+    try:
+        start = start_from_record(read_json(run / ENVIRONMENT))
+    except (LookupError, TypeError) as error:
+        raise BookclsError(f"{run / ENVIRONMENT} does not describe the first weights.") from error
     return Baseline(probe, start, accelerator) if has_features(start) else None
 
 

@@ -106,20 +106,20 @@ def fit_and_test(
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
             print_scenes(datamodule.scenes, folder.class_names, table, sheet)
     baseline = None
-    if trainer.is_global_zero and has_features(start):
-        baseline = fit_baseline(
-            start,
-            train,
-            images,
-            len(folder.class_names),
-            accelerator=config.trainer.accelerator,
-            seed=config.seed,
-        )
-        save_probe(run, baseline.probe)
-        if config.model.head == "linear" and ckpt is None:
-            classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
     again = f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
     with explained_stops(config.data, again):
+        if trainer.is_global_zero and has_features(start):
+            baseline = fit_baseline(
+                start,
+                train,
+                images,
+                len(folder.class_names),
+                accelerator=config.trainer.accelerator,
+                seed=config.seed,
+            )
+            save_probe(run, baseline.probe)
+            if config.model.head == "linear" and ckpt is None:
+                classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
         with explained_damage(ckpt, progress, again):
             if sum(stages):
                 trainer.fit(
@@ -142,11 +142,11 @@ def fit_and_test(
             )
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
+        if baseline is not None:
+            result.metrics.update(baseline.metrics(folder.tests, images, result.probs))
     if folder.tests:
         path = run / runs.PREDICTIONS
         runs.write_predictions(path, folder.class_names, folder.tests, result.probs)
-    if baseline is not None:
-        result.metrics.update(baseline.metrics(folder.tests, images, result.probs))
     metrics: dict[str, Any] = {
         **result.metrics,
         **checkpoints.best,
@@ -192,7 +192,7 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
         raise
     except OSError as error:
         # A full disk, one that is gone, or one that may only be read.
-        raise BookclsError(f"{error}. Mend that, then go on with  {again}") from error
+        raise BookclsError(f"{error}. Fix this, then go on with  {again}") from error
     except (RuntimeError, MemoryError, ImportError) as error:
         if not ran_out_of_memory(error):
             raise

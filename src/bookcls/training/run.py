@@ -90,9 +90,13 @@ def _run_ensemble(
     start: "Start | None",
 ) -> None:
     """Trains each member in a run folder of its own, then averages them."""
+    first = output / MEMBERS / "1"
     if not resumed:
         runs.claim_folder(output, to_yaml(config))
-    first = output / MEMBERS / "1"
+    elif (first / runs.ENVIRONMENT).is_file():
+        runs.check_same_photos(first, folder)
+        saved = read_json(first / runs.ENVIRONMENT)
+        origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
     shared = start or find_start(config, first, begun=(first / runs.ENVIRONMENT).is_file())
 
     def fit_member(own: TrainConfig, member: Path, resumed: bool) -> None:
