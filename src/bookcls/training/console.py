@@ -60,7 +60,9 @@ def say_what_comes(
     print(f"weights  {classifier.hparams['weights']}")
     if warning:
         print(f"warning: {warning}")
-        print("         (model.weights=rendered asks for these, model.weights=keras for those)")
+        print("         (model.weights=rendered selects these weights, model.weights=keras those)")
+        if classifier.hparams["head"] == "linear":
+            print("         experiment=sample is the recipe that suits these weights.")
     probed = f"{probe} epochs of the head alone, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     if not config.model.pretrained and model.first_trained:
