@@ -103,6 +103,18 @@ def test_only_as_many_views_are_kept_as_memory_allows(capsys):
         epoch_of(views, 0)
 
 
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_resume_with_little_memory_replays_what_there_is_room_for(epoch):
+    whole, _ = make_views(num_views=2, cache_mb=0.002)
+    for done in range(epoch):
+        epoch_of(whole, done)
+    wanted = epoch_of(whole, epoch)
+    resumed = epoch_of(make_views(num_views=2, cache_mb=0.002)[0], epoch)
+    for a, b in zip(wanted, resumed, strict=True):
+        assert torch.equal(a.activations, b.activations)
+        assert torch.equal(a.target, b.target)
+
+
 def test_what_is_kept_is_blended_anew():
     views, _ = make_views(num_views=1, alphas=(1.0, 0.0))
     targets = [[b.target.tolist() for b in epoch_of(views, epoch)] for epoch in range(3)]

@@ -14,12 +14,11 @@ from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import BusyError, locked, read_json
+from bookcls.files import LOCK, BusyError, locked, read_json
 from bookcls.runs import (
     CONFIG,
     ENVIRONMENT,
     LAST,
-    LOCK,
     MEMBERS,
     is_finished,
 )

@@ -40,17 +40,18 @@ def blend(
     if strength == 0:
         return images, target
     lam = float(rng.beta(strength, strength))
-    partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+    # Activations are on the device already, their targets are not.
+    partner = torch.from_numpy(rng.permutation(len(images)))
     if cut:
         rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
         blended = images.clone()
-        blended[:, :, rows, cols] = images[partner][:, :, rows, cols]
+        blended[:, :, rows, cols] = images[partner.to(images.device)][:, :, rows, cols]
         # The box may hang over the border.
         area = (rows.stop - rows.start) * (cols.stop - cols.start)
         lam = 1 - area / (images.shape[2] * images.shape[3])
     else:
-        blended = lam * images + (1 - lam) * images[partner]
-    return blended, lam * target + (1 - lam) * target[partner]
+        blended = lam * images + (1 - lam) * images[partner.to(images.device)]
+    return blended, lam * target + (1 - lam) * target[partner.to(target.device)]
 
 
 class MixupCollate:

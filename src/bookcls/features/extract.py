@@ -21,7 +21,8 @@ from bookcls.models.vgg16 import VGG16, to_channels_last
 from bookcls.models.weights import MEAN, STD
 
 Features = npt.NDArray[np.float32]
-BATCH = 16
+BATCH_PIXELS = 16 * 224**2
+"""Number of pixels per forward pass, which bounds its memory."""
 CACHE = "BOOKCLS_CACHE"
 """Environment variable: the folder of cached features; empty keeps none."""
 
@@ -62,7 +63,7 @@ def pooled_features(
     precision = choose_precision(device)
     folder = cache_folder()
     if folder is not None:
-        folder /= f"vgg16-{start.sha256[:16]}-{images.size}-{images.fit}-{precision}"
+        folder /= f"vgg16-{start.sha256[:16]}-{images.size}-{images.fit}-{device}-{precision}"
     features = np.zeros((len(samples), 512), np.float32)
     missing = []
     for row, sample in enumerate(samples):
@@ -91,14 +92,15 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
     bf16 = choose_precision(device) != "32-true"
     console = Console(stderr=True)
     parts: list[Tensor] = []
+    size = max(1, BATCH_PIXELS // images.size**2)
     for begin in track(
-        range(0, len(samples), BATCH),
+        range(0, len(samples), size),
         description="Computing features",
         transient=True,
         console=console,
         disable=not console.is_terminal,
     ):
-        batch = torch.stack([preprocess(images[s.path]) for s in samples[begin : begin + BATCH]])
+        batch = torch.stack([preprocess(images[s.path]) for s in samples[begin : begin + size]])
         batch = batch.to(device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             parts.append(backbone(batch).float().mean(dim=(2, 3)).cpu())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bookcls.data.samples import Sample
 
@@ -21,6 +21,8 @@ Array = npt.NDArray[np.float64]
 CS = tuple(float(c) for c in np.logspace(0, 3, 7))
 """Inverse strengths of the regularisation to choose from."""
 FOLDS, REPEATS = 5, 2
+MAX_PHOTOS = 1000
+"""The regularisation is chosen on at most this many photos: more take long and change little."""
 
 
 def power_normalised(features: npt.NDArray[np.floating]) -> Array:
@@ -79,7 +81,12 @@ def fit_probe(
     inputs = power_normalised(features)
     labels = np.array([sample.label for sample in samples])
     units = np.array([sample.unit for sample in samples])
-    nlls = _cross_validated(inputs, labels, units, seed)
+    chosen = np.arange(len(labels))
+    if len(labels) > MAX_PHOTOS:
+        _, chosen = train_test_split(
+            chosen, test_size=MAX_PHOTOS, stratify=labels, random_state=seed
+        )
+    nlls = _cross_validated(inputs[chosen], labels[chosen], units[chosen], seed)
     best = int(np.argmin(nlls)) if nlls is not None else len(CS) // 2
     weight, bias = _fit(inputs, labels, num_classes, CS[best])
     return Probe(weight, bias, CS[best], float(nlls[best]) if nlls is not None else float("nan"))
@@ -95,7 +102,9 @@ def _cross_validated(
     num_classes = int(labels.max()) + 1
     nlls = np.zeros((len(CS), len(labels)))
     for repeat in range(REPEATS):
-        divider = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed + repeat)
+        divider = StratifiedGroupKFold(
+            min(FOLDS, fewest), shuffle=True, random_state=(seed + repeat) % 2**32
+        )
         for train, held_out in divider.split(inputs, labels, units):
             for row, c in enumerate(CS):
                 weight, bias = _fit(inputs[train], labels[train], num_classes, c)

@@ -19,7 +19,7 @@ class RunPhotos:
     """The photos of a run.
 
     Attributes:
-        train: Training photos, at most ``MOST``.
+        train: Training photos, at most ``MAX_COMPARED``.
         tests: Examples of the test splits.
         left_out: What is not shown and why, one sentence each.
     """

@@ -98,7 +98,6 @@ def fit_baseline(
     Raises:
         BookclsError: If the machine has no such device.
     """
-    print("probe    a linear model on the frozen features, for comparison", flush=True)
     device = device_of(accelerator).type
     features = pooled_features(train, images, start, device=device)
     return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)

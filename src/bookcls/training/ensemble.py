@@ -2,9 +2,10 @@
 
 Networks that start from the same weights end near each other, so that the mean of their weights
 is a network as well, often a better one than each (Wortsman et al., Model soups, ICML 2022,
-arXiv 2203.05482). The members share the first weights, the head's too, and differ in their split,
-order of photos and augmentation. The mean of their answers (Lakshminarayanan et al., NeurIPS 2017,
-arXiv 1612.01474) is told beside it; it needs all the files.
+arXiv 2203.05482). The members share the first weights (a linear head starts from its own probe) and
+differ in split, order of photos and augmentation. The score of averaging their predictions
+(Lakshminarayanan et al., NeurIPS 2017, arXiv 1612.01474) is reported next to it; that needs all the
+files.
 """
 
 import io

@@ -109,6 +109,7 @@ def fit_and_test(
     again = f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
     with explained_stops(config.data, again):
         if trainer.is_global_zero and has_features(start):
+            print("probe    a linear model on the frozen features, for comparison", flush=True)
             baseline = fit_baseline(
                 start,
                 train,
@@ -120,6 +121,11 @@ def fit_and_test(
             save_probe(run, baseline.probe)
             if config.model.head == "linear" and ckpt is None:
                 classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
+        if not sum(stages) and (baseline is None or config.model.head != "linear"):
+            raise BookclsError(
+                "optim.epochs=0 leaves the model untrained: it is for model.head=linear with "
+                "model.pretrained=true, whose head starts as the probe (experiment=probe)."
+            )
         with explained_damage(ckpt, progress, again):
             if sum(stages):
                 trainer.fit(

@@ -80,18 +80,20 @@ class CachedViews:
             BookclsError: If the activations take more memory than they may.
         """
         epoch = self.sampler.epoch
-        if epoch < self.num_views:
-            views = self._draw(epoch)
-        else:
-            for missing in sorted(self._missing):
-                for _ in self._draw(missing):
-                    pass
-            self.sampler.set_epoch(epoch)
-            views = self._replay(epoch)
+        if epoch and self._activations is None:
+            self._keep(0)  # after a resume: shows how many views there is room for
+        while epoch >= self.num_views and self._missing:
+            self._keep(min(self._missing))
+        self.sampler.set_epoch(epoch)
+        views = self._draw(epoch) if epoch < self.num_views else self._replay(epoch)
         # Blended here, beyond the frozen layers, so that what is kept meets new partners.
         for step, view in enumerate(views):
             rng = np.random.default_rng([self.seed, Stream.MIXUP, epoch, step, self.sampler.rank])
             yield View(*blend(*view, rng, *self.alphas))
+
+    def _keep(self, epoch: int) -> None:
+        for _ in self._draw(epoch):
+            pass
 
     def _draw(self, epoch: int) -> Iterator[View]:
         self.sampler.set_epoch(epoch)

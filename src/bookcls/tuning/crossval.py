@@ -17,6 +17,7 @@ from bookcls.data.transforms import Transform
 from bookcls.models.start import Start
 from bookcls.models.weights import MEAN, STD
 from bookcls.settings import TrainConfig
+from bookcls.training.baseline import fit_baseline, has_features
 from bookcls.training.classifier import Classifier, DivergedError
 from bookcls.training.datamodule import PhotoDataset
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
@@ -118,7 +119,18 @@ def evaluate_fold(
     datamodule.cached_views = min(config.data.cached_views, max(0, sum(stages) - 1))
     trainer = make_trainer(config, epochs=sum(stages))
     classifier = build(config, folder.class_names, start=start, probe_epochs=stages[0])
-    trainer.fit(classifier, datamodule=datamodule)
+    if config.model.head == "linear" and has_features(start):
+        baseline = fit_baseline(
+            start,
+            [folder.train[i] for i in fold.train],
+            images,
+            len(folder.class_names),
+            accelerator=config.trainer.accelerator,
+            seed=config.seed,
+        )
+        classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
+    if sum(stages):
+        trainer.fit(classifier, datamodule=datamodule)
     classifier = classifier.to(trainer.strategy.root_device).eval()
     seeds = [
         [
