@@ -230,7 +230,10 @@ def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeyp
     def damaged(*args):
         raise KeyError("outcome")
 
-    for module, name in ((cells, "summarise"), (sys.modules["bookcls.sweeping.sweep"], "cells_of")):
+    for module, name in (
+        (cells, "summarise"),
+        (sys.modules["bookcls.sweeping.sweep"], "list_cells"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, damaged)
             patch.setattr(train, "train", lambda *args: None)
