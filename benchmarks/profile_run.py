@@ -21,7 +21,7 @@ from benchmarks.setting import narrow, photos, settings
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
 from bookcls.training.run import decide_start
 from bookcls.training.trackers import make_loggers
@@ -54,7 +54,7 @@ def main() -> None:
                "default": ["aug=all", "model.freeze_to=block4_conv1"]},
         steps={"type": int, "default": 12},
     )  # fmt: skip
-    quiet_lightning()
+    silence_lightning()
     if given.toy:
         narrow()
         given.words += ["data.image_size=32"]

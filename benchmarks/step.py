@@ -26,7 +26,7 @@ from bookcls.data.photos import decode_folder
 from bookcls.settings import TrainConfig
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
 from bookcls.training.classifier import Classifier
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
 from bookcls.training.run import decide_start
 from bookcls.training.trackers import make_loggers
@@ -160,7 +160,7 @@ def main() -> None:
         },
         words={"nargs": "*", "default": [], "help": "further words for train, optim.ema=0.99 say"},
     )
-    quiet_lightning()
+    silence_lightning()
     if given.toy:
         narrow()
         given.settings = ["32:null:0", "32:block4_conv1:0", "32:block4_conv1:1"]

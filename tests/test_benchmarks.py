@@ -101,7 +101,7 @@ def config(photos: Path, freeze_to: str):
     return setting.settings(root, f"model.freeze_to={freeze_to}", "aug=all", *toy, *cpu)
 
 
-# Nothing is held out, as data.val_fraction=0 asks for; console.quiet_lightning.
+# Nothing is held out, as data.val_fraction=0 asks for; console.silence_lightning.
 @pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero")
 def test_both_sides_of_a_step_take_their_turns(shared_photos, narrow):
     taken = measure(config(shared_photos, "block4_conv1"), repeats=2)

@@ -13,7 +13,7 @@ from bookcls.data.photos import decode_folder
 from bookcls.data.samples import Sample, check_enough_photos
 from bookcls.errors import BookclsError
 from bookcls.settings import TuneConfig
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build
 from bookcls.training.run import decide_start
 from bookcls.tuning.crossval import evaluate_fold, evaluate_views, make_folds
@@ -74,7 +74,7 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     folder, images = decode_folder(folder, 32, "letterbox", "error")
     assert set(images) == {s.path for s in folder.train}
     fold = make_folds(folder.train, 2, 1, seed=0)[0]
-    quiet_lightning()
+    silence_lightning()
     judged = evaluate_fold(config, start, folder, images, fold, views=2)
     assert len(judged.nll) == len(judged.correct) == len(fold.held_out) == 9
     assert np.isfinite(judged.nll).all()

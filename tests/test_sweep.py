@@ -22,7 +22,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from bookcls import train
-from bookcls.command.messages import explained
+from bookcls.command.messages import explain_error
 from bookcls.config import conf_dir, register_resolvers, to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.models.layers import CONV_INDEX, NAMES
@@ -218,7 +218,7 @@ def test_a_damaged_record_loses_the_damaged_lines_only(tmp_path):
 
 
 def test_an_error_without_a_message_is_an_error(tmp_path):
-    assert explained(OSError(), "train") == "OSError"
+    assert explain_error(OSError(), "train") == "OSError"
     cells.current = cells.Cell(tmp_path, "now", 1, 1, "seed=0")
     Sweep().on_job_end(None, JobReturn(_return_value="", status=JobStatus.COMPLETED))
     assert [line["outcome"] for line in cells.read_records(tmp_path)] == ["failed"]

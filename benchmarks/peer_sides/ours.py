@@ -15,7 +15,7 @@ from benchmarks.setting import settings
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
 from bookcls.training.run import decide_start
 from bookcls.training.trackers import make_loggers
@@ -39,7 +39,7 @@ class EpochByEpoch(Callback):
 
 def prepare(setting: Setting) -> Callable[[], int]:
     """Reads and decodes the photos, once, and starts a fit that waits for turns."""
-    quiet_lightning()
+    silence_lightning()
     config = settings(
         f"data.root={setting.root}", f"data.image_size={setting.size}", "aug=all",
         f"model.freeze_to={setting.freeze_to or 'null'}",

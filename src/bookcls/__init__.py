@@ -71,17 +71,17 @@ def load(
     batch_size: int = 16,
     accelerator: str = "auto",
 ) -> "Predictor":
-    """A trained model that answers: ``bookcls.load("runs/DATE/TIME").predict(["photo.jpg"])``.
+    """A trained model: ``bookcls.load("runs/DATE/TIME").predict(["photo.jpg"])``.
 
     Args:
         run: A run folder or a ``.ckpt`` file; None for the latest finished run below ``runs/``.
         unsure: Answers with a lower probability are unsure; or a folder that ``tune`` wrote.
         rotations: Answers averaged over 1, 2 or 4 turns of a photo.
-        batch_size: Photos a step.
+        batch_size: Photos per batch.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
 
     Raises:
-        bookcls.errors.BookclsError: For a value out of range, or what is not there.
+        bookcls.errors.BookclsError: For a value out of range, or a run that does not exist.
     """
     # Only now: torch takes seconds, and `import bookcls` none.
     from bookcls import runs

@@ -25,10 +25,10 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     from bookcls.scoring.advice import advise
     from bookcls.training.baseline import find_baseline
     from bookcls.training.classifier import load_classifier
-    from bookcls.training.console import quiet_lightning, show
+    from bookcls.training.console import show, silence_lightning
     from bookcls.training.testing import make_tests, run_tests
 
-    quiet_lightning()
+    silence_lightning()
     classifier = load_classifier(ckpt)
     preprocessing = classifier.preprocessing
     problems: list[str] = []

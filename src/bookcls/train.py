@@ -24,7 +24,7 @@ from bookcls.runs import (
 )
 from bookcls.settings import TrainConfig
 from bookcls.sweeping import cells, workers
-from bookcls.training.ensemble import none_to_begin
+from bookcls.training.ensemble import all_members_begun
 from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run as fit
 
@@ -60,7 +60,7 @@ def train(config: TrainConfig, run: Path) -> None:
         if any(word.startswith("data.root=") for word in words):
             config = replace(config, data=replace(config.data, root=given))
     if config.ensemble > 1:
-        begun = resumed and none_to_begin(run, config.ensemble)
+        begun = resumed and all_members_begun(run, config.ensemble)
     else:
         begun = resumed and (run / LAST).is_file()
     in_sweep = cells.current is not None

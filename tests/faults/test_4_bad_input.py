@@ -384,7 +384,7 @@ def test_overrides(tmp_path, tries):
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    from bookcls.command.messages import explained, of_hydra
+    from bookcls.command.messages import explain_error, raised_by_hydra
     from bookcls.command.overrides import quote_overrides
 
     @given(st.lists(WORD, min_size=1, max_size=2))
@@ -401,9 +401,9 @@ def test_overrides(tmp_path, tries):
                 cfg = hydra.compose("train", overrides=words)
             assert isinstance(to_dataclass(cfg, TrainConfig), TrainConfig)
         except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
-            assert explained(error, "train").strip()
+            assert explain_error(error, "train").strip()
         except Exception as error:
-            assert of_hydra(error, attack.__code__), repr(error)
+            assert raised_by_hydra(error, attack.__code__), repr(error)
 
     attack(tmp_path, tries, check)
 

@@ -14,7 +14,7 @@ from omegaconf import open_dict
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 
-from bookcls.command.messages import explained
+from bookcls.command.messages import explain_error
 from bookcls.config import conf_dir, full_path, register_resolvers, to_dataclass
 from bookcls.errors import BookclsError
 
@@ -45,7 +45,7 @@ def compose(name: str, schema: type[T], overrides: Sequence[str]) -> tuple[T, Pa
                     del cfg["hydra"]
                 return to_dataclass(cfg, schema), output
         except (HydraException, OmegaConfBaseException) as error:
-            raise BookclsError(explained(error, name)) from error
+            raise BookclsError(explain_error(error, name)) from error
 
 
 @contextmanager

@@ -22,7 +22,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from bookcls.command import messages
-from bookcls.command.messages import DEATHS, complain, explained, launcher_of, of_hydra
+from bookcls.command.messages import (
+    DEATHS,
+    explain_error,
+    find_launcher,
+    print_error,
+    raised_by_hydra,
+)
 from bookcls.command.overrides import quote_overrides
 from bookcls.command.usage import usage
 from bookcls.config import conf_dir, register_resolvers, to_dataclass
@@ -73,7 +79,7 @@ def verb(
         except (BookclsError, OmegaConfBaseException, OSError) as error:
             if traceback_wanted:
                 raise
-            failed.append(explained(error, name))
+            failed.append(explain_error(error, name))
         except Exception as error:
             if traceback_wanted or not multirun:
                 raise
@@ -85,7 +91,7 @@ def verb(
             return None
         finally:
             remove_empty(output, began)
-        complain(failed[-1])
+        print_error(failed[-1])
         return failed[-1]
 
     try:
@@ -95,21 +101,21 @@ def verb(
         if options and options <= {"--help", "-h"}:
             print(usage(name, [word for word in sys.argv[1:] if word not in options]))
             return
-        with terminable():
+        with exit_on_sigterm():
             hydra.main(version_base="1.3", config_path=str(conf_dir(name)), config_name=name)(job)()
     except (BookclsError, HydraException, OmegaConfBaseException, OSError) as error:
         if traceback_wanted:
             raise
-        failed.append(explained(error, name))
-        complain(failed[-1])
+        failed.append(explain_error(error, name))
+        print_error(failed[-1])
     except KeyboardInterrupt:
         print("bookcls: stopped", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        launcher = launcher_of(error)
-        if traceback_wanted or (launcher is None and not of_hydra(error, job.__code__)):
+        launcher = find_launcher(error)
+        if traceback_wanted or (launcher is None and not raised_by_hydra(error, job.__code__)):
             raise
-        said = explained(error, name).partition("\n")[0]
+        said = explain_error(error, name).partition("\n")[0]
         if launcher is None:
             said = f"the settings cannot be put together: {said}"
         elif type(error).__name__ in DEATHS:
@@ -117,13 +123,13 @@ def verb(
         else:
             said = f"the launcher {launcher} says: {said}"
         failed.append(said)
-        complain(said)
+        print_error(said)
     if failed:
         sys.exit(1)
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def exit_on_sigterm() -> Iterator[None]:
     """Lets SIGTERM, by which Slurm and rented machines end a job, end it as Ctrl+C does.
 
     Raises:

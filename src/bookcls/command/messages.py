@@ -1,4 +1,4 @@
-"""Errors in a person's words, Hydra's and its launchers' among them."""
+"""Turns errors, including those of Hydra and its launchers, into readable messages."""
 
 import difflib
 import re
@@ -25,12 +25,12 @@ prefix = ""
 """What the errors of this process begin with; a sweep names its cell here."""
 
 
-def complain(error: Exception | str) -> None:
+def print_error(error: Exception | str) -> None:
     """Prints an error for a person."""
     print(f"bookcls: error: {prefix}{str(error).strip()}", file=sys.stderr, flush=True)
 
 
-def launcher_of(error: Exception) -> str | None:
+def find_launcher(error: Exception) -> str | None:
     """The launcher of a sweep that raised an error itself; None if none did."""
     frames = traceback.walk_tb(error.__traceback__)
     modules = [str(frame.f_globals.get("__name__")).split(".") for frame, _ in frames]
@@ -41,7 +41,7 @@ def launcher_of(error: Exception) -> str | None:
     return plugins[0].removeprefix("hydra_").removesuffix("_launcher")
 
 
-def of_hydra(error: Exception, job: CodeType) -> bool:
+def raised_by_hydra(error: Exception, job: CodeType) -> bool:
     """Whether Hydra raised an error before the job; it has classes of its own for some only."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = str(frames[-1].f_globals.get("__name__")).partition(".")[0] if frames else ""
@@ -50,7 +50,7 @@ def of_hydra(error: Exception, job: CodeType) -> bool:
     )
 
 
-def explained(error: Exception, name: str) -> str:
+def explain_error(error: Exception, name: str) -> str:
     """An error's message in a person's words, with the choices that there are."""
     text = IN_WORKER.sub("", str(error).strip()) or type(error).__name__
     if isinstance(error, OmegaConfBaseException) and error.full_key:

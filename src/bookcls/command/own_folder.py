@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from bookcls.command.messages import complain
+from bookcls.command.messages import print_error
 from bookcls.errors import BookclsError
 from bookcls.files import refuse_hard_links, refuse_links
 
@@ -37,5 +37,5 @@ def refuse(folder: Path) -> None:
         refuse_links(folder)
         refuse_hard_links(folder)
     except (BookclsError, OSError) as error:
-        complain(error)
+        print_error(error)
         sys.exit(1)

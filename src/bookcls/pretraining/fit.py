@@ -31,7 +31,7 @@ from bookcls.pretraining.module import Pretrainer
 from bookcls.pretraining.rounds import Rounds
 from bookcls.pretraining.settings import CARD, WEIGHTS, PretrainConfig
 from bookcls.pretraining.sheet import write_sheet
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
 
 
@@ -48,7 +48,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         BookclsError: If the settings do not fit the machine, ``ckpt`` is damaged, memory runs out
             or training diverges.
     """
-    quiet_lightning()
+    silence_lightning()
     again = f"{python_command()} -m bookcls.pretrain resume={shlex.quote(str(run))}"
     if ckpt is not None:
         read_checkpoint(ckpt, again)

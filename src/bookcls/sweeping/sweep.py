@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from bookcls.command import messages
-from bookcls.command.messages import complain
+from bookcls.command.messages import print_error
 from bookcls.environment import python_command
 from bookcls.sweeping import cells
 
@@ -83,7 +83,7 @@ class Sweep(Callback):
         """
         folder = str(config.hydra.sweep.dir)
         if not self.command:
-            complain(f"the cells of {folder} could not be listed, see the warning above.")
+            print_error(f"the cells of {folder} could not be listed, see the warning above.")
             sys.exit(1)
         try:
             text, complete = cells.summarise(Path(folder), self.command, len(self.words))
@@ -93,7 +93,7 @@ class Sweep(Callback):
         except Exception as error:
             # Hydra would make a warning of it, and the sweep would seem to have gone well.
             complete = False
-            complain(
+            print_error(
                 f"what became of the sweep in {folder} cannot be said ({type(error).__name__}: "
                 f"{error}); the same command goes on with it."
             )

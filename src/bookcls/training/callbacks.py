@@ -106,7 +106,7 @@ class Patience(EarlyStopping):
     """
 
     def __init__(self, epochs: int, *, probe_epochs: int) -> None:
-        """Stops after so many ``epochs`` of fine-tuning without a lower loss."""
+        """Stops after this number of ``epochs`` of fine-tuning without a lower loss."""
         super().__init__("val/loss", patience=epochs)
         self.probe_epochs = probe_epochs
 

@@ -42,7 +42,7 @@ class DivergedError(BookclsError):
     """The loss is no longer a number."""
 
 
-def gentler(lr: float) -> str:
+def suggest_gentler(lr: float) -> str:
     """What to change after training has diverged, given its ``optim.lr``."""
     return (
         f"Try a lower optim.lr (it was {lr:g}), a longer optim.warmup_images, optim.clip_norm=1 or "
@@ -210,7 +210,7 @@ class Classifier(pl.LightningModule):
         if not math.isfinite(float(loss)):
             raise DivergedError(
                 f"the loss became {float(loss)} in epoch {self.current_epoch + 1}. Checkpoints of "
-                f"earlier epochs are kept. {gentler(self.hparams['lr'])}"
+                f"earlier epochs are kept. {suggest_gentler(self.hparams['lr'])}"
             )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:

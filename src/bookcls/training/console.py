@@ -19,7 +19,7 @@ from bookcls.settings import TrainConfig
 from bookcls.training.classifier import Classifier
 
 
-def say_what_comes(
+def print_plan(
     config: TrainConfig,
     folder: PhotoFolder,
     split: tuple[list[Sample], list[Sample]],
@@ -179,7 +179,7 @@ def compare_with_probe(metrics: Mapping[str, float], splits: Sequence[str]) -> l
     return lines
 
 
-def say_how_to_use(run: Path) -> None:
+def print_next_steps(run: Path) -> None:
     """Prints what can be done with a finished run."""
     quoted = shlex.quote(str(run))
     print(f"run folder     {run}")
@@ -188,7 +188,7 @@ def say_how_to_use(run: Path) -> None:
     print(f"test again     {python_command()} -m bookcls.evaluate ckpt={quoted}")
 
 
-def quiet_lightning() -> None:
+def silence_lightning() -> None:
     """Silences Lightning's notes that cannot help a user of these commands."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -52,7 +52,7 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
             continue
         seed = config.seed + number
         print(f"\nmember {number + 1} of {config.ensemble}, seed {seed}", flush=True)
-        resumed = has_begun(member)
+        resumed = can_resume_member(member)
         if member.is_symlink():
             raise BookclsError(
                 f"{member} is a link to {member.resolve()}: a member has a folder of its own. "
@@ -66,15 +66,15 @@ def fit_members(config: TrainConfig, run: Path, fit: Fit) -> list[Path]:
     return members
 
 
-def has_begun(member: Path) -> bool:
+def can_resume_member(member: Path) -> bool:
     """Whether an unfinished member has a checkpoint to go on from."""
     return (member / runs.CONFIG).is_file() and (member / runs.LAST).is_file()
 
 
-def none_to_begin(run: Path, num_members: int) -> bool:
+def all_members_begun(run: Path, num_members: int) -> bool:
     """Whether each member is finished or has a checkpoint, so that none needs the first weights."""
     members = (run / runs.MEMBERS / str(number + 1) for number in range(num_members))
-    return all(runs.is_finished(member) or has_begun(member) for member in members)
+    return all(runs.is_finished(member) or can_resume_member(member) for member in members)
 
 
 def combine(
@@ -97,7 +97,7 @@ def combine(
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
     from bookcls.training.classifier import load_classifier
-    from bookcls.training.console import say_how_to_use, show
+    from bookcls.training.console import print_next_steps, show
     from bookcls.training.testing import make_tests, mean_of_answers, run_tests
 
     networks = [load_classifier(member / runs.BEST) for member in members]
@@ -143,4 +143,4 @@ def combine(
     show(result.metrics, names, f"mean of the weights of {len(members)} members (one file)")
     for line in advise(folder.class_names, tested.tests, result.probs, result.metrics):
         print(f"- {line}")
-    say_how_to_use(run)
+    print_next_steps(run)

@@ -27,14 +27,14 @@ from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
 from bookcls.training.baseline import fit_baseline, has_features, save_probe
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
-from bookcls.training.classifier import DivergedError, gentler, load_classifier
+from bookcls.training.classifier import DivergedError, suggest_gentler, load_classifier
 from bookcls.training.console import (
     compare_with_probe,
+    print_next_steps,
+    print_plan,
     python_command,
-    quiet_lightning,
-    say_how_to_use,
-    say_what_comes,
     show,
+    silence_lightning,
 )
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
@@ -72,7 +72,7 @@ def fit_and_test(
     Raises:
         BookclsError: If the settings do not fit the machine, memory runs out or training diverges.
     """
-    quiet_lightning()
+    silence_lightning()
     loggers = make_loggers(config.logger, run)
     train, val = split
     datamodule = make_datamodule(config, folder, images, train=train, val=val)
@@ -99,7 +99,7 @@ def fit_and_test(
     if trainer.is_global_zero:
         environment = describe(config, folder, split, trainer) | start.record() | origin
         write_json(run / runs.ENVIRONMENT, environment)
-        say_what_comes(config, folder, split, classifier, num_drawn, stages, warning=start.warning)
+        print_plan(config, folder, split, classifier, num_drawn, stages, warning=start.warning)
         if datamodule.scenes is not None:
             table, sheet = run / runs.CUTOUTS, run / runs.SCENES
             write_table(table, datamodule.scenes.cutouts, folder.class_names)
@@ -107,7 +107,7 @@ def fit_and_test(
             print_scenes(datamodule.scenes, folder.class_names, table, sheet)
     baseline = None
     again = f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
-    with explained_stops(config.data, again):
+    with report_stops(config.data, again):
         if trainer.is_global_zero and has_features(start):
             print("probe    a linear model on the frozen features, for comparison", flush=True)
             baseline = fit_baseline(
@@ -126,7 +126,7 @@ def fit_and_test(
                 "optim.epochs=0 leaves the model untrained: it is for model.head=linear with "
                 "model.pretrained=true, whose head starts as the probe (experiment=probe)."
             )
-        with explained_damage(ckpt, progress, again):
+        with report_damage(ckpt, progress, again):
             if sum(stages):
                 trainer.fit(
                     classifier,
@@ -144,7 +144,7 @@ def fit_and_test(
         if not checkpoints.best:
             raise DivergedError(
                 "training diverged: the validation loss was not a finite number after any epoch, "
-                f"so there are no weights to keep. {gentler(classifier.hparams['lr'])}"
+                f"so there are no weights to keep. {suggest_gentler(classifier.hparams['lr'])}"
             )
         best = load_classifier(run / runs.BEST)
         result = run_tests(best, datamodule, accelerator=config.trainer.accelerator)
@@ -171,11 +171,11 @@ def fit_and_test(
             print(f"- {line}")
     for line in advise(folder.class_names, folder.tests, result.probs, result.metrics):
         print(f"- {line}")
-    say_how_to_use(run)
+    print_next_steps(run)
 
 
 @contextmanager
-def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
+def report_stops(data: DataConfig, again: str) -> Iterator[None]:
     """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
 
     Args:
@@ -209,7 +209,7 @@ def explained_stops(data: DataConfig, again: str) -> Iterator[None]:
 
 
 @contextmanager
-def explained_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
+def report_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
     """Says which file to delete when the checkpoint to go on from cannot be read.
 
     Args:

@@ -18,9 +18,9 @@ from bookcls.files import read_json, write_json
 from bookcls.models.start import Start, resolve, start_from_record
 from bookcls.settings import TrainConfig, TuneConfig
 from bookcls.training.classifier import DivergedError
-from bookcls.training.console import quiet_lightning
+from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
-from bookcls.training.fitting import describe, explained_stops
+from bookcls.training.fitting import describe, report_stops
 from bookcls.training.recipe import make_trainer, with_start
 from bookcls.tuning.crossval import Fold, FoldResult, evaluate_fold, make_folds
 from bookcls.tuning.results import find_best, print_trial, write_results, write_table
@@ -57,7 +57,7 @@ def search(
         BookclsError: If the settings do not fit the machine, what is stored of an earlier search
             cannot be read, or the start diverges or runs out of memory.
     """
-    quiet_lightning()
+    silence_lightning()
     start = find_start(config, run)
     recipe = with_start(config.start, start)
     data = config.data
@@ -78,7 +78,7 @@ def search(
     print_plan(config, folder, dimensions, start)
     again = f"{python_command()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
-    with explained_stops(data, again):
+    with report_stops(data, again):
         while len(trials) < config.trials and not is_out_of_time(
             config, trials, len(folds), started
         ):
