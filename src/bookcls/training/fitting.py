@@ -27,7 +27,7 @@ from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
 from bookcls.training.baseline import fit_baseline, has_features, save_probe
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
-from bookcls.training.classifier import DivergedError, suggest_gentler, load_classifier
+from bookcls.training.classifier import DivergedError, load_classifier, suggest_gentler
 from bookcls.training.console import (
     compare_with_probe,
     print_next_steps,
