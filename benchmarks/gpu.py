@@ -28,7 +28,7 @@ from bookcls.environment import git_commit
 from bookcls.files import read_json, write_json
 from bookcls.sweeping.cells import read_records
 from bookcls.training.recipe import build
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 
 PARTS = ("throughput", "step", "article", "ablation", "freeze")
 SEEDS = "seed=0,1,2,3,4"
@@ -78,7 +78,7 @@ def throughput(given: Namespace) -> list[dict[str, Any]]:
     for size, batch in cells:
         config = settings(f"data.image_size={size}", f"data.batch_size={batch}")
         classifier = build(
-            config, [str(i) for i in range(6)], start=decide_start(config), probe_epochs=0
+            config, [str(i) for i in range(6)], start=choose_start(config), probe_epochs=0
         )
         classifier.to(DEVICE)
         eager = BareStep(classifier, config, "bf16-mixed")

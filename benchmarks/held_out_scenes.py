@@ -23,7 +23,7 @@ from bookcls.config import read_config
 from bookcls.data.dataset import read_folder
 from bookcls.data.samples import Sample, split_train_val
 from bookcls.reporting.cells import make_cells
-from bookcls.reporting.found import find_runs
+from bookcls.reporting.collect import find_runs
 from bookcls.runs import BEST, CONFIG
 from bookcls.scoring.scores import SplitScores
 from bookcls.training.classifier import load_classifier

@@ -15,7 +15,7 @@ from benchmarks.setting import narrow, settings
 from benchmarks.step import BareStep
 from bookcls.models.precision import choose_precision
 from bookcls.training.recipe import build
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 
 POINTS = ("null", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1", "head")
 
@@ -55,7 +55,7 @@ def child(freeze_to: str, image_size: str, toy: str) -> dict[str, Any]:
     config = settings(f"model.freeze_to={freeze_to}", f"data.image_size={image_size}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     classifier = build(
-        config, [str(i) for i in range(6)], start=decide_start(config), probe_epochs=0
+        config, [str(i) for i in range(6)], start=choose_start(config), probe_epochs=0
     )
     step = BareStep(classifier.to(device), config, choose_precision("auto"))
     step()  # allocates what stays: the optimizer's averages, the libraries' workspaces

@@ -23,7 +23,7 @@ from bookcls.data.photos import decode_folder
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
 from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 from bookcls.training.trackers import make_loggers
 
 TOP = 10
@@ -75,7 +75,7 @@ def main() -> None:
                 loggers=make_loggers(config.logger, Path(home)),
             )  # fmt: skip
             classifier = build(
-                config, folder.class_names, start=decide_start(config), probe_epochs=0
+                config, folder.class_names, start=choose_start(config), probe_epochs=0
             )
             datamodule = make_datamodule(config, folder, images, train=folder.train)
             if not profiled:

@@ -28,7 +28,7 @@ from bookcls.training.callbacks import KeepCheckpoints, LineProgress
 from bookcls.training.classifier import Classifier
 from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 from bookcls.training.trackers import make_loggers
 
 IMAGES = 320
@@ -133,7 +133,7 @@ def measure(config: TrainConfig, repeats: int) -> dict[str, list[float]]:
         callbacks = [LineProgress(), KeepCheckpoints(run, has_val=False), turns]
         loggers = make_loggers(config.logger, run)
         trainer = make_trainer(config, epochs=10_000, callbacks=callbacks, loggers=loggers)
-        classifier = build(config, folder.class_names, start=decide_start(config), probe_epochs=0)
+        classifier = build(config, folder.class_names, start=choose_start(config), probe_epochs=0)
         with redirect_stdout(io.StringIO()), suppress(MeasuredError):
             trainer.fit(classifier, datamodule=datamodule)
     return {

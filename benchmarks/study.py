@@ -14,7 +14,7 @@ from matplotlib.gridspec import GridSpec
 from bookcls.config import CHECKOUT
 from bookcls.reporting import plots
 from bookcls.reporting.cells import Cell, make_cells
-from bookcls.reporting.found import find_runs
+from bookcls.reporting.collect import find_runs
 from bookcls.reporting.summary import summarise
 
 TABLE = {

@@ -18,7 +18,7 @@ from bookcls.data import images
 from bookcls.data.dataset import read_folder
 from bookcls.files import write_json
 from bookcls.training.recipe import build
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 
 
 def test_sides_warm_up_and_take_turns():
@@ -149,7 +149,7 @@ def test_frozen_layers_keep_nothing_for_backward(shared_photos, narrow):
     kept = []
     for freeze_to in ("null", "block3_conv1", "head"):
         settings = config(shared_photos, freeze_to)
-        classifier = build(settings, ["a", "b"], start=decide_start(settings), probe_epochs=0)
+        classifier = build(settings, ["a", "b"], start=choose_start(settings), probe_epochs=0)
         step = BareStep(classifier, settings, "32-true")
         assert saved_mb(step, frozen=True) == 0
         kept.append(saved_mb(step, frozen=False))

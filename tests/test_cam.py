@@ -20,13 +20,13 @@ from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
-from bookcls.explaining import audit, external, maps, numbers, panels, records
+from bookcls.explaining import audit, external, map_scores, maps, panels, records
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.chosen import find_earlier_files, resolve_settings
-from bookcls.explaining.explain import photos_of, refuse_overwriting_photos
+from bookcls.explaining.explain import list_splits, refuse_overwriting_photos
 from bookcls.explaining.explainer import Explainer
+from bookcls.explaining.map_scores import WRONG_REASON
 from bookcls.explaining.maps import Heat
-from bookcls.explaining.numbers import WRONG_REASON
+from bookcls.explaining.resolve import find_earlier_files, resolve_settings
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import METHODS, CamConfig, CamData
 from bookcls.models.layers import HEADS, first_trained
@@ -134,7 +134,7 @@ def explained(run: Path, **settings):
     config = CamConfig(ckpt=str(run), **settings)
     chosen = resolve_settings(config)
     explainer = Explainer(chosen.ckpts[0], loaded(chosen.ckpts[0]), config)
-    splits = photos_of(chosen, config.data.split, explainer.class_names)
+    splits = list_splits(chosen, config.data.split, explainer.class_names)
     found = [
         one
         for split, samples in splits.items()
@@ -178,7 +178,7 @@ def test_gradcam_agrees_with_hooks_and_autograd(model, batch, layer):
     classes = [0, 1, 2]
     (mine,), logits = maps.raw_maps(model, batch, classes, "gradcam", [layer])
     kept = {}
-    handle = maps.module_of(model, layer).register_forward_hook(
+    handle = maps.find_module(model, layer).register_forward_hook(
         lambda module, args, output: kept.setdefault("out", output)
     )
     images = batch.clone().requires_grad_(True)
@@ -243,7 +243,7 @@ def test_no_gradient_is_no_evidence_and_no_picture_of_noise(model, batch):
     lit = panels.overlay(photo, heat)
     assert (lit[..., 0] == lit[..., 1]).all()
     assert (lit[..., 1] == lit[..., 2]).all()
-    assert numbers.measure(heat, np.ones((64, 64), bool)).inside is None
+    assert map_scores.measure(heat, np.ones((64, 64), bool)).inside is None
     # Next to what speaks against the class, this is nothing; alone it would fill the scale.
     mostly_against = np.array([[0.001, -1.0]], np.float32)
     assert maps.blend([mostly_against], 64, 0.5).empty
@@ -320,23 +320,23 @@ def test_numbers_know_inside_from_outside_and_floors_know_nothing():
     left = np.zeros((64, 64), bool)
     left[:, :32] = True
     good, bad = heat_of([[1, 0], [1, 0]]), heat_of([[0, 1], [0, 1]])
-    mine = numbers.measure(good, left)
+    mine = map_scores.measure(good, left)
     assert mine.inside > 0.8
     assert mine.hit
     assert mine.area == 0.5
     assert mine.centre_inside == pytest.approx(0.5, abs=1e-3)
-    worse = numbers.measure(bad, left)
+    worse = map_scores.measure(bad, left)
     assert worse.inside < 0.2
     assert not worse.hit
-    assert numbers.measure(good, np.zeros((64, 64), bool)) is None
+    assert map_scores.measure(good, np.zeros((64, 64), bool)) is None
 
 
 def test_the_floors_are_what_random_maps_score_on_average():
     corner = np.zeros((64, 64), bool)
     corner[:20, :40] = True
     heat = heat_of(np.ones((8, 8)))
-    told = numbers.measure(heat, corner)
-    drawn = [numbers.score(numbers.random_map(heat, seed), corner) for seed in range(600)]
+    told = map_scores.measure(heat, corner)
+    drawn = [map_scores.score(map_scores.random_map(heat, seed), corner) for seed in range(600)]
     assert told.random_inside == pytest.approx(np.mean([one[0] for one in drawn]), abs=0.02)
     assert told.random_hit == pytest.approx(np.mean([one[1] for one in drawn]), abs=0.06)
 
@@ -350,9 +350,9 @@ def test_flags_are_plain_words():
     good, bad = heat_of([[1, 0], [1, 0]]), heat_of([[0, 1], [0, 1]])
 
     def flag(heat=good, correct=True, prob=0.9, asked=NOTHING_ASKED):
-        return numbers.flag(
+        return map_scores.flag(
             correct=correct, prob=prob, unsure=0.5, heat=heat,
-            numbers=numbers.measure(heat, left), audit=asked,
+            numbers=map_scores.measure(heat, left), audit=asked,
         )[0]  # fmt: skip
 
     assert flag() == "right"

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from bookcls import check
-from bookcls.checking import look
-from bookcls.checking.alike import find_similar
+from bookcls.checking import inspection
+from bookcls.checking.duplicates import find_similar
 from bookcls.config import CHECKOUT, read_config
 from bookcls.data import images
 from bookcls.data.dataset import read_folder
@@ -55,7 +55,7 @@ def seen(name, second=None, *, label=0, split="train", group="", like=None):
     hashes = np.random.default_rng(seed).integers(0, 2, (8, 256)).astype(bool)
     taken = None if second is None else datetime(2026, 5, 1) + timedelta(seconds=second)
     sample = Sample(Path(name), name, label, (label,), name, group)
-    return look.PhotoInfo(sample, split, 99, 99, "JPEG", taken, "Camera", 1.0, 1.0, hashes)
+    return inspection.PhotoInfo(sample, split, 99, 99, "JPEG", taken, "Camera", 1.0, 1.0, hashes)
 
 
 def files(finding):
@@ -186,10 +186,10 @@ def stamp(path: Path, taken: datetime, camera="Camera") -> None:
     with Image.open(path) as image:
         image.load()
     exif = Image.Exif()
-    exif[look.MODEL] = camera
-    detail = exif.get_ifd(look.EXIF_IFD)
-    detail[look.TAKEN] = f"{taken:%Y:%m:%d %H:%M:%S}"
-    detail[look.SUBSECONDS] = f"{taken.microsecond // 1000:03d}"
+    exif[inspection.MODEL] = camera
+    detail = exif.get_ifd(inspection.EXIF_IFD)
+    detail[inspection.TAKEN] = f"{taken:%Y:%m:%d %H:%M:%S}"
+    detail[inspection.SUBSECONDS] = f"{taken.microsecond // 1000:03d}"
     image.save(path, exif=exif, quality=90)
 
 
@@ -272,7 +272,7 @@ def test_damaged_exif_is_no_burst(signs, found):
         with Image.open(stop(signs, i)) as image:
             image.load()
         exif = Image.Exif()
-        exif.get_ifd(look.EXIF_IFD)[look.TAKEN] = text
+        exif.get_ifd(inspection.EXIF_IFD)[inspection.TAKEN] = text
         image.save(stop(signs, i), exif=exif)
     assert found(signs) == (0, {})
 
@@ -358,7 +358,7 @@ def test_bad_input_in_words(run_verb, tmp_path, rendered, capsys):
         ([f"data.root={rendered}", "output=flat/stop/stop_x_00.jpg"], "is a file"),
         ([f"data.root={rendered}", "burst_seconds=-1"], "burst_seconds=-1"),
         ([f"data.root={rendered}", "output="], "output is empty"),
-        (["experiment=laptop"], "experiment is not a setting; there are"),
+        (["experiment=laptop"], "experiment is not a setting; choose one of"),
     ]:
         assert run_verb(check.main, *words) == 1
         assert said in capsys.readouterr().err

@@ -12,11 +12,11 @@ from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import Sample, check_enough_photos
 from bookcls.errors import BookclsError
-from bookcls.settings import TuneConfig
 from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 from bookcls.tuning.crossval import evaluate_fold, evaluate_views, make_folds
+from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.trials import Trial, average_by_photo, corrected_p_value, sign_flip
 from test_config import composed
 
@@ -68,7 +68,7 @@ def test_a_fold_is_judged_by_the_last_weights_and_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     overrides = (f"data.root={shared_photos}", "data.image_size=32", "trainer=smoke")
     config = to_dataclass(composed(*overrides, verb="tune"), TuneConfig).start
-    start = decide_start(config)
+    start = choose_start(config)
     folder = read_folder(shared_photos, with_tests=False)
     assert folder.tests == {}
     folder, images = decode_folder(folder, 32, "letterbox", "error")

@@ -37,7 +37,7 @@ def test_weights_and_answers_are_averaged_also_after_a_stop(
     with monkeypatch.context() as patch:
         patch.setattr(Classifier, "on_train_epoch_start", second_is_stopped)
         assert run_verb(train.main, *words, f"hydra.run.dir={run}") != 0
-    assert "go on with  " in (said := capsys.readouterr().out)
+    assert "resume with  " in (said := capsys.readouterr().out)
     assert said.rstrip().endswith(f"resume={run}")
     assert not (run / "metrics.json").exists()
     first = (run / "members/1/best.ckpt").stat().st_mtime_ns

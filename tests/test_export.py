@@ -23,7 +23,7 @@ from bookcls.data.images import PAD_RGB
 from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.exporting import chosen, network
+from bookcls.exporting import network, resolve
 from bookcls.exporting.check import Row, change_warnings, refuse_different
 from bookcls.exporting.photos import Photos, photos_to_check, prepare
 from bookcls.models.layers import HEADS
@@ -236,7 +236,7 @@ def test_example_refuses_what_it_would_read_otherwise(exported, tmp_path):
 def test_photos_that_are_gone_are_replaced_by_the_sample(call, run, tmp_path, capsys):
     alone = tmp_path / "alone.ckpt"
     shutil.copy(run / "best.ckpt", alone)
-    found = chosen.resolve_settings(export.ExportConfig(ckpt=str(alone)))
+    found = resolve.resolve_settings(export.ExportConfig(ckpt=str(alone)))
     assert (found.root, found.output) == (None, tmp_path / "alone.onnx")
     photos = photos_to_check(found.root, loaded(run / "best.ckpt"))
     assert photos.images.shape == (26, 3, 32, 32)
@@ -316,11 +316,11 @@ def test_bad_input_is_refused_in_words(call, run, tmp_path, words, said, capsys)
 def test_without_permission_nothing_begins(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(BookclsError, match=r"no permission to write to .*output=FILE"):
-        chosen.resolve_settings(export.ExportConfig(ckpt=str(run), format="torch", output="a.pt2"))
+        resolve.resolve_settings(export.ExportConfig(ckpt=str(run), format="torch", output="a.pt2"))
 
 
 def test_missing_packages_are_named_with_the_command(call, run, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(chosen, "PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setattr(resolve, "PACKAGES", ("onnx", "no_such_package"))
     assert call(f"ckpt={run}", f"output={tmp_path / 'm.onnx'}") == 1
     error = capsys.readouterr().err
     assert "format=onnx needs no_such_package" in error

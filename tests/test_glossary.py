@@ -6,10 +6,10 @@ import pytest
 
 from bookcls import runs
 from bookcls.config import CHECKOUT
-from bookcls.explaining.numbers import FLAGS
-from bookcls.explaining.words import print_summary
+from bookcls.explaining.map_scores import FLAGS
+from bookcls.explaining.summary import print_summary
 from bookcls.predicting.table import open_table
-from bookcls.training.console import show
+from bookcls.training.console import print_scores
 
 DOCS = CHECKOUT / "docs"
 ENTRY = re.compile(r"^- \*\*(.+?)\*\*: .+ \(\[.+?\]\((.+?)\)\)$", re.MULTILINE)
@@ -34,7 +34,7 @@ def test_every_line_is_an_entry_and_no_word_has_two():
 
 def test_columns_and_notes_of_the_train_table(capsys):
     scores = ["n", "correct", "acc", "ci_low", "ci_high", "floor", "nll", "strict_acc", "strict_n"]
-    show({f"test/easy_{name}": 1 for name in scores}, ["easy"], "title")
+    print_scores({f"test/easy_{name}": 1 for name in scores}, ["easy"], "title")
     lines = capsys.readouterr().out.splitlines()
     columns = cells(lines[2])
     notes = [line.split(":")[0] for line in lines[6:] if line.strip()]

@@ -75,5 +75,6 @@ def test_heads():
     assert flat.head.fc1.in_features == 512 * 2 * 2
     assert flat(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
     assert (
-        count_parameters(VGG16(5, freeze_to="head"), trained=True) == 512 * 256 + 256 + 256 * 5 + 5
+        count_parameters(VGG16(5, freeze_to="head"), trainable_only=True)
+        == 512 * 256 + 256 + 256 * 5 + 5
     )

@@ -145,7 +145,7 @@ def test_learning_rates_of_the_stages(monkeypatch):
         [0.25e-4, 0.5e-4, 1e-4]
     )
     trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    assert trained == count_parameters(classifier.model, trained=True)
+    assert trained == count_parameters(classifier.model, trainable_only=True)
 
 
 @pytest.mark.usefixtures("narrow")

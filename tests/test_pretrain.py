@@ -112,8 +112,8 @@ def test_wrong_settings_are_refused_by_name(run_verb, capsys):
     assert "there is no run" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere", "lr=1") == 1
     assert capsys.readouterr().err == (
-        "bookcls: error: resume=nowhere continues a run as it was set; leave out lr=1 (only "
-        "max_minutes=... may stand beside it), or start a new run.\n"
+        "bookcls: error: resume=nowhere continues a run with its own settings; leave out lr=1 "
+        "(only max_minutes=... may be given with it), or start a new run.\n"
     )
     # A letter of max_minutes is not max_minutes.
     assert run_verb(pretrain.main, "resume=nowhere", "m=1") == 1

@@ -21,12 +21,12 @@ from benchmarks import study
 from bookcls import environment, report, runs
 from bookcls.data.dataset import read_folder
 from bookcls.explaining import records
-from bookcls.explaining.numbers import FLAGS
-from bookcls.files import escape, write_json
+from bookcls.explaining.map_scores import FLAGS
+from bookcls.files import escape_field, write_json
 from bookcls.pages.thumbnails import thumbnail
-from bookcls.reporting import looked, plots
+from bookcls.reporting import map_summary, plots
 from bookcls.reporting.cells import make_cells
-from bookcls.reporting.found import find_runs
+from bookcls.reporting.collect import find_runs
 from bookcls.reporting.settings import ReportConfig
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import to_csv
@@ -399,8 +399,8 @@ def explained(run: Path, inside: float, *, preds: str | None = None) -> None:
 
 
 def test_flags_are_those_of_cam():
-    assert set(looked.FLAGS) == set(FLAGS)
-    assert set(looked.MEANS) <= set(records.summarise([]))
+    assert set(map_summary.FLAGS) == set(FLAGS)
+    assert set(map_summary.MEANS) <= set(records.summarise([]))
 
 
 def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_verb, capsys):
@@ -500,7 +500,7 @@ def test_names_are_shown_not_run(hostile, run_verb):
 
 
 def test_formulas_are_text(hostile):
-    assert [escape(v) for v in ("=1", "+1", "-1", "@a", "\ta", "a=1")] == [
+    assert [escape_field(v) for v in ("=1", "+1", "-1", "@a", "\ta", "a=1")] == [
         "'=1", "'+1", "'-1", "'@a", "'\ta", "a=1",
     ]  # fmt: skip
     cells = cells_of(hostile)

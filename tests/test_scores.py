@@ -11,7 +11,7 @@ from bookcls.files import write_json
 from bookcls.runs import METRICS
 from bookcls.scoring.scores import SplitScores, binomial_interval
 from bookcls.sweeping.cells import format_accuracies
-from bookcls.training.console import show, unused_folders
+from bookcls.training.console import print_scores, unused_folders
 from bookcls.training.testing import TestResult, mean_of_answers
 
 
@@ -73,7 +73,7 @@ def test_interval_is_clopper_pearson(correct, total):
 def test_the_table_shows_every_split_and_takes_names_as_text(capsys):
     result = scored([[0.9, 0.1], [0.2, 0.8]], [0, 0], [[True, False], [True, False]])
     metrics = {f"test/[odd]_{key}": value for key, value in (result | {"floor": 1.0}).items()}
-    show(metrics, ["[odd]"], "/photos/[red]/x[/y]")
+    print_scores(metrics, ["[odd]"], "/photos/[red]/x[/y]")
     out = capsys.readouterr().out
     assert "/photos/[red]/x[/y]" in out
     assert re.search(r"\[odd\].*1/2.*0\.50.*0\.01 - 0\.99.*1\.00.*0\.50 of 2", out)

@@ -33,8 +33,8 @@ pytest.importorskip("gradio")
 
 from bookcls.serving import connections, run
 from bookcls.serving.answerer import Answerer, TooBusyError
-from bookcls.serving.chosen import address_of, is_local, listen, resolve_settings
 from bookcls.serving.photos import find_photos, take_evenly
+from bookcls.serving.resolve import format_address, is_local, listen, resolve_settings
 from bookcls.serving.settings import ServeConfig
 
 WHOLE = torchvision.models.vgg.cfgs["D"]
@@ -392,7 +392,7 @@ def test_only_this_machine_by_default():
         assert not is_local(anywhere)
         open_config = ServeConfig(host="0.0.0.0", port=0)
         assert "there is no password" in run.warning(open_config, anywhere)
-        assert address_of("0.0.0.0", anywhere).startswith("http://127.0.0.1:")
+        assert format_address("0.0.0.0", anywhere).startswith("http://127.0.0.1:")
 
 
 def test_a_taken_port_is_said_before_torch(trained, run_verb, capsys):
@@ -431,7 +431,7 @@ def test_a_port_without_permission(monkeypatch):
 
 
 def test_without_gradio(trained, run_verb, capsys, monkeypatch):
-    monkeypatch.setattr("bookcls.serving.chosen.find_spec", lambda _: None)
+    monkeypatch.setattr("bookcls.serving.resolve.find_spec", lambda _: None)
     assert run_verb(serve.main, f"ckpt={trained}") == 1
     assert "pip install 'bookcls[serve]'" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bookcls.data.answers import Answer
 from bookcls.reporting.cells import Cell
-from bookcls.reporting.found import Run
+from bookcls.reporting.collect import Run
 from bookcls.reporting.summary import Row, compare
 from bookcls.scoring import statistics
 from bookcls.scoring.statistics import Interval

@@ -276,7 +276,7 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
 
     assert run_verb(train.main, "-m", "aug=none,mixup", *words) == 0
     out = capsys.readouterr().out
-    assert "going on after epoch 1 of 2" in out
+    assert "resuming after epoch 1 of 2" in out
     assert "cell 1 of 2  aug=none   about " in out
     assert "2 cells: 1 ran, 1 done before\n" in out
     assert results(tmp_path / "cut") == results(whole)
@@ -338,10 +338,13 @@ def test_several_devices_in_a_sweep_are_refused(shared_photos, run_verb, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "launcher joblib says: n_jobs == 0"),
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"],
+            "launcher joblib failed: n_jobs == 0",
+        ),
         pytest.param(
             ["hydra/launcher=submitit_slurm"],
-            'launcher submitit says: Could not detect "srun"',
+            'launcher submitit failed: Could not detect "srun"',
             marks=pytest.mark.skipif(bool(shutil.which("srun")), reason="this machine has Slurm"),
         ),
     ],
@@ -365,7 +368,7 @@ def test_a_process_that_died_is_one_line_and_a_mistake_of_ours_is_none(
     error = TerminatedWorkerError("killed\nby the kernel")
     assert run_verb(train.main, *words) == 1
     assert capsys.readouterr().err == (
-        "bookcls: error: a process of the sweep died (killed); the same command goes on with it.\n"
+        "bookcls: error: a process of the sweep died (killed); run the same command to resume it.\n"
     )
     error = ValueError("ours")
     with pytest.raises(ValueError, match="ours"):
@@ -454,7 +457,7 @@ def test_a_sweep_that_was_killed_ends_like_one_that_was_not(serial, shared_photo
     again = subprocess.run(
         command(shared_photos, folder), check=True, env=ENVIRONMENT, capture_output=True, text=True
     )
-    assert "going on after epoch" in again.stdout
+    assert "resuming after epoch" in again.stdout
     assert results(folder) == results(serial)
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
     done = [line for line in last_command(folder) if line["outcome"] == "done before"]

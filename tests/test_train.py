@@ -243,7 +243,7 @@ def test_a_damaged_last_checkpoint_is_named(photos, run_verb, tmp_path, monkeypa
 def test_resume_refuses_what_it_cannot_do(trained, run_verb, tmp_path, capsys):
     for arguments, message in [
         ((f"resume={trained}",), "this run is finished"),
-        ((f"resume={tmp_path / 'nowhere'}",), "there is no run in"),
+        ((f"resume={tmp_path / 'nowhere'}",), "is not a run folder"),
         ((f"resume={trained}", "seed=1"), "leave out seed=1"),
         ((f"hydra.run.dir={trained}", "data.image_size=32"), "belongs to another run"),
     ]:
@@ -294,7 +294,7 @@ def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_pat
         pretrained=True, weights="nowhere.pth", freeze_to="auto", head="gap256", dropout=0.0,
         activation="softmax", init_seed=None,
     )  # fmt: skip
-    assert check_weights(gone, [], begun=True, in_sweep=False) == gone
+    assert check_weights(gone, [], has_checkpoint=True, in_sweep=False) == gone
     # The experiment brings weights; from scratch they are left aside.
     words = ("experiment=laptop", "model.pretrained=false", root, "trainer=smoke")
     assert run_verb(train.main, *words, "data.image_size=32") == 0
@@ -322,7 +322,7 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root, "model.freeze_to=block6"), "choose one of input, block1_conv1"),
         (
             (root, "optim.learning_rate=1"),
-            "optim.learning_rate is not a setting; there are optim.clip_norm,",
+            "optim.learning_rate is not a setting; choose one of optim.clip_norm,",
         ),
         ((root, "optim.Lr=1"), "Did you mean optim.lr"),
         ((root, "data.val_fraction=much"), "data.val_fraction: Value 'much' of type 'str'"),
@@ -359,7 +359,7 @@ def test_no_test_photos_says_what_that_means(photos, run_verb, capsys, tmp_path)
 def test_freezing_random_layers_warns(photos, run_verb, capsys):
     arguments = (f"data.root={photos}", *TINY, "trainer=smoke", "model.freeze_to=block4_conv1")
     assert run_verb(train.main, *arguments) == 0
-    assert "freezes layers that are random" in capsys.readouterr().out
+    assert "freezes randomly initialised layers" in capsys.readouterr().out
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(trained, tmp_path):

@@ -20,10 +20,11 @@ from bookcls.command.overrides import quote_overrides
 from bookcls.config import to_dataclass
 from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
-from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.settings import TrainConfig
 from bookcls.training.classifier import DivergedError
 from bookcls.tuning import search, trials
 from bookcls.tuning.crossval import FoldResult
+from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.space import Dimension, read_dimension, to_experiment, with_values
 from bookcls.tuning.study import Study, round_value
 from test_config import composed
@@ -310,7 +311,7 @@ def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypa
         ("space.aug.rotate.high=400", "aug.rotate=400.0: must be between 0 and 180"),
         ("+space.aug.vflip.choices=[much]", "aug.vflip: Value 'much' of type 'str'"),
         ("+space.optim.patience={low: 1, high: 5}", "is in no range; use choices: [null"),
-        ("resume=nowhere", "there is no run in"),
+        ("resume=nowhere", "is not a run folder"),
     ]:  # fmt: skip
         assert run_verb(tune.main, f"data.root={shared_photos}", argument) == 1, argument
         err = capsys.readouterr().err

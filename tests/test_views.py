@@ -170,4 +170,4 @@ def test_both_halves_are_the_whole(narrow):
     for freeze_to in ("block2_conv1", "block4_conv1", "head"):
         model = Classifier(["a", "b"], image_size=32, freeze_to=freeze_to).model.eval()
         images = torch.rand(2, 3, 32, 32)
-        assert torch.equal(model.trained(model.frozen(images)), model(images))
+        assert torch.equal(model.forward_trainable(model.forward_frozen(images)), model(images))

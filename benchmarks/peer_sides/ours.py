@@ -17,7 +17,7 @@ from bookcls.data.photos import decode_folder
 from bookcls.training.callbacks import KeepCheckpoints, LineProgress
 from bookcls.training.console import silence_lightning
 from bookcls.training.recipe import build, make_datamodule, make_trainer
-from bookcls.training.run import decide_start
+from bookcls.training.run import choose_start
 from bookcls.training.trackers import make_loggers
 
 
@@ -56,7 +56,7 @@ def prepare(setting: Setting) -> Callable[[], int]:
         callbacks=[LineProgress(), KeepCheckpoints(run, has_val=False), epochs],
         loggers=make_loggers(config.logger, run),
     )
-    classifier = build(config, folder.class_names, start=decide_start(config), probe_epochs=0)
+    classifier = build(config, folder.class_names, start=choose_start(config), probe_epochs=0)
     datamodule = make_datamodule(config, folder, images, train=folder.train)
     num_drawn = datamodule.num_drawn
     # A thread, since Lightning's loop cannot be left and entered again; it dies with the process.

@@ -14,18 +14,18 @@ __version__ = "0.1.0"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training.
+    """A finished training run.
 
     Attributes:
-        folder: The run folder, as ``python -m bookcls.train`` writes it.
-        metrics: Its metrics.json: ``test/<split>_acc`` and others.
+        folder: The run folder, as written by ``python -m bookcls.train``.
+        metrics: The contents of metrics.json: ``test/<split>_acc`` and others.
     """
 
     folder: Path
     metrics: dict[str, Any]
 
     def predictor(self, **options: Any) -> "Predictor":  # noqa: ANN401  # those of load
-        """The trained model; ``options`` are those of :func:`load`."""
+        """Loads the trained model; ``options`` are passed to :func:`load`."""
         return load(self.folder, **options)
 
 
@@ -36,20 +36,21 @@ def fit(
     overrides: Sequence[str] = (),
     output: "str | os.PathLike[str] | None" = None,
 ) -> Run:
-    """Trains on a folder of photos and tests, as ``python -m bookcls.train`` does.
+    """Trains and tests a classifier on a folder of photos, like ``python -m bookcls.train``.
 
     Args:
-        root: The folder that holds ``train/<class>/``, and ``test/`` or ``test_<name>/`` if any.
+        root: The folder that contains ``train/<class>/``, and optionally ``test/`` or
+            ``test_<name>/``.
         experiment: A recipe of conf/experiment: ``laptop``, ``small``, ``best`` or ``article``;
-            None for conf/train.yaml alone.
+            None for the defaults of conf/train.yaml.
         overrides: Further settings, as on the command line: ``["aug=all", "seed=1"]``.
         output: The run folder; None for a new one, ``runs/DATE/TIME``.
 
     Returns:
-        The run. Its tables are printed.
+        The run. The result tables are printed as well.
 
     Raises:
-        bookcls.errors.BookclsError: For a setting, photos or a folder that cannot be used.
+        bookcls.errors.BookclsError: If a setting, a photo or a folder cannot be used.
 
     Example:
         >>> run = bookcls.fit("photos", overrides=["seed=1"])  # doctest: +SKIP
@@ -71,26 +72,27 @@ def load(
     batch_size: int = 16,
     accelerator: str = "auto",
 ) -> "Predictor":
-    """A trained model: ``bookcls.load("runs/DATE/TIME").predict(["photo.jpg"])``.
+    """Loads a trained model: ``bookcls.load("runs/DATE/TIME").predict(["photo.jpg"])``.
 
     Args:
         run: A run folder or a ``.ckpt`` file; None for the latest finished run below ``runs/``.
-        unsure: Answers with a lower probability are unsure; or a folder that ``tune`` wrote.
-        rotations: Answers averaged over 1, 2 or 4 turns of a photo.
+        unsure: Probability in [0, 1] below which a prediction is unsure; or a folder written by
+            ``tune``, to choose the threshold from its held-out predictions.
+        rotations: Average the predictions over 1, 2 or 4 rotations of each photo.
         batch_size: Photos per batch.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
 
     Raises:
         bookcls.errors.BookclsError: For a value out of range, or a run that does not exist.
     """
-    # Only now: torch takes seconds, and `import bookcls` none.
+    # Imported late: torch takes seconds to import.
     from bookcls import runs
     from bookcls.predicting.predictor import Predictor
     from bookcls.predicting.settings import PredictConfig
     from bookcls.predicting.threshold import find_threshold
     from bookcls.settings import EvaluateTrainer
 
-    # Only for its checks of the values.
+    # Only to check the values.
     PredictConfig(
         "", rotations=rotations, batch_size=batch_size, trainer=EvaluateTrainer(accelerator)
     )

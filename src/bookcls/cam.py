@@ -4,8 +4,8 @@ from pathlib import Path
 
 from bookcls import command
 from bookcls.config import full_path
-from bookcls.explaining.chosen import resolve_settings
 from bookcls.explaining.external import read_answers
+from bookcls.explaining.resolve import resolve_settings
 from bookcls.explaining.settings import CamConfig
 
 

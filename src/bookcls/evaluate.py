@@ -25,7 +25,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     from bookcls.scoring.advice import advise
     from bookcls.training.baseline import find_baseline
     from bookcls.training.classifier import load_classifier
-    from bookcls.training.console import show, silence_lightning
+    from bookcls.training.console import print_scores, silence_lightning
     from bookcls.training.testing import make_tests, run_tests
 
     silence_lightning()
@@ -53,7 +53,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
         "rotations": rotations,
     }
     write_json(output / runs.METRICS, metrics)
-    show(result.metrics, list(folder.tests), f"{ckpt} on {root}")
+    print_scores(result.metrics, list(folder.tests), f"{ckpt} on {root}")
     for line in advise(classifier.class_names, folder.tests, result.probs, result.metrics):
         print(f"- {line}")
     print(f"written to  {output}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bookcls import command
-from bookcls.exporting.chosen import resolve_settings
+from bookcls.exporting.resolve import resolve_settings
 from bookcls.exporting.settings import ExportConfig
 
 

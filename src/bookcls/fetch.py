@@ -10,7 +10,7 @@ from bookcls.errors import BookclsError
 from bookcls.fetching.dataset import Dataset
 from bookcls.fetching.manifest import CREDIT, EXTRA, REPOSITORY
 from bookcls.fetching.settings import FetchConfig
-from bookcls.files import locked
+from bookcls.folders import locked
 
 
 def fetch(config: FetchConfig, _: Path) -> None:
@@ -33,7 +33,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
                 print(f"{output} is complete: nothing to do.")
                 return
 
-            # Only now, when there is something to fetch: pooch and requests take half a second.
+            # Imported only if there is something to fetch: pooch and requests take half a second.
             from bookcls.fetching.download import fetch_files, locate
 
             missing = dataset.missing()
@@ -48,7 +48,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
             raise
         free = shutil.disk_usage(output.parent).free / 1e6
         raise BookclsError(
-            f"the disk of {output} is full, {free:.1f} MB are free: make room. "
+            f"the disk of {output} is full, {free:.1f} MB are free: free some space. "
             f"{describe_progress(dataset)}"
         ) from error
     where = "data=books" if output == Path(project_path(BOOKS)) else f"data.root={output}"
@@ -56,7 +56,7 @@ def fetch(config: FetchConfig, _: Path) -> None:
 
 
 def describe_progress(dataset: Dataset) -> str:
-    """Says how many files are there when a fetch ends early."""
+    """Describes how many files a fetch that ended early has downloaded."""
     total = len(dataset.entries)
     return (
         f"{total - len(dataset.missing())} of {total} files are in {dataset.partial}; run the "

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import full_path, read_config, to_dataclass
-from bookcls.files import locked, read_json
+from bookcls.files import read_json
+from bookcls.folders import locked
 from bookcls.pretraining.settings import CARD, PretrainConfig
 from bookcls.runs import CONFIG, LAST, claim_folder
 
@@ -20,7 +21,7 @@ def prepare(argv: list[str]) -> list[str]:
         BookclsError: If there is no such run, or other settings are given with it.
     """
     argv = [f"pretrain/{arg}" if arg.startswith("preset=") else arg for arg in argv]
-    return command.resumed(argv, beside=["max_minutes"], is_finished=is_finished)
+    return command.expand_resume(argv, allowed=["max_minutes"], is_finished=is_finished)
 
 
 def is_finished(run: Path) -> bool:

@@ -1,12 +1,13 @@
-"""``python -m bookcls.report``: what a folder of runs says, as tables, plots and one page."""
+"""``python -m bookcls.report``: summarises a folder of runs in tables, plots and one page."""
 
 from pathlib import Path
 
 from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import refuse_links, write_text
-from bookcls.reporting.found import find_runs
+from bookcls.files import write_text
+from bookcls.folders import refuse_links
+from bookcls.reporting.collect import find_runs
 from bookcls.reporting.settings import ReportConfig
 
 
@@ -24,7 +25,7 @@ def report(config: ReportConfig, _: Path) -> None:
         raise BookclsError(f"output={output} is a file: give a folder.")
     collection = find_runs(root)
 
-    # Only now, when there is something to report: these imports take a second.
+    # Imported only once there are runs to report: these imports take a second.
     from rich.console import Console
 
     from bookcls.reporting import markdown, page, plots, tables

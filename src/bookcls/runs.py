@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bookcls.config import expand_home, full_path, read_config
-from bookcls.data.answers import answers_of
+from bookcls.data.answers import make_answers
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, refuse_links, write_csv, write_text
+from bookcls.files import read_json, write_csv, write_text
+from bookcls.folders import refuse_links
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
@@ -26,9 +27,9 @@ CAM = "cam"
 """Folder of the activation maps; written later, by another verb."""
 CAM_JSON = "cam.json"
 MEMBERS = "members"
-"""Of an ensemble: a run folder for each member, MEMBERS/1 and so on."""
+"""Folder of an ensemble that contains the run folder of each member: MEMBERS/1 and so on."""
 RUNS = "runs"
-"""Folder in which the latest run is searched for."""
+"""Folder that is searched for the latest run."""
 BATCH_SIZE = 16
 """Photos per step for a checkpoint without a run."""
 
@@ -74,7 +75,7 @@ def find_checkpoint(run_or_file: str) -> Path:
     """Finds the checkpoint of a run folder, or checks that a file exists.
 
     Raises:
-        BookclsError: If there is none, or anything in the run folder links elsewhere.
+        BookclsError: If there is none, or the run folder contains links to outside.
     """
     path = expand_home("ckpt", run_or_file)
     if path.is_dir():
@@ -208,7 +209,7 @@ def write_predictions(
     """
     columns = ["split", "file", "dominant", "accepted", "pred", "correct"]
     rows = []
-    for a in answers_of(class_names, tests, probs):
+    for a in make_answers(class_names, tests, probs):
         about = [f"test_{a.split}", a.file, a.dominant, ";".join(a.accepted), a.pred]
         rows.append([*about, int(a.correct), *(f"{p:.6f}" for p in a.probs.values())])
     write_csv(path, [*columns, *(f"prob_{name}" for name in class_names)], rows)

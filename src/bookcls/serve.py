@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bookcls import command
 from bookcls.environment import print_loading
-from bookcls.serving.chosen import resolve_settings
+from bookcls.serving.resolve import resolve_settings
 from bookcls.serving.settings import ServeConfig
 
 

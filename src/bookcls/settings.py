@@ -1,11 +1,11 @@
-"""Dataclasses that mirror conf/: their fields are the yaml's keys.
+"""Dataclasses that mirror conf/: their fields are the keys of the YAML files.
 
-A wrong type, an unknown key or a value out of range is refused by name, before any heavy import.
+A wrong type, an unknown key or a value out of range raises an error that names the setting, before
+any slow import.
 """
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from bookcls.errors import BookclsError, check_choice
 from bookcls.models.layers import HEADS, first_trained
@@ -89,7 +89,7 @@ class ModelConfig:
 
 @dataclass
 class AugConfig:
-    """conf/aug: strengths of the augmentations, zero for off."""
+    """conf/aug: strengths of the augmentations; zero disables one."""
 
     hflip: float
     vflip: float
@@ -143,7 +143,7 @@ class OptimConfig:
 
 @dataclass
 class TrainerConfig:
-    """conf/trainer: where and how precisely Lightning runs."""
+    """conf/trainer: device, precision and limits of Lightning's trainer."""
 
     accelerator: str
     devices: int
@@ -202,64 +202,8 @@ class TrainConfig:
 
 
 @dataclass
-class TuneData(DataConfig):
-    """conf/data, and how its training photos are divided into folds."""
-
-    cv: int
-    repeats: int
-    views: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_between("data.cv", self.cv, 2, 1000)
-        check_between("data.repeats", self.repeats, 1, 1000)
-        check_between("data.views", self.views, 0, 100)
-
-
-@dataclass
-class TuneConfig:
-    """conf/tune.yaml."""
-
-    data: TuneData
-    model: ModelConfig
-    aug: AugConfig
-    optim: OptimConfig
-    trainer: TrainerConfig
-    space: dict[str, Any]
-    trials: int
-    minutes: float | None
-    seed: int = 0
-    resume: str | None = None
-
-    def __post_init__(self) -> None:
-        check_between("seed", self.seed, 0, 2**32 - 1)
-        check_positive("trials", self.trials)
-        if self.minutes is not None:
-            check_positive("minutes", self.minutes)
-        if self.trainer.is_distributed:
-            raise BookclsError(
-                f"trainer.devices={self.trainer.devices}, trainer.num_nodes="
-                f"{self.trainer.num_nodes}: the folds train one after another on one device; set "
-                "both to 1."
-            )
-
-    @property
-    def start(self) -> TrainConfig:
-        """The first trial's settings: no photo of a fold's training part is held out again."""
-        data = {f.name: getattr(self.data, f.name) for f in fields(DataConfig)}
-        return TrainConfig(
-            data=DataConfig(**data | {"val_fraction": 0.0}),
-            model=self.model,
-            aug=self.aug,
-            optim=self.optim,
-            trainer=self.trainer,
-            seed=self.seed,
-        )
-
-
-@dataclass
 class EvaluateData:
-    """The photos to test on; None for those of the run."""
+    """The photos to test on; None for the photos of the run."""
 
     root: str | None = None
     batch_size: int | None = None
@@ -271,7 +215,7 @@ class EvaluateData:
 
 @dataclass
 class EvaluateTrainer:
-    """Where to test."""
+    """The device to test on."""
 
     accelerator: str = "auto"
 

@@ -14,7 +14,8 @@ from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import LOCK, BusyError, locked, read_json
+from bookcls.files import read_json
+from bookcls.folders import LOCK, BusyError, locked
 from bookcls.runs import (
     CONFIG,
     ENVIRONMENT,
@@ -24,7 +25,7 @@ from bookcls.runs import (
 )
 from bookcls.settings import TrainConfig
 from bookcls.sweeping import cells, workers
-from bookcls.training.ensemble import all_members_begun
+from bookcls.training.ensemble import all_members_started
 from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run as fit
 
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Makes ``resume=RUN`` write into RUN, and refuses it beside other settings.
+    """Makes ``resume=RUN`` write to RUN, and refuses other settings with it.
 
     Raises:
         BookclsError: If there is no such unfinished run.
     """
-    return command.resumed(argv, beside=["data.root"], is_finished=is_finished)
+    return command.expand_resume(argv, allowed=["data.root"], is_finished=is_finished)
 
 
 def train(config: TrainConfig, run: Path) -> None:
@@ -46,60 +47,62 @@ def train(config: TrainConfig, run: Path) -> None:
 
     Args:
         config: The settings.
-        run: Folder for the results; for a cell that of the whole sweep.
+        run: Folder for the results; for a cell, the folder of the whole sweep.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
-    words = list(HydraConfig.get().overrides.task)
+    overrides = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
     if resumed:
-        given = config.data.root
+        given_root = config.data.root
         config = to_dataclass(read_config(run / CONFIG), TrainConfig)
-        if any(word.startswith("data.root=") for word in words):
-            config = replace(config, data=replace(config.data, root=given))
+        if any(word.startswith("data.root=") for word in overrides):
+            config = replace(config, data=replace(config.data, root=given_root))
     if config.ensemble > 1:
-        begun = resumed and all_members_begun(run, config.ensemble)
+        has_checkpoint = resumed and all_members_started(run, config.ensemble)
     else:
-        begun = resumed and (run / LAST).is_file()
+        has_checkpoint = resumed and (run / LAST).is_file()
     in_sweep = cells.current is not None
-    config, folder = read_inputs(config, words, begun=begun, in_sweep=in_sweep)
+    config, folder = read_inputs(
+        config, overrides, has_checkpoint=has_checkpoint, in_sweep=in_sweep
+    )
     if cells.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise BookclsError("the sweep could not be set up; the warning above says why.")
+        raise BookclsError("the sweep could not be set up; see the warning above.")
     if cells.current is not None:
-        train_cell(cells.current, config, folder, words, started)
+        train_cell(cells.current, config, folder, overrides, started)
         return
-    origin: dict[str, Any] = {"overrides": words}
+    origin: dict[str, Any] = {"overrides": overrides}
     if resumed:
         saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
         origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
     with locked(run):
-        if resumed and is_finished(run):  # by another process, a moment ago
-            raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
+        if resumed and is_finished(run):  # by another process in the meantime
+            raise BookclsError(f"resume={run}: this run is finished; its results are in {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
 
 
 def train_cell(
-    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
+    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, overrides: list[str], started: float
 ) -> None:
-    """Trains a cell of a sweep: not again if it is finished, from its last checkpoint if it can.
+    """Trains a cell of a sweep unless it is finished, resuming from its last checkpoint if any.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
-            f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "
-            "side add hydra/launcher=joblib; for one run on several devices leave the sweep out."
+            f"{config.trainer.num_nodes}: each cell of a sweep uses one device. To train cells in "
+            "parallel, add hydra/launcher=joblib; to use several devices, train a single run."
         )
     print_loading()
     from bookcls.training.recipe import with_start
-    from bookcls.training.run import decide_start
+    from bookcls.training.run import choose_start
 
     try:
-        start = decide_start(config)
+        start = choose_start(config)
     except BookclsError as error:
         raise BookclsError(f"no weights: {error}") from error
     settings = asdict(with_start(config, start))
@@ -109,8 +112,8 @@ def train_cell(
         run.mkdir(parents=True, exist_ok=True)
         try:
             with locked(run):
-                if not is_finished(run):  # by another process, a moment ago
-                    run_cell(cell, config, folder, words, started, start)
+                if not is_finished(run):  # by another process in the meantime
+                    run_cell(cell, config, folder, overrides, started, start)
                     return
         except BusyError:
             cell.outcome = "elsewhere"
@@ -124,17 +127,18 @@ def run_cell(
     cell: cells.Cell,
     config: TrainConfig,
     folder: PhotoFolder,
-    words: list[str],
+    overrides: list[str],
     started: float,
     start: "Start",
 ) -> None:
-    """Trains a cell whose folder is held."""
+    """Trains a cell; the caller holds the lock on its folder."""
     print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
     run = cell.run
-    begun = (run / LAST).is_file() or (run / MEMBERS).is_dir()
-    resumed = (run / CONFIG).is_file() and begun
+    has_checkpoint = (run / LAST).is_file() or (run / MEMBERS).is_dir()
+    resumed = (run / CONFIG).is_file() and has_checkpoint
     for left in run.iterdir():
-        # What was stopped before its first checkpoint begins again; so does a half written file.
+        # Remove what an earlier process left: everything if there is no checkpoint to resume from,
+        # temporary files in any case.
         if left.name != LOCK and (not resumed or left.name.startswith(".")):
             is_folder = left.is_dir() and not left.is_symlink()
             shutil.rmtree(left) if is_folder else left.unlink()
@@ -144,13 +148,13 @@ def run_cell(
                 config,
                 folder,
                 run,
-                origin={"overrides": words, "cell": cell.key},
+                origin={"overrides": overrides, "cell": cell.key},
                 started=started,
                 resumed=resumed,
                 start=start,
             )
     except (KeyboardInterrupt, SystemExit):
-        print("the sweep is stopped; the same command goes on with it", flush=True)
+        print("the sweep was stopped; run the same command to resume it", flush=True)
         raise
 
 

@@ -16,9 +16,11 @@ from bookcls.data.photos import decode_folder
 from bookcls.data.samples import check_enough_photos
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import locked, read_json
+from bookcls.files import read_json
+from bookcls.folders import locked
 from bookcls.runs import CONFIG, ENVIRONMENT, check_same_photos, claim_folder
-from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.settings import TrainConfig
+from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.space import Dimension, format_value, get_value, read_space
 
 GROUPS = ("experiment", "data", "model", "aug", "optim", "trainer")
@@ -30,12 +32,12 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If there is no such folder, or other settings are given with it.
     """
-    beside = ("trials", "minutes", "data.root")
-    return command.resumed(argv, beside=beside, is_finished=lambda run: False)
+    allowed = ("trials", "minutes", "data.root")
+    return command.expand_resume(argv, allowed=allowed, is_finished=lambda run: False)
 
 
 def tune(config: TuneConfig, run: Path) -> None:
-    """Checks the input, then searches. Of ``data.root``, only ``train/`` is opened.
+    """Checks the input, then searches. Only ``train/`` of ``data.root`` is read.
 
     Args:
         config: The settings.
@@ -64,14 +66,16 @@ def tune(config: TuneConfig, run: Path) -> None:
         check_same_photos(run, folder)
     else:
         claim_folder(run, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
-    words = start_overrides(config.start, run)
+    start_words = start_overrides(config.start, run)
 
     # Imported only once the input has been checked: these imports take seconds.
     print_loading()
     from bookcls.tuning.search import search
 
     with locked(run):
-        search(config, run, folder, images, dimensions, words=words, started=started)
+        search(
+            config, run, folder, images, dimensions, start_overrides=start_words, started=started
+        )
 
 
 def saved_config(run: Path, config: TuneConfig) -> TuneConfig:

@@ -75,7 +75,7 @@ def test_signals(shared_photos, expected, tmp_path, numbers, codes, tries):
             continue
         stopped += 1
         assert code in codes, victim.said
-        assert victim.last_line.startswith("stopped; go on with  "), victim.said
+        assert victim.last_line.startswith("stopped; resume with  "), victim.said
         assert f"-m bookcls.train resume={run}" in victim.last_line
         assert "Traceback" not in victim.said
         assert goes_on(run, tmp_path) == expected
@@ -144,7 +144,7 @@ def test_a_full_disk(shared_photos, expected, disk, tmp_path, tries):
         assert not (run / "metrics.json").exists()
         if (run / "config.yaml").is_file():
             if (run / "environment.json").is_file():
-                assert "go on with  " in victim.last_line
+                assert "resume with  " in victim.last_line
             assert goes_on(run, tmp_path) == expected
 
 

@@ -17,6 +17,7 @@ from bookcls import (
     export,
     fetch,
     files,
+    folders,
     predict,
     pretrain,
     report,
@@ -88,8 +89,8 @@ VERBS = {
 def everything(folder: Path) -> dict[str, object]:
     """Each file, folder and link below a folder, and what it holds; links are not followed."""
     found: dict[str, object] = {}
-    for place, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
+    for place, subfolders, names in os.walk(folder):
+        for name in [*subfolders, *names]:
             path = Path(place, name)
             key = str(path.relative_to(folder))
             if path.is_symlink():
@@ -264,7 +265,7 @@ def test_a_file_with_a_second_name_is_not_written_in_place(place, photos, run_ve
     ):
         assert run_verb(main, f"data.root={photos}", *words, f"hydra.run.dir={run}") == 1
         assert f"{run / name} has another hard link" in capsys.readouterr().err
-    with pytest.raises(BookclsError, match="has another hard link"), files.locked(run):
+    with pytest.raises(BookclsError, match="has another hard link"), folders.locked(run):
         pass
     assert everything(place) == before
 
@@ -289,7 +290,7 @@ def test_a_pipe_in_a_run_folder_is_named(tmp_path):
     (tmp_path / "logs").mkdir()
     os.mkfifo(tmp_path / "logs" / "metrics.csv")
     with pytest.raises(BookclsError, match=r"metrics.csv is neither a file nor a folder"):
-        files.refuse_links(tmp_path)
+        folders.refuse_links(tmp_path)
 
 
 def test_links_that_stay_inside_are_let_pass(tmp_path):
@@ -308,10 +309,10 @@ def test_links_that_stay_inside_are_let_pass(tmp_path):
         (run / name).symlink_to(target)
     (tmp_path / "latest").symlink_to(run)
     for folder in (run, tmp_path / "latest", tmp_path / "latest" / "itself"):
-        files.refuse_links(folder)
+        folders.refuse_links(folder)
     (run / "logs" / "version_0" / "deep").symlink_to(tmp_path)
     with pytest.raises(BookclsError, match="deep is a link"):
-        files.refuse_links(tmp_path / "latest")
+        folders.refuse_links(tmp_path / "latest")
 
 
 def test_a_run_that_is_reached_through_a_link_goes_on(tmp_path, shared_photos, run_verb, narrow):
@@ -337,5 +338,5 @@ def test_a_deep_or_wide_folder_takes_no_time(tmp_path):
     for folder in deep:
         Path(folder).mkdir()
     began = time.process_time()
-    files.refuse_links(tmp_path)
+    folders.refuse_links(tmp_path)
     assert time.process_time() - began < 5

@@ -20,7 +20,7 @@ from bookcls.data.groups import read_groups, write_groups
 from bookcls.data.images import FORMATS, ImageError, load_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import escape, unescape
+from bookcls.files import escape_field, unescape_field
 from bookcls.models.weights import find_weights
 from bookcls.reporting.files import read_answers
 from bookcls.training.classifier import load_classifier
@@ -168,10 +168,10 @@ NAMES = (*FORMULAS, "'", "''a", "a=1", "", "'a", "写真", '"=1"')
 
 
 def test_what_a_spreadsheet_would_run_is_a_text_and_reads_back():
-    assert [unescape(escape(name)) for name in NAMES] == list(NAMES)
-    assert len({escape(name) for name in NAMES}) == len(NAMES)
-    assert all(escape(name)[:1] == "'" for name in FORMULAS)
-    assert escape("写真.jpg") == "写真.jpg"
+    assert [unescape_field(escape_field(name)) for name in NAMES] == list(NAMES)
+    assert len({escape_field(name) for name in NAMES}) == len(NAMES)
+    assert all(escape_field(name)[:1] == "'" for name in FORMULAS)
+    assert escape_field("写真.jpg") == "写真.jpg"
 
 
 def test_tables_hold_no_formula_and_read_back(tmp_path):

@@ -63,7 +63,7 @@ def test_again_elsewhere_and_after_a_stop(first, shared_photos, tmp_path):
     assert not (run / "metrics.json").exists()
     victim = Victim(verb(train.main, f"resume={run}", cwd=tmp_path), tmp_path / "log")
     assert victim.wait() == 0, victim.said
-    assert "going on after epoch 1" in victim.said
+    assert "resuming after epoch 1" in victim.said
     assert outcome(run) == first
     assert runs_to(tmp_path / "seed", shared_photos, "seed=1") != first
 

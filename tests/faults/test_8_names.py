@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from bookcls import check, predict, report, train
-from bookcls.files import unescape
+from bookcls.files import unescape_field
 from bookcls.reporting.files import read_answers
 from conftest import TINY, draw
 from victims import Victim, needs_fork, verb, warm
@@ -80,8 +80,8 @@ def test_every_verb_takes_every_name(named, tmp_path):
     said(predict.main, f"ckpt={run}", f"images={named}/test", cwd=tmp_path)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {unescape(row["file"]) for row in rows} == set(PHOTOS)
-    assert {unescape(row["answer"]) for row in rows} <= set(CLASSES)
+    assert {unescape_field(row["file"]) for row in rows} == set(PHOTOS)
+    assert {unescape_field(row["answer"]) for row in rows} <= set(CLASSES)
     assert {row["error"] for row in rows} == {""}
     assert list(rows[0])[5:] == [f"prob_{name}" for name in sorted(CLASSES)]
 

@@ -1,3 +1,3 @@
 """What is wrong with a dataset, or will be, before anything is trained on it."""
 
-__all__ = ["alike", "check", "look", "settings"]
+__all__ = ["check", "duplicates", "inspection", "settings"]

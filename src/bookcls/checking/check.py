@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.checking.alike import find_similar
 from bookcls.checking.balance import Row, count_classes
+from bookcls.checking.duplicates import find_similar
 from bookcls.checking.faults import photo_faults, training_problems
 from bookcls.checking.finding import Finding
-from bookcls.checking.look import inspect_photos
+from bookcls.checking.inspection import inspect_photos
 from bookcls.checking.page import render
 from bookcls.checking.settings import CheckConfig
 from bookcls.data.groups import GROUPS, write_groups

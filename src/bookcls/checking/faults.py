@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from bookcls.checking.finding import Finding
-from bookcls.checking.look import PhotoInfo
+from bookcls.checking.inspection import PhotoInfo
 from bookcls.data.dataset import describe_copy, find_copies
 from bookcls.data.photos import drop_unreadable
 from bookcls.data.samples import PhotoFolder

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bookcls.checking.look import PhotoInfo
+from bookcls.checking.inspection import PhotoInfo
 
 NEAR = 0.12
 """Two hashes that differ in a smaller share of their bits are near-duplicates.

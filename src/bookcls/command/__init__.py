@@ -1,6 +1,6 @@
-"""The command line of every verb: Hydra's words become typed settings, errors become sentences."""
+"""The command line of every verb: Hydra configurations become typed settings, errors messages."""
 
 from bookcls.command.job import verb
-from bookcls.command.overrides import resumed
+from bookcls.command.overrides import expand_resume
 
-__all__ = ["fit", "messages", "overrides", "own_folder", "resumed", "verb"]
+__all__ = ["expand_resume", "fit", "messages", "overrides", "own_folder", "verb"]

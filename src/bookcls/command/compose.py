@@ -1,4 +1,4 @@
-"""Settings without a command line: what Hydra composes, and Hydra left as it was."""
+"""Composes settings with Hydra without a command line, and restores Hydra's global state."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,17 +25,17 @@ def compose(name: str, schema: type[T], overrides: Sequence[str]) -> tuple[T, Pa
     """Reads conf/<name>.yaml with overrides, as the verb of that name does.
 
     Args:
-        name: The verb.
+        name: Name of the verb.
         schema: Dataclass that mirrors the configuration.
         overrides: In Hydra's grammar, see :func:`bookcls.command.overrides.quote_overrides`.
 
     Returns:
-        The settings, and the folder for results that they name.
+        The settings, and the output folder that they specify.
 
     Raises:
         BookclsError: For an unknown setting, a wrong type or a value out of range.
     """
-    with hydra_set_aside():
+    with isolated_hydra():
         register_resolvers()
         try:
             with initialize_config_dir(str(conf_dir(name)), version_base="1.3"):
@@ -49,17 +49,17 @@ def compose(name: str, schema: type[T], overrides: Sequence[str]) -> tuple[T, Pa
 
 
 @contextmanager
-def hydra_set_aside() -> Iterator[None]:
-    """Lets the block start a Hydra of its own, inside of another application's too."""
+def isolated_hydra() -> Iterator[None]:
+    """Isolates the block from a Hydra that is already initialised, such as an application's."""
     outer, base = GlobalHydra.instance(), VersionBase.instance().getbase()
     hydra, resolvers = outer.hydra, dict(BaseContainer._resolvers)
     outer.clear()
     try:
         yield
     finally:
-        # Hydra itself would put a copy in its place.
+        # Hydra itself would restore a copy.
         GlobalHydra.set_instance(outer)
         outer.hydra = hydra
         VersionBase.instance().version_base = base
-        # An application may have other resolvers of our names.
+        # An application may have registered other resolvers under the same names.
         BaseContainer._resolvers = resolvers

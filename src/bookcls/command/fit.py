@@ -1,4 +1,4 @@
-"""Training from Python: what the verb does, without Hydra's job and command line."""
+"""Training from Python: the same as the verb, without Hydra's job and command line."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from bookcls.command.job import remove_empty
 from bookcls.command.overrides import quote, quote_overrides
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import locked
+from bookcls.folders import locked
 from bookcls.settings import TrainConfig
 from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run
@@ -25,19 +25,21 @@ def fit(
     overrides: Sequence[str],
     output: str | os.PathLike[str] | None,
 ) -> Path:
-    """Trains and tests in this process; see :func:`bookcls.fit`.
+    """Trains and tests in this process.
+
+    Args: as :func:`bookcls.fit`.
 
     Returns:
         The run folder.
 
     Raises:
-        BookclsError: For anything that the user can put right.
-        KeyboardInterrupt: If it was stopped; the command that goes on was printed.
+        BookclsError: For anything that the user can fix.
+        KeyboardInterrupt: If it was interrupted; the command that resumes it has been printed.
     """
-    started, began = time.monotonic(), time.time()
-    words = [f"experiment={experiment}"] if experiment is not None else []
-    words += ["data=folder", f"data.root={quote(os.fspath(root))}", *_checked(overrides)]
-    config, folder = compose("train", TrainConfig, words)
+    started, created_after = time.monotonic(), time.time()
+    hydra_overrides = [f"experiment={experiment}"] if experiment is not None else []
+    hydra_overrides += ["data=folder", f"data.root={quote(os.fspath(root))}", *_checked(overrides)]
+    config, folder = compose("train", TrainConfig, hydra_overrides)
     if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
@@ -46,7 +48,7 @@ def fit(
         )
     if output is not None:
         folder = full_path("output", os.fspath(output))
-    config, photos = read_inputs(config, words)
+    config, photos = read_inputs(config, hydra_overrides)
     existed = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,18 +56,18 @@ def fit(
         raise BookclsError(f"output={folder} cannot be used as a folder ({error}).") from error
     try:
         with interruptible(), locked(folder):
-            run(config, photos, folder, origin={"overrides": words}, started=started)
+            run(config, photos, folder, origin={"overrides": hydra_overrides}, started=started)
     finally:
         if not existed:
-            remove_empty(folder, began)
+            remove_empty(folder, created_after)
     return folder
 
 
 def _checked(overrides: Sequence[str]) -> list[str]:
-    """Overrides in Hydra's grammar.
+    """Quotes overrides for Hydra's grammar.
 
     Raises:
-        BookclsError: If one is no setting of a single run.
+        BookclsError: If one is not a setting of a single run.
     """
     if isinstance(overrides, str):
         raise BookclsError(f"overrides={overrides!r}: give a list, such as [{overrides!r}].")
@@ -81,10 +83,10 @@ def _checked(overrides: Sequence[str]) -> list[str]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Restores the session's Ctrl+C handler; training would end the whole program.
+    """Restores the Ctrl+C handler, and lets an interrupted training not end the whole program.
 
     Raises:
-        KeyboardInterrupt: In place of SystemExit.
+        KeyboardInterrupt: Instead of SystemExit.
     """
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What every verb shares: its command line, and errors that a person can read."""
+"""Runs a verb from the command line, with readable error messages."""
 
 import io
 import os
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bookcls.command import messages
 from bookcls.command.messages import (
-    DEATHS,
+    WORKER_DEATH_ERRORS,
     explain_error,
     find_launcher,
     print_error,
@@ -48,26 +48,26 @@ def verb(
     """Runs a verb from the command line: conf/<name>.yaml -> ``schema`` -> ``body``.
 
     Args:
-        name: The verb, which names its primary configuration.
+        name: Name of the verb and of its primary configuration.
         schema: Dataclass that mirrors the configuration.
-        body: What to do with the typed configuration and the folder for its results. A
-            BookclsError ends the job with one line; the other jobs of a multirun go on.
+        body: Called with the typed configuration and the output folder. A BookclsError ends the
+            job with a one-line message; the other jobs of a multirun continue.
         prepare: Rewrites the overrides before Hydra sees them.
 
     Raises:
-        SystemExit: With code 1 after an error of the user's.
+        SystemExit: With code 1 after an error, 130 after Ctrl+C.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A console that cannot show kanji shows escapes instead of failing.
+            # On a console that cannot show kanji, print escapes instead of failing.
             stream.reconfigure(errors="backslashreplace")
     traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors over instead of printing them.
-    began = time.time()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them.
+    created_after = time.time()
     failed: list[str] = []
 
     def job(cfg: DictConfig) -> str | None:
-        register_resolvers()  # once more, since a launcher may have started another process
+        register_resolvers()  # again, since a launcher may have started another process
         hydra_config = HydraConfig.get()
         output = Path(hydra_config.runtime.output_dir)
         multirun = hydra_config.mode == RunMode.MULTIRUN
@@ -85,12 +85,12 @@ def verb(
                 raise
             path = output / f"traceback_{hydra_config.job.num}.txt"
             write_text(path, traceback.format_exc())
-            said = str(error).strip().partition("\n")[0]
-            failed.append(f"{type(error).__name__}: {said} (see {path})")
+            message = str(error).strip().partition("\n")[0]
+            failed.append(f"{type(error).__name__}: {message} (see {path})")
         else:
             return None
         finally:
-            remove_empty(output, began)
+            remove_empty(output, created_after)
         print_error(failed[-1])
         return failed[-1]
 
@@ -115,25 +115,25 @@ def verb(
         launcher = find_launcher(error)
         if traceback_wanted or (launcher is None and not raised_by_hydra(error, job.__code__)):
             raise
-        said = explain_error(error, name).partition("\n")[0]
+        message = explain_error(error, name).partition("\n")[0]
         if launcher is None:
-            said = f"the settings cannot be put together: {said}"
-        elif type(error).__name__ in DEATHS:
-            said = f"a process of the sweep died ({said}); the same command goes on with it."
+            message = f"the settings cannot be composed: {message}"
+        elif type(error).__name__ in WORKER_DEATH_ERRORS:
+            message = f"a process of the sweep died ({message}); run the same command to resume it."
         else:
-            said = f"the launcher {launcher} says: {said}"
-        failed.append(said)
-        print_error(said)
+            message = f"the launcher {launcher} failed: {message}"
+        failed.append(message)
+        print_error(message)
     if failed:
         sys.exit(1)
 
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Lets SIGTERM, by which Slurm and rented machines end a job, end it as Ctrl+C does.
+    """Turns SIGTERM, with which Slurm and cloud machines stop a job, into an orderly exit.
 
     Raises:
-        SystemExit: With code 143 (128 and the signal's number), when it comes.
+        SystemExit: With code 143 (128 plus the signal number), on SIGTERM.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -141,22 +141,27 @@ def exit_on_sigterm() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # Only that one may set a handler.
+        yield  # Only the main thread may set a handler.
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    previous = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
-def remove_empty(folder: Path, began: float) -> None:
-    """Removes a folder that Hydra has made since ``began`` and that nothing was written into."""
+def remove_empty(folder: Path, created_after: float) -> None:
+    """Removes an output folder that Hydra created and that is still empty.
+
+    Args:
+        folder: The folder.
+        created_after: An older folder is kept; in seconds since 1970.
+    """
     try:
-        ours = folder != Path.cwd() and folder.stat().st_mtime >= began
+        ours = folder != Path.cwd() and folder.stat().st_mtime >= created_after
         if ours and is_first_process():
             folder.rmdir()
             if re.fullmatch(r"\d{4}-\d\d-\d\d", folder.parent.name):
                 folder.parent.rmdir()
     except OSError:
-        return  # it holds something
+        return  # it is not empty

@@ -16,22 +16,22 @@ from bookcls.config import conf_dir
 
 PLUGINS = "hydra_plugins"
 LAUNCHERS = (PLUGINS, "joblib", "submitit")
-"""Packages that start the processes of a sweep."""
-DEATHS = ("TerminatedWorkerError", "UncompletedJobError")
-"""Their exceptions that say that such a process is gone."""
+"""Packages that launch the processes of a sweep."""
+WORKER_DEATH_ERRORS = ("TerminatedWorkerError", "UncompletedJobError")
+"""Exceptions of the launchers that mean that a process died."""
 IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process.*^[\w.]+Error: ", re.S | re.M)
-"""What torch puts before the message of an error of a loading process."""
+"""The text that torch puts before an error message from a DataLoader worker."""
 prefix = ""
-"""What the errors of this process begin with; a sweep names its cell here."""
+"""Prefix of the error messages of this process; a sweep sets it to the name of its cell."""
 
 
 def print_error(error: Exception | str) -> None:
-    """Prints an error for a person."""
+    """Prints an error message to stderr."""
     print(f"bookcls: error: {prefix}{str(error).strip()}", file=sys.stderr, flush=True)
 
 
 def find_launcher(error: Exception) -> str | None:
-    """The launcher of a sweep that raised an error itself; None if none did."""
+    """Returns the name of the launcher plugin that raised an error; None if none did."""
     frames = traceback.walk_tb(error.__traceback__)
     modules = [str(frame.f_globals.get("__name__")).split(".") for frame, _ in frames]
     plugins = [module[1] for module in modules if module[0] == PLUGINS]
@@ -42,7 +42,7 @@ def find_launcher(error: Exception) -> str | None:
 
 
 def raised_by_hydra(error: Exception, job: CodeType) -> bool:
-    """Whether Hydra raised an error before the job; it has classes of its own for some only."""
+    """Whether Hydra raised an error before the job started; not all have a class of Hydra's own."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     root = str(frames[-1].f_globals.get("__name__")).partition(".")[0] if frames else ""
     return root in ("hydra", "omegaconf", "antlr4") and job not in (
@@ -51,7 +51,7 @@ def raised_by_hydra(error: Exception, job: CodeType) -> bool:
 
 
 def explain_error(error: Exception, name: str) -> str:
-    """An error's message in a person's words, with the choices that there are."""
+    """Rewrites an error message for the user, and adds the valid choices."""
     text = IN_WORKER.sub("", str(error).strip()) or type(error).__name__
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {text.splitlines()[0]}"
@@ -71,12 +71,12 @@ def explain_error(error: Exception, name: str) -> str:
     if near:
         return f"{key} is not a setting. Did you mean {' or '.join(near)}? --help lists all."
     group = key.split(".")[0]
-    beside = [k for k in known if k.split(".")[0] == group] or known
-    return f"{key} is not a setting; there are {', '.join(beside)}."
+    siblings = [k for k in known if k.split(".")[0] == group] or known
+    return f"{key} is not a setting; choose one of {', '.join(siblings)}."
 
 
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
-    """Dotted names of all values of a configuration."""
+    """Returns the dotted names of all values of a configuration."""
     keys: list[str] = []
     for key in map(str, cfg):
         value = None if OmegaConf.is_missing(cfg, key) else cfg[key]

@@ -1,4 +1,4 @@
-"""A command line's words, before Hydra sees them."""
+"""Rewrites command-line overrides before Hydra parses them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,54 +9,57 @@ from hydra.errors import HydraException
 
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import refuse_links
+from bookcls.folders import refuse_links
 from bookcls.runs import CONFIG
 
 
-def resumed(
-    argv: list[str], *, beside: Sequence[str], is_finished: Callable[[Path], bool]
+def expand_resume(
+    argv: list[str], *, allowed: Sequence[str], is_finished: Callable[[Path], bool]
 ) -> list[str]:
-    """Makes ``resume=RUN`` write into RUN, and refuses it beside settings that would change it.
+    """Makes ``resume=RUN`` write to RUN, and refuses other settings that would change the run.
 
     Args:
         argv: The overrides.
-        beside: Settings that may be given all the same.
-        is_finished: Whether there is nothing left to do in a run folder.
+        allowed: Settings that may be given together with ``resume``.
+        is_finished: Returns whether a run folder is finished.
+
+    Returns:
+        The overrides to pass to Hydra.
 
     Raises:
-        BookclsError: If there is no such unfinished run, or anything in it leads elsewhere.
+        BookclsError: If there is no such unfinished run, or it contains links to outside.
     """
     given = [arg for arg in argv if arg.startswith("resume=") and arg != "resume=null"]
-    # Lightning starts further processes with the overrides that are made below.
+    # Lightning starts further processes with the overrides that are returned below.
     if not given or "hydra.output_subdir=null" in argv:
         return argv
     value = given[0].removeprefix("resume=").strip("'\"")
     run = full_path("resume", value)
-    allowed = [arg for arg in argv if arg.partition("=")[0] in beside]
-    others = [arg for arg in argv if arg not in given + allowed]
+    kept = [arg for arg in argv if arg.partition("=")[0] in allowed]
+    others = [arg for arg in argv if arg not in given + kept]
     if others:
         raise BookclsError(
-            f"resume={value} continues a run as it was set; leave out {' '.join(others)} (only "
-            f"{'=..., '.join(beside)}=... may stand beside it), or start a new run."
+            f"resume={value} continues a run with its own settings; leave out {' '.join(others)} "
+            f"(only {'=..., '.join(allowed)}=... may be given with it), or start a new run."
         )
     if not (run / CONFIG).is_file():
-        raise BookclsError(f"resume={value}: there is no run in {run} (a run holds {CONFIG}).")
+        raise BookclsError(f"resume={value}: {run} is not a run folder (it contains no {CONFIG}).")
     refuse_links(run)
     if is_finished(run):
-        raise BookclsError(f"resume={value}: this run is finished; look into {run}.")
+        raise BookclsError(f"resume={value}: this run is finished; its results are in {run}.")
     folder = quote(str(run))
-    return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *allowed]
+    return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *kept]
 
 
 def quote_overrides(argv: list[str]) -> list[str]:
-    """Quotes values that Hydra's grammar would refuse or take apart.
+    """Quotes values that Hydra's grammar would reject or split.
 
-    Hydra reads spaces, accents, kanji, commas, brackets and ``~`` as its own syntax. A value that
-    its parser refuses, or that names an existing file or folder, is meant as plain text; so is a
-    path with commas where no multirun is asked for.
+    Hydra treats spaces, accents, kanji, commas, brackets and ``~`` as syntax. A value is quoted if
+    the parser rejects it, if it names an existing file or folder, or if it is a path with commas
+    outside a multirun.
 
     Raises:
-        BookclsError: For a word that is neither a setting nor an option.
+        BookclsError: For an argument that is neither a setting nor an option.
     """
     parser = OverridesParser.create()
     named_sweep = any(arg.startswith("sweep=") for arg in argv)
@@ -76,14 +79,14 @@ def quote_overrides(argv: list[str]) -> list[str]:
             path_list = override.is_sweep_override() and "/" in value and not multirun
             named = re.search(r"[,~\[\](){}$]", value) and Path(value).expanduser().exists()
             plain = not (named or path_list or "\\" in value)
-        except (HydraException, OSError, RuntimeError):  # the last: ~user, and no such user
+        except (HydraException, OSError, RuntimeError):  # RuntimeError: ~user without such a user
             plain = False
         quoted.append(arg if plain else f"{key}={quote(value)}")
     return quoted
 
 
 def quote(value: str) -> str:
-    """A double-quoted Hydra string that reads back as ``value``."""
+    """Quotes a value as a Hydra string that is parsed back as ``value``."""
     value = re.sub(r'(\\*)"', r'\1\1\\"', value)
     value = re.sub(r"(\\+)$", r"\1\1", value)
     return '"' + value.replace("${", "\\${") + '"'

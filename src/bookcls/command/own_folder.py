@@ -1,4 +1,4 @@
-"""What Hydra calls before a verb's job, and before it writes anything."""
+"""A Hydra callback that checks the output folder before anything is written."""
 
 import sys
 from pathlib import Path
@@ -8,30 +8,30 @@ from omegaconf import DictConfig
 
 from bookcls.command.messages import print_error
 from bookcls.errors import BookclsError
-from bookcls.files import refuse_hard_links, refuse_links
+from bookcls.folders import refuse_hard_links, refuse_links
 
 
 class OwnFolder(Callback):
-    """Refuses a folder for results in which anything leads elsewhere.
+    """Refuses an output folder that contains links to outside.
 
-    Made by the conf/ of verbs that write a run folder. The job would be too late: Hydra has written
-    into the folder by then.
+    Created by the conf/ of verbs that write a run folder. A check in the job would come too late,
+    since Hydra writes to the folder first.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Looks at the run folder."""
+        """Checks the run folder."""
         refuse(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Looks at the sweep's folder, and at the runs in it."""
+        """Checks the folder of the sweep, including its runs."""
         refuse(Path(config.hydra.sweep.dir))
 
 
 def refuse(folder: Path) -> None:
-    """Ends the program if anything in a folder leads elsewhere.
+    """Exits if a folder contains links to outside.
 
     Raises:
-        SystemExit: With code 1; Hydra would make a warning of an error.
+        SystemExit: With code 1; Hydra would turn an exception into a warning.
     """
     try:
         refuse_links(folder)

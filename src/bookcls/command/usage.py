@@ -1,4 +1,4 @@
-"""``--help``: what a verb can be told."""
+"""The text of ``--help``."""
 
 import string
 
@@ -9,14 +9,14 @@ from bookcls.config import conf_dir
 
 
 def usage(verb: str, overrides: list[str]) -> str:
-    """The help of a verb: hydra.help.template of conf/<verb>.yaml, filled in.
+    """Renders the help of a verb: ``hydra.help.template`` of conf/<verb>.yaml.
 
-    Hydra's own ``--help`` writes the same, but reads every option of its own groups for it, which
-    takes longer than importing it.
+    Hydra's own ``--help`` prints the same, but loads every option of its own config groups, which
+    takes longer than importing Hydra.
 
     Args:
-        verb: Names the primary configuration.
-        overrides: The values are shown as these would set them.
+        verb: Name of the primary configuration.
+        overrides: Overrides to apply to the values that are shown.
     """
     folder = conf_dir(verb)
     with hydra.initialize_config_dir(str(folder), version_base="1.3"):

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bookcls.composing.appearance import random_part, relight, scene_size, unknown_things
 from bookcls.composing.cutout import Cutout
-from bookcls.composing.looks import random_part, relight, scene_size, unknown_things
 from bookcls.data.images import fit_square
 from bookcls.data.samples import Sample
 from bookcls.data.streams import Stream

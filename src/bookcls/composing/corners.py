@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bookcls.data.images import DECODER_ERRORS, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv, unescape
+from bookcls.files import read_csv, unescape_field
 from bookcls.synthetic.arrays import Bytes
 
 CORNERS = "corners.csv"
@@ -43,7 +43,7 @@ def read_corners(root: Path) -> Mapping[str, Points]:
     found: dict[str, Points] = {}
     problems = []
     for number, row in rows:
-        name, text = (unescape((row[key] or "").strip()) for key in COLUMNS)
+        name, text = (unescape_field((row[key] or "").strip()) for key in COLUMNS)
         numbers = [n for n in re.split(r"[\s,;]+", text) if n]
         try:
             points = np.array(numbers, np.float64).reshape(-1, 2)

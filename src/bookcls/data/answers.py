@@ -49,7 +49,7 @@ class Answer:
         return self.dominant or OR.join(self.accepted)
 
 
-def answers_of(
+def make_answers(
     class_names: Sequence[str],
     tests: Mapping[str, Sequence[Sample]],
     probs: Mapping[str, Sequence[Sequence[float]]],

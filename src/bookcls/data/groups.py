@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookcls.data.samples import EMPTY_SHA256, Sample
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv, unescape, write_csv
+from bookcls.files import read_csv, unescape_field, write_csv
 
 GROUPS = "groups.csv"
 COLUMNS = ["file", "group"]
@@ -33,7 +33,7 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
     photos = {f"train/{s.name}": s for s in train}
     groups: dict[tuple[int, str], str] = {}
     for number, row in rows:
-        file_name, group = (unescape((row[key] or "").strip()) for key in COLUMNS)
+        file_name, group = (unescape_field((row[key] or "").strip()) for key in COLUMNS)
         photo = photos.get(file_name)
         if None in row or not file_name or not group:
             problems.append(f"{GROUPS} line {number}: needs two columns, file,group")

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import refuse_links, unescape, write_csv
+from bookcls.files import unescape_field, write_csv
+from bookcls.folders import refuse_links
 
 HELD_OUT = "held_out.csv"
 TRIALS_TABLE = "trials.csv"
@@ -82,7 +83,7 @@ def read_held_out(run: Path) -> HeldOut:
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
         if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")
-        labels = np.array([class_names.index(unescape(row[4])) for row in rows])
+        labels = np.array([class_names.index(unescape_field(row[4])) for row in rows])
         views = np.array([int(row[3]) for row in rows])
         trial = int(rows[0][0])
     except FileNotFoundError as error:

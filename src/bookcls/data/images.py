@@ -149,7 +149,7 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
         image.draft(None, (2 * size, 2 * size))
     image.load()
     turn = find_transpose(image)
-    return _as_rgb(image if turn is None else image.transpose(turn))
+    return _to_rgb(image if turn is None else image.transpose(turn))
 
 
 def find_transpose(image: Image.Image) -> Image.Transpose | None:
@@ -189,7 +189,7 @@ def _describe_error(error: BaseException) -> str:
     return f"damaged ({' '.join(str(error).split())[:80] or type(error).__name__})"
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Converts any Pillow mode to 8-bit RGB without clipping."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)

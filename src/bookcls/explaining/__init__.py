@@ -1,13 +1,13 @@
 """What the model looked at: maps, the numbers that judge them, audits, and figures."""
 
 __all__ = [
-    "chosen",
     "explain",
     "explainer",
     "external",
+    "map_scores",
     "maps",
-    "numbers",
     "panels",
+    "resolve",
     "settings",
     "similarity",
 ]

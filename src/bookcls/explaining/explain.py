@@ -9,20 +9,20 @@ from bookcls.data.images import ImageError, load_image
 from bookcls.data.progress import progress
 from bookcls.data.samples import Sample, problems_error
 from bookcls.errors import BookclsError
-from bookcls.explaining import external, failures, panels, records, versus
-from bookcls.explaining.chosen import ResolvedSettings, find_earlier_files, safe_names
-from bookcls.explaining.explained import Explained
+from bookcls.explaining import comparison, external, failures, panels, records
 from bookcls.explaining.explainer import SHOWN, Explainer
+from bookcls.explaining.explanation import Explanation
 from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.records import Record
+from bookcls.explaining.resolve import ResolvedSettings, find_earlier_files, safe_names
 from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, concatenate_pictures
-from bookcls.explaining.words import print_summary
-from bookcls.files import refuse_links
+from bookcls.explaining.summary import print_summary
+from bookcls.folders import refuse_links
 from bookcls.training.classifier import load_classifier
 
 
-def photos_of(
+def list_splits(
     resolved: ResolvedSettings, split: str, class_names: list[str]
 ) -> dict[str, list[Sample]]:
     """Lists the photos: split, as in predictions.csv -> its photos.
@@ -89,7 +89,7 @@ def explain(
                 f"{other.ckpt} knows {', '.join(other.class_names)}, {first.ckpt} "
                 f"{', '.join(first.class_names)}: only models of the same classes can be compared."
             )
-    splits = photos_of(resolved, config.data.split, first.class_names)
+    splits = list_splits(resolved, config.data.split, first.class_names)
     total = sum(map(len, splits.values()))
     if config.method in SLOW and next(first.model.parameters()).device.type == "cpu":
         print(
@@ -107,7 +107,11 @@ def explain(
     )
     names = name_checkpoints(resolved.ckpts)
     refuse_overwriting_photos(resolved.output, splits)
-    earlier, written, worst = find_earlier_files(resolved.output), set[Path](), failures.Worst()
+    earlier, written, worst = (
+        find_earlier_files(resolved.output),
+        set[Path](),
+        failures.FailureGallery(),
+    )
     found = explain_all(resolved, explainers, names, splits, worst, written)
     made = {
         name: describe_maps(explainer) for name, explainer in zip(names, explainers, strict=True)
@@ -123,13 +127,15 @@ def explain(
     records.write(resolved.output, found, head)
     print_summary(found, made)
     if joined_answers is not None:
-        rows = versus.compare_answers(found[names[0]], joined_answers.answers)
+        rows = comparison.compare_answers(found[names[0]], joined_answers.answers)
         written |= {
-            *versus.draw(rows, {(split, s.name): s for split, s in pairs}, first, resolved.output),
+            *comparison.draw(
+                rows, {(split, s.name): s for split, s in pairs}, first, resolved.output
+            ),
             resolved.output / "external.csv",
             resolved.output / "external.json",
         }
-        test = versus.write(rows, warnings, resolved.output)
+        test = comparison.write(rows, warnings, resolved.output)
         for line in [*warnings, *test]:
             print(f"other: {line}")
     if len(explainers) == 1:
@@ -181,7 +187,7 @@ def explain_all(
     explainers: Sequence[Explainer],
     names: Sequence[str],
     splits: dict[str, list[Sample]],
-    worst: failures.Worst,
+    worst: failures.FailureGallery,
     written: set[Path],
 ) -> dict[str, list[Record]]:
     """Explains and draws every photo, and keeps only plain values.
@@ -221,7 +227,7 @@ def explain_all(
     return found
 
 
-def add_cell(sheet: Sheet, explanations: Sequence[Explained], class_names: Sequence[str]) -> None:
+def add_cell(sheet: Sheet, explanations: Sequence[Explanation], class_names: Sequence[str]) -> None:
     """Adds a photo to the contact sheet: its overlays, then the photo."""
     overlays = [panels.overlay(one.photo, one.heats[one.shown[0]]) for one in explanations]
     captions = [panels.title(one, class_names) for one in explanations]
@@ -239,7 +245,7 @@ def add_cell(sheet: Sheet, explanations: Sequence[Explained], class_names: Seque
 
 
 def draw_gallery(
-    worst: failures.Worst, explainer: Explainer, resolved: ResolvedSettings
+    worst: failures.FailureGallery, explainer: Explainer, resolved: ResolvedSettings
 ) -> list[Path]:
     """Draws the gallery of failures, with training photos if available; returns the pages."""
     training = None

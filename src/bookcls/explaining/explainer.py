@@ -15,13 +15,13 @@ from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.explained import Explained, seed_of
+from bookcls.explaining.explanation import Explanation, derive_seed
+from bookcls.explaining.map_scores import MapScores, flag, measure, random_map
 from bookcls.explaining.maps import Heat, heats
-from bookcls.explaining.numbers import Numbers, flag, measure, random_map
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import SLOW, TARGETS, CamConfig
 from bookcls.training.classifier import Classifier
-from bookcls.training.devices import device_of, ran_out_of_memory
+from bookcls.training.devices import ran_out_of_memory, select_device
 
 READABLE = 128
 """Minimum map size for models trained on smaller photos: 8x8 cells instead of 4x4 or 2x2."""
@@ -43,7 +43,7 @@ class Explainer:
         self.ckpt = ckpt
         self.config = config
         self.class_names: list[str] = classifier.class_names
-        self.model = classifier.model.to(device_of(config.trainer.accelerator))
+        self.model = classifier.model.to(select_device(config.trainer.accelerator))
         self.preprocessing = classifier.preprocessing
         self.image_size = self.preprocessing.image_size
         fixed_size = classifier.hparams["head"] == "flatten256"
@@ -70,7 +70,7 @@ class Explainer:
         batch_size: int,
         *,
         audit: bool = True,
-    ) -> Iterator[Explained]:
+    ) -> Iterator[Explanation]:
         """Explains photos batch by batch; only one batch is in memory.
 
         Args:
@@ -124,7 +124,7 @@ class Explainer:
 
     def _batch(
         self, split: str, samples: Sequence[Sample], root: Path | None, *, audit: bool
-    ) -> Iterator[Explained]:
+    ) -> Iterator[Explanation]:
         images = self.images(samples, self.image_size)
         probs, features = self.answers(images)
         preds = probs.argmax(dim=1).tolist()
@@ -154,7 +154,7 @@ class Explainer:
             audit_results = [Audit() for _ in samples]
         for i, sample in enumerate(samples):
             mask = masks[i]
-            numbers: dict[int, Numbers | None] = dict.fromkeys(found[i])
+            numbers: dict[int, MapScores | None] = dict.fromkeys(found[i])
             if mask is not None:
                 square = fit_mask(mask, self.size, self.preprocessing.fit)
                 for k, heat in found[i].items():
@@ -168,7 +168,7 @@ class Explainer:
                 numbers=numbers[preds[i]],
                 audit=audit_results[i],
             )
-            yield Explained(
+            yield Explanation(
                 split=split,
                 sample=sample,
                 probs=probs[i].numpy(),
@@ -212,7 +212,7 @@ class Explainer:
         rows = list(zip(images, preds, maps, masks, strict=True))
         blurred = self._predict_optional(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
         chance = self._predict_optional(
-            audits.blurred(x, random_map(heat, seed_of(sample)))
+            audits.blurred(x, random_map(heat, derive_seed(sample)))
             for sample, (x, _, heat, _) in zip(samples, rows, strict=True)
         )
         alone = self._predict_optional(audits.remove_objects(x, mask) for x, _, _, mask in rows)
@@ -244,7 +244,7 @@ class Explainer:
         wanted = unmasked if self.config.road is None else self.config.road
         if not wanted or heat.empty:
             return None
-        seed = seed_of(sample)
+        seed = derive_seed(sample)
         pair = [heat.map, random_map(heat, seed)]
         twice = torch.stack([image, image]).to(next(self.model.parameters()).device)
         mine, chance = road(self.model, twice, pair, [k, k], seed)

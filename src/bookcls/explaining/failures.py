@@ -9,9 +9,9 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from bookcls.data.samples import Sample
-from bookcls.explaining.explained import Explained
 from bookcls.explaining.explainer import Explainer
-from bookcls.explaining.numbers import WRONG
+from bookcls.explaining.explanation import Explanation
+from bookcls.explaining.map_scores import WRONG
 from bookcls.explaining.panels import hide_ticks, save, title
 from bookcls.explaining.similarity import similarity
 from bookcls.pages.figures import literal
@@ -29,7 +29,7 @@ class Training:
     samples: list[Sample]
     features: npt.NDArray[np.float32]
 
-    def nearest(self, found: Explained) -> list[tuple[Sample, float]]:
+    def nearest(self, found: Explanation) -> list[tuple[Sample, float]]:
         """The training photos most similar to a photo, with their similarity; never itself."""
         likeness = similarity(self.features, found.features)
         order = [i for i in np.argsort(-likeness) if self.samples[i].path != found.sample.path]
@@ -47,26 +47,26 @@ def compute_features(explainer: Explainer, samples: Sequence[Sample], batch_size
     return Training(list(samples), np.concatenate(rows))
 
 
-class Worst:
+class FailureGallery:
     """Keeps the predictions to look at first: wrong and sure, then least sure."""
 
     def __init__(self) -> None:
         """Starts empty."""
-        self.kept: list[Explained] = []
+        self.kept: list[Explanation] = []
 
-    def add(self, found: Explained) -> None:
+    def add(self, found: Explanation) -> None:
         """Adds a prediction; at most ``MAX_FAILURES`` stay in memory."""
         self.kept = sorted([*self.kept, found], key=_rank)[:MAX_FAILURES]
 
 
-def _rank(found: Explained) -> tuple[bool, float]:
+def _rank(found: Explanation) -> tuple[bool, float]:
     prob = float(found.probs[found.pred])
     wrong = found.flag == WRONG
     return not wrong, -prob if wrong else prob
 
 
 def draw(
-    worst: Sequence[Explained], training: Training | None, explainer: Explainer, path: Path
+    worst: Sequence[Explanation], training: Training | None, explainer: Explainer, path: Path
 ) -> list[Path]:
     """Draws the gallery, the worst first.
 
@@ -88,7 +88,7 @@ def draw(
     return pages
 
 
-def _page(part: Sequence[Explained], training: Training | None, explainer: Explainer) -> Figure:
+def _page(part: Sequence[Explanation], training: Training | None, explainer: Explainer) -> Figure:
     names = explainer.class_names
     columns = 2 + (NEAREST if training else 0)
     figure = Figure(figsize=(2.1 * columns + 0.6, 2.15 * len(part) + 0.4), layout="constrained")

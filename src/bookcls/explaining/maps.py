@@ -84,7 +84,7 @@ class _Raw:
         return maps
 
 
-def module_of(model: VGG16, layer: str) -> nn.Module:
+def find_module(model: VGG16, layer: str) -> nn.Module:
     """The module whose output counts as a layer's.
 
     A convolution's is taken after its ReLU, as in Keras, where the two are one layer.
@@ -110,7 +110,7 @@ def raw_maps(
         For each layer, from the input up, float32 (N, h, w); and the logits, (N, C).
     """
     indices = {**CONV_INDEX, **POOL_INDEX}
-    modules = [module_of(model, name) for name in sorted(layers, key=indices.__getitem__)]
+    modules = [find_module(model, name) for name in sorted(layers, key=indices.__getitem__)]
     model.requires_grad_(False)
     # The gradient has to reach the layers even where every parameter is frozen.
     images = images.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)

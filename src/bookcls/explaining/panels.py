@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from bookcls.explaining.explained import Explained
+from bookcls.explaining.explanation import Explanation
+from bookcls.explaining.map_scores import RIGHT, UNSURE, WRONG, WRONG_REASON
 from bookcls.explaining.maps import Heat
-from bookcls.explaining.numbers import RIGHT, UNSURE, WRONG, WRONG_REASON
 from bookcls.files import atomic_write
 from bookcls.pages.figures import literal, plain
 
@@ -55,7 +55,7 @@ def overlay(photo: Picture, heat: Heat) -> Picture:
     return picture
 
 
-def title(found: Explained, class_names: Sequence[str]) -> str:
+def title(found: Explanation, class_names: Sequence[str]) -> str:
     """The study's title and the probability: ``keras? yes 0.87``.
 
     Example: without a label ``keras? 0.87``.
@@ -64,7 +64,7 @@ def title(found: Explained, class_names: Sequence[str]) -> str:
     return f"{class_names[found.pred]}?{verdict} {found.probs[found.pred]:.2f}"
 
 
-def note(found: Explained, k: int, class_names: Sequence[str]) -> str:
+def note(found: Explanation, k: int, class_names: Sequence[str]) -> str:
     """Scores of a map, in a few words."""
     heat, numbers = found.heats[k], found.numbers[k]
     if heat.empty:
@@ -104,7 +104,7 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     bar.ax.tick_params(labelsize=7)
 
 
-def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
+def draw(found: Explanation, class_names: Sequence[str], made: str) -> Figure:
     """Draws the study's three panels, a row for each class shown.
 
     Args:
@@ -136,7 +136,7 @@ def draw(found: Explained, class_names: Sequence[str], made: str) -> Figure:
 
 
 def draw_comparison(
-    explanations: Sequence[Explained], names: Sequence[str], class_names: Sequence[str], made: str
+    explanations: Sequence[Explanation], names: Sequence[str], class_names: Sequence[str], made: str
 ) -> Figure:
     """Draws one photo for several models: the photo, then an overlay for each model."""
     figure = Figure(figsize=(2.7 * (len(explanations) + 1) + 0.6, 3.6), layout="constrained")

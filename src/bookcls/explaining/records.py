@@ -10,8 +10,8 @@ import numpy as np
 
 from bookcls import runs
 from bookcls.explaining.audit import SURE
-from bookcls.explaining.explained import Explained
-from bookcls.explaining.numbers import FLAGS, Numbers
+from bookcls.explaining.explanation import Explanation
+from bookcls.explaining.map_scores import FLAGS, MapScores
 from bookcls.files import write_csv, write_json
 
 Record = dict[str, Any]
@@ -19,7 +19,7 @@ SUSPECT = 2
 """This many predictions that survive removing the object, and half of a class's, are suspect."""
 
 
-def record(found: Explained, class_names: Sequence[str]) -> Record:
+def record(found: Explanation, class_names: Sequence[str]) -> Record:
     """One photo's plain values; numbers and audit are those of the answer's map.
 
     Keys: as the columns of cam.csv, explained in docs/explanations.md; ``maps`` has those of every
@@ -44,7 +44,7 @@ def record(found: Explained, class_names: Sequence[str]) -> Record:
         "energy": float(f"{heat.energy:.6g}"),
         "empty": int(heat.empty),
         "map_prob": _short(heat.prob),
-        **{f.name: _short(getattr(numbers, f.name, None)) for f in fields(Numbers)},
+        **{f.name: _short(getattr(numbers, f.name, None)) for f in fields(MapScores)},
         "road": _short(found.road and found.road[0]),
         "road_random": _short(found.road and found.road[1]),
         "blurred_pred": name(audit.blurred_pred),

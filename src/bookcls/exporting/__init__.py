@@ -1,3 +1,3 @@
 """A trained classifier as a file for other programs, checked against the checkpoint."""
 
-__all__ = ["chosen", "export", "settings"]
+__all__ = ["export", "resolve", "settings"]

@@ -12,9 +12,9 @@ from bookcls.data.images import PAD_RGB
 from bookcls.environment import git_commit
 from bookcls.exporting import check, network
 from bookcls.exporting.check import Row
-from bookcls.exporting.chosen import ResolvedSettings
 from bookcls.exporting.integers import write_int8
 from bookcls.exporting.photos import photos_to_check, prepare, training_photos
+from bookcls.exporting.resolve import ResolvedSettings
 from bookcls.exporting.settings import ExportConfig
 from bookcls.files import atomic_write
 from bookcls.training.classifier import Classifier, load_classifier

@@ -1,6 +1,6 @@
-"""What a frozen backbone makes of each photo, computed once, and the probe: a linear model on it.
+"""Features of the frozen backbone, computed once per photo, and a linear model on them.
 
-``extract`` computes and caches the features, ``probe`` fits and judges the linear model.
+``extract`` computes and caches the features, ``probe`` fits and cross-validates the linear model.
 """
 
 __all__ = ["extract", "probe"]

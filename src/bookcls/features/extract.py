@@ -22,13 +22,13 @@ from bookcls.models.weights import MEAN, STD
 
 Features = npt.NDArray[np.float32]
 BATCH_PIXELS = 16 * 224**2
-"""Number of pixels per forward pass, which bounds its memory."""
+"""Maximum number of pixels per forward pass, which limits its memory."""
 CACHE = "BOOKCLS_CACHE"
-"""Environment variable: the folder of cached features; empty keeps none."""
+"""Environment variable: folder of the cached features; if empty, nothing is cached."""
 
 
 def cache_folder() -> Path | None:
-    """Where features are kept: ``$BOOKCLS_CACHE``, or ``~/.cache/bookcls``; None for nowhere."""
+    """Returns the cache folder: ``$BOOKCLS_CACHE``, or ``~/.cache/bookcls``; None for no cache."""
     given = os.environ.get(CACHE)
     if given == "":
         return None
@@ -45,15 +45,15 @@ def pooled_features(
     *,
     device: str = "cpu",
 ) -> Features:
-    """VGG16's last features of each photo, averaged over all positions.
+    """Computes VGG16's last features of each photo, averaged over all positions.
 
-    A photo's features are cached by the hash of its bytes and of the weights, so that they are
-    computed once whatever the photo is called, and whichever command asks.
+    Features are cached by the hashes of the photo's bytes and of the weights, so that every command
+    shares them, also if a photo is renamed.
 
     Args:
         samples: The photos.
-        images: Those, decoded.
-        start: The weights; not from scratch.
+        images: The decoded photos.
+        start: The weights; must not be random.
         device: Where to compute: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
@@ -109,7 +109,7 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
 
 
 def _read(path: Path) -> Features | None:
-    """Cached features; None where there are none, or the file is damaged."""
+    """Reads cached features; returns None if there are none, or if the file is damaged."""
     try:
         features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -118,7 +118,7 @@ def _read(path: Path) -> Features | None:
 
 
 def _write(path: Path, features: Features) -> None:
-    """Caches features; if that fails, they are only computed again next time."""
+    """Caches features; if that fails, they are computed again next time."""
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)

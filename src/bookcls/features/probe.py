@@ -1,7 +1,7 @@
 """The probe: logistic regression on the features of a frozen backbone.
 
-It costs seconds, and says what fine-tuning has to beat. The features are normalised by their
-square root and their length: without that a few strong channels decide (Perronnin et al., ECCV
+It takes seconds to fit and is the baseline for fine-tuning. The features are square-rooted and
+scaled to unit length; otherwise a few strong channels dominate (Perronnin et al., ECCV
 2010; Arandjelovic & Zisserman, CVPR 2012, for SIFT).
 """
 
@@ -19,14 +19,14 @@ from bookcls.data.samples import Sample
 
 Array = npt.NDArray[np.float64]
 CS = tuple(float(c) for c in np.logspace(0, 3, 7))
-"""Inverse strengths of the regularisation to choose from."""
+"""Candidate values of C, the inverse regularisation strength."""
 FOLDS, REPEATS = 5, 2
 MAX_PHOTOS = 1000
-"""The regularisation is chosen on at most this many photos: more take long and change little."""
+"""Maximum number of photos for choosing C: more take longer and change little."""
 
 
 def power_normalised(features: npt.NDArray[np.floating]) -> Array:
-    """Square roots, scaled to unit length.
+    """Computes the square roots of features and scales each row to unit length.
 
     Args:
         features: float (N, D), at least 0.
@@ -46,9 +46,9 @@ class Probe:
     Attributes:
         weight: float64 (C, D).
         bias: float64 (C,).
-        c: The inverse strength of the regularisation that cross-validation chose.
-        nll: The cross-validated negative log-likelihood of the training photos; NaN where there
-            are too few photos to divide.
+        c: The inverse regularisation strength that cross-validation chose.
+        nll: Cross-validated negative log-likelihood of the training photos; NaN if there are too
+            few photos for cross-validation.
     """
 
     weight: Array
@@ -57,7 +57,7 @@ class Probe:
     nll: float
 
     def probs(self, features: npt.NDArray[np.floating]) -> Array:
-        """Class probabilities, float64 (N, C), of features (N, D)."""
+        """Predicts class probabilities, float64 (N, C), from features, float (N, D), at least 0."""
         logits = power_normalised(features) @ self.weight.T + self.bias
         logits -= logits.max(axis=1, keepdims=True)
         exp = np.exp(logits)
@@ -68,15 +68,15 @@ class Probe:
 def fit_probe(
     features: npt.NDArray[np.floating], samples: Sequence[Sample], num_classes: int, *, seed: int
 ) -> Probe:
-    """Fits the probe, with a regularisation chosen by cross-validation on the same photos.
+    """Fits the probe; its regularisation is chosen by cross-validation on the same photos.
 
-    Copies of a photo, and photos of a group, stay in one fold.
+    Copies of a photo, and photos of the same group, stay in the same fold.
 
     Args:
         features: float (N, D), at least 0.
         samples: The photos, with their labels.
-        num_classes: C.
-        seed: Decides the folds.
+        num_classes: Number of classes, C.
+        seed: Seed of the folds.
     """
     inputs = power_normalised(features)
     labels = np.array([sample.label for sample in samples])
@@ -95,17 +95,17 @@ def fit_probe(
 def _cross_validated(
     inputs: Array, labels: npt.NDArray[np.int64], units: npt.NDArray[np.str_], seed: int
 ) -> Array | None:
-    """The held-out NLL of each of ``CS``; None where a class has a single photo or group."""
+    """Held-out NLL for each value of ``CS``; None if a class has a single photo or group."""
     fewest = min(len(set(units[labels == label])) for label in np.unique(labels))
     if fewest < 2:
         return None
     num_classes = int(labels.max()) + 1
     nlls = np.zeros((len(CS), len(labels)))
     for repeat in range(REPEATS):
-        divider = StratifiedGroupKFold(
+        splitter = StratifiedGroupKFold(
             min(FOLDS, fewest), shuffle=True, random_state=(seed + repeat) % 2**32
         )
-        for train, held_out in divider.split(inputs, labels, units):
+        for train, held_out in splitter.split(inputs, labels, units):
             for row, c in enumerate(CS):
                 weight, bias = _fit(inputs[train], labels[train], num_classes, c)
                 logits = inputs[held_out] @ weight.T + bias
@@ -118,15 +118,15 @@ def _cross_validated(
 def _fit(
     inputs: Array, labels: npt.NDArray[np.int64], num_classes: int, c: float
 ) -> tuple[Array, Array]:
-    """Weight (C, D) and bias (C,); a class without photos gets a probability of nearly zero."""
+    """Fits weight (C, D) and bias (C,); a class without photos gets a probability near zero."""
     model = LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
     with catch_warnings():
-        # A fit that has not converged to the last digit is good enough.
+        # A fit that has not fully converged is good enough.
         simplefilter("ignore", ConvergenceWarning)
         model.fit(inputs, labels)
     weight, bias = np.zeros((num_classes, inputs.shape[1])), np.full(num_classes, -30.0)
     if len(model.classes_) == 2:
-        # scikit-learn keeps the difference of the two.
+        # scikit-learn stores the difference of the two classes.
         other, one = model.classes_
         weight[one], weight[other] = model.coef_[0] / 2, -model.coef_[0] / 2
         bias[one], bias[other] = model.intercept_[0] / 2, -model.intercept_[0] / 2

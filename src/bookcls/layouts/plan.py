@@ -104,8 +104,8 @@ def read_training_photos(found: SourceDataset) -> list[Sample]:
 
 def group_similar(found: SourceDataset, train: Sequence[Sample], seconds: float) -> list[Sample]:
     """Groups near-duplicates and bursts among the training photos."""
-    from bookcls.checking.alike import find_similar
-    from bookcls.checking.look import inspect_photos
+    from bookcls.checking.duplicates import find_similar
+    from bookcls.checking.inspection import inspect_photos
 
     folder = PhotoFolder(found.root, found.class_names, list(train), {})
     infos, _ = inspect_photos(folder)

@@ -60,14 +60,14 @@ class Start:
             return None
         return read_features(Path(self.path), sha256_prefix=self.sha256 or "").state
 
-    def record(self) -> dict[str, Any]:
-        """For environment.json: ``weights``, ``freeze_to`` and ``lr``."""
+    def to_dict(self) -> dict[str, Any]:
+        """Converts to a dict for environment.json: ``weights``, ``freeze_to`` and ``lr``."""
         weights = asdict(self)
         return {"freeze_to": weights.pop("freeze_to"), "lr": weights.pop("lr"), "weights": weights}
 
 
-def start_from_record(environment: Mapping[str, Any]) -> Start:
-    """Restores what :meth:`Start.record` returned."""
+def start_from_dict(environment: Mapping[str, Any]) -> Start:
+    """Restores what :meth:`Start.to_dict` returned."""
     rest = {name: environment[name] for name in ("freeze_to", "lr")}
     return Start(**environment["weights"], **rest)
 

@@ -92,13 +92,24 @@ class VGG16(nn.Module):
             module.requires_grad_(index >= bound)
         self.head.requires_grad_(True)
 
-    def frozen(self, images: Tensor) -> Tensor:
-        """Output of the layers before ``freeze_to``, (N, C, H, W)."""
+    def forward_frozen(self, images: Tensor) -> Tensor:
+        """Applies the frozen layers, those before ``freeze_to``.
+
+        Args:
+            images: float32 (N, 3, H, W), normalised.
+
+        Returns:
+            Activations, float32 (N, C, H', W').
+        """
         activations: Tensor = self.features[: self.first_trained](images)
         return activations
 
-    def trained(self, activations: Tensor) -> Tensor:
-        """Logits, (N, num_classes), from the output of :meth:`frozen`."""
+    def forward_trainable(self, activations: Tensor) -> Tensor:
+        """Applies the trainable layers to the output of :meth:`forward_frozen`.
+
+        Returns:
+            Logits, float32 (N, num_classes).
+        """
         logits: Tensor = self.head(self.features[self.first_trained :](activations))
         return logits
 
@@ -140,9 +151,9 @@ class Sigmoids(nn.Module):
         return logits if self.training else nn.functional.logsigmoid(logits.float())
 
 
-def count_parameters(model: nn.Module, *, trained: bool = False) -> int:
+def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
     """Counts the parameters, or only the trainable ones."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trained)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
 
 
 def to_channels_last(model: nn.Module) -> nn.Module:

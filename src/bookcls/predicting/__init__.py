@@ -2,7 +2,7 @@
 
 - ``decoding``: decodes a few photos ahead, in threads. ``threshold``: the probability below which a
   prediction is unsure. ``predictor``: the model, also for Python. ``prediction``: one prediction.
-- ``table``: predictions.csv. ``pictures``: what the model looked at. ``words``: the printed
+- ``table``: predictions.csv. ``pictures``: what the model looked at. ``summary``: the printed
   summary. ``run``: the whole command.
 """
 

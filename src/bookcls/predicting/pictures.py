@@ -8,7 +8,7 @@ from bookcls.errors import BookclsError
 from bookcls.explaining import panels
 from bookcls.explaining.explain import describe_maps
 from bookcls.explaining.explainer import Explainer
-from bookcls.explaining.numbers import UNSURE
+from bookcls.explaining.map_scores import UNSURE
 from bookcls.explaining.settings import CamConfig
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor

@@ -16,7 +16,7 @@ from bookcls.predicting.decoding import Photo, Square, decode_ahead
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.threshold import Threshold
 from bookcls.training.classifier import Classifier, load_classifier
-from bookcls.training.devices import device_of, ran_out_of_memory
+from bookcls.training.devices import ran_out_of_memory, select_device
 
 
 class Predictor:
@@ -62,7 +62,7 @@ class Predictor:
                 f"{', '.join(threshold.class_names or ())}; {ckpt} knows "
                 f"{', '.join(self.class_names)}. Give a number, or tune on the same photos."
             )
-        self.classifier.to(device_of(accelerator))
+        self.classifier.to(select_device(accelerator))
         self.preprocessing = self.classifier.preprocessing
 
     def predict(self, photos: Photo | Iterable[Photo]) -> list[Prediction]:

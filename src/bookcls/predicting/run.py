@@ -11,9 +11,9 @@ from bookcls.data.sources import Source, list_photos, summarise_suffixes
 from bookcls.errors import BookclsError
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
+from bookcls.predicting.summary import Tally
 from bookcls.predicting.table import open_table
 from bookcls.predicting.threshold import Threshold
-from bookcls.predicting.words import Tally
 
 if TYPE_CHECKING:
     from bookcls.predicting.pictures import Pictures

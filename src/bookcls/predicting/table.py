@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bookcls.errors import BookclsError
-from bookcls.files import escape
+from bookcls.files import escape_field
 from bookcls.predicting.prediction import COLUMNS, Prediction
 
 
@@ -55,18 +55,18 @@ def row_of(prediction: Prediction, class_names: Sequence[str]) -> list[str]:
     """A prediction as csv fields, escaped so that no spreadsheet runs one as a formula."""
     if prediction.answer is None:
         return [
-            escape(prediction.file),
+            escape_field(prediction.file),
             "",
             "",
             "",
-            escape(prediction.error),
+            escape_field(prediction.error),
             *("" for _ in class_names),
         ]
     probs = [f"{prediction.probs[name]:.6f}" for name in class_names]
     probability = f"{prediction.probability:.6f}"
     return [
-        escape(prediction.file),
-        escape(prediction.answer),
+        escape_field(prediction.file),
+        escape_field(prediction.answer),
         probability,
         str(int(prediction.unsure)),
         "",

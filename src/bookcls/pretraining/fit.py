@@ -76,7 +76,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
         module.load_state_dict(read_checkpoint(run / runs.LAST, again)["state_dict"])
         (metrics,) = trainer.validate(module, datamodule=data, verbose=False)
     except (KeyboardInterrupt, SystemExit):
-        print(f"stopped; go on with  {again}", flush=True)
+        print(f"stopped; resume with  {again}", flush=True)
         raise
     except RuntimeError as error:
         if not ran_out_of_memory(error):
@@ -86,7 +86,7 @@ def pretrain(config: PretrainConfig, run: Path, *, ckpt: Path | None, started: f
     accuracy = f"val/acc {metrics['val/acc']:.3f}, val/loss {metrics['val/loss']:.3f}"
     print(f"weights  {run / WEIGHTS}: {accuracy} after {rounds.images} images")
     if trainer.global_step < config.num_steps:
-        print(f"go on with  {again}")
+        print(f"resume with  {again}")
 
 
 def read_checkpoint(path: Path, again: str) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise BookclsError(
-            f"accelerator={config.accelerator}, precision={precision} do not fit this machine: "
+            f"accelerator={config.accelerator}, precision={precision} are not supported on this machine: "
             f"{error}"
         ) from error
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from bookcls.config import conf_dir
 from bookcls.data.answers import Answer
 from bookcls.models.layers import NAMES
+from bookcls.reporting.collect import Run
 from bookcls.reporting.files import read_yaml
-from bookcls.reporting.found import Run
 
 Photo = tuple[str, str, str, tuple[str, ...]]
 """Split, file, dominant class, accepted classes: photos with other answers are other photos."""
@@ -83,13 +83,13 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
             newest[run.seed] = run
         kept = [newest[seed] for seed in sorted(newest)]
         superseded = sorted(run.name for run in group if run not in kept)
-        cells.append(Cell(facets_of(kept), kept, superseded))
+        cells.append(Cell(find_facets(kept), kept, superseded))
     add_labels(cells)
     add_marks(cells)
     return cells
 
 
-def facets_of(runs: Sequence[Run]) -> dict[str, str]:
+def find_facets(runs: Sequence[Run]) -> dict[str, str]:
     """Everything that may tell a cell from others, the most telling first."""
     settings = runs[0].settings
     words = [word.partition("=") for run in runs for word in run.overrides]

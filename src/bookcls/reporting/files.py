@@ -8,7 +8,7 @@ import yaml
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import unescape
+from bookcls.files import unescape_field
 
 PROB = "prob_"
 
@@ -46,10 +46,10 @@ def read_answers(path: Path) -> list[Answer]:
             answers = [
                 Answer(
                     row["split"].removeprefix("test_"),
-                    unescape(row["file"]),
-                    unescape(row["dominant"]),
-                    tuple(unescape(row["accepted"]).split(";")),
-                    unescape(row["pred"]),
+                    unescape_field(row["file"]),
+                    unescape_field(row["dominant"]),
+                    tuple(unescape_field(row["accepted"]).split(";")),
+                    unescape_field(row["pred"]),
                     {k.removeprefix(PROB): float(v) for k, v in row.items() if k.startswith(PROB)},
                 )
                 for row in csv.DictReader(file, strict=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bookcls.reporting import sights, tables
+from bookcls.reporting import map_tables, tables
 from bookcls.reporting.cells import Cell, pluralise
-from bookcls.reporting.found import RunCollection
+from bookcls.reporting.collect import RunCollection
 from bookcls.reporting.summary import Row
 
 
@@ -38,15 +38,19 @@ def to_markdown(
 def maps_markdown(cells: Sequence[Cell]) -> list[str]:
     """What the cells looked at, a table per test split; nothing where no run has maps."""
     lines = []
-    for split, group in sights.summarise_maps(cells).items():
-        heads = sights.headings(group)
+    for split, group in map_tables.summarise_maps(cells).items():
+        headings = map_tables.headings(group)
         lines += [f"## What they looked at: {md(split)}", ""]
-        lines += [f"| cell | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
-        for sight in group:
-            values = [sights.row_label(sight, group), *sights.format_row(sight, group)]
+        lines += [f"| cell | {' | '.join(headings)} |", "|---|" + "--:|" * len(headings)]
+        for row in group:
+            values = [map_tables.row_label(row, group), *map_tables.format_row(row, group)]
             lines += [f"| {' | '.join(map(md, values))} |"]
-        lines += ["", *(f"- {md(made)}" for made in dict.fromkeys(s.method for s in group)), ""]
-    return [*lines, *([sights.NOTE, ""] if lines else [])]
+        lines += [
+            "",
+            *(f"- {md(method)}" for method in dict.fromkeys(row.method for row in group)),
+            "",
+        ]
+    return [*lines, *([map_tables.NOTE, ""] if lines else [])]
 
 
 def md(text: object) -> str:

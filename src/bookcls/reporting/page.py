@@ -11,9 +11,9 @@ from markupsafe import Markup
 from bookcls import __version__
 from bookcls.pages.templates import style, template
 from bookcls.pages.thumbnails import thumbnail
-from bookcls.reporting import sights, tables
+from bookcls.reporting import map_tables, tables
 from bookcls.reporting.cells import Cell, Photo, photo_key, pluralise, shorten_hashes
-from bookcls.reporting.found import Run, RunCollection
+from bookcls.reporting.collect import Run, RunCollection
 from bookcls.reporting.summary import Row
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ def render(
         columns=tables.COLUMNS,
         notes=tables.footnotes(table),
         maps=maps_context(cells),
-        maps_note=sights.NOTE,
+        maps_note=map_tables.NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
         accounts=tables.describe_runs(collection, cells),
         provenance=provenance([run for cell in cells for run in cell.runs]),
@@ -107,11 +107,13 @@ def maps_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     return [
         {
             "name": split,
-            "columns": sights.headings(group),
-            "rows": [(sights.row_label(s, group), sights.format_row(s, group)) for s in group],
-            "methods": list(dict.fromkeys(sight.method for sight in group)),
+            "columns": map_tables.headings(group),
+            "rows": [
+                (map_tables.row_label(s, group), map_tables.format_row(s, group)) for s in group
+            ],
+            "methods": list(dict.fromkeys(row.method for row in group)),
         }
-        for split, group in sights.summarise_maps(cells).items()
+        for split, group in map_tables.summarise_maps(cells).items()
     ]
 
 

@@ -17,8 +17,8 @@ from bookcls.files import atomic_write
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
+from bookcls.reporting.collect import freeze_name
 from bookcls.reporting.confusion import count_confusions
-from bookcls.reporting.found import freeze_name
 from bookcls.reporting.summary import Row
 
 INK = "#757575"

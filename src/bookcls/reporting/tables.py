@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.files import escape as escape_field
+from bookcls.files import escape_field
 from bookcls.reporting.cells import Cell, pluralise, shorten_hashes
-from bookcls.reporting.found import RunCollection
+from bookcls.reporting.collect import RunCollection
 from bookcls.reporting.summary import Row
 
 VERDICT_TEXT = {
@@ -20,9 +20,9 @@ VERDICT_TEXT = {
     "worse": "below",
     "apart": "other photos, not compared",
 }
-ALONE = "above the others"
+CLEAR_BEST = "above the others"
 """Instead of ``highest mean`` where no other cell is tied with it."""
-HOW_TO_READ = (
+COLUMN_NOTES = (
     "Accuracy: share of photos whose answer is one of their accepted classes; mean over seeds, "
     "with the lowest and the highest seed.",
     "Interval: 95 %; exact (Clopper-Pearson, on photos) for one seed or where fewer than five "
@@ -37,7 +37,7 @@ HOW_TO_READ = (
     "Probe: accuracy of a linear model on the features that training started from.",
 )
 """How to read the table, one thing a line."""
-ONE_SEED = (
+ONE_SEED_NOTE = (
     "With one seed a cell the tests compare these trained models; other seeds may turn the order."
 )
 
@@ -45,14 +45,14 @@ ONE_SEED = (
 def describe_verdict(row: Row, rows: Sequence[Row]) -> str:
     """A row's standing in words; a lone highest mean is a finding only if all others are below."""
     if row.verdict == "best" and not any(other.verdict == "tie" for other in rows):
-        return ALONE if any(other.verdict == "worse" for other in rows) else "alone"
+        return CLEAR_BEST if any(other.verdict == "worse" for other in rows) else "alone"
     return VERDICT_TEXT[row.verdict]
 
 
 def footnotes(table: dict[str, list[Row]]) -> list[str]:
     """The lines under a table."""
     one_seed_each = all(len(row.by_seed) == 1 for rows in table.values() for row in rows)
-    return [*HOW_TO_READ, *([ONE_SEED] if one_seed_each else [])]
+    return [*COLUMN_NOTES, *([ONE_SEED_NOTE] if one_seed_each else [])]
 
 
 def describe_result(rows: Sequence[Row]) -> str:

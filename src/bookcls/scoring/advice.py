@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bookcls.data.answers import OR, Answer, answers_of
+from bookcls.data.answers import OR, Answer, make_answers
 from bookcls.data.samples import Sample
 
 MAX_NAMED = 3
@@ -29,7 +29,7 @@ def advise(
     Returns:
         Lines of one or two sentences; empty if there are no test photos.
     """
-    answers = list(answers_of(class_names, tests, probs))
+    answers = list(make_answers(class_names, tests, probs))
     if not answers:
         return []
     lines = [describe_accuracy(split, metrics) for split in tests]

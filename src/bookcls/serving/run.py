@@ -12,10 +12,10 @@ import uvicorn
 from bookcls.predicting.predictor import Predictor
 from bookcls.serving.answerer import Answerer
 from bookcls.serving.body import Bodies
-from bookcls.serving.chosen import ResolvedSettings, address_of, is_local
 from bookcls.serving.connections import ImpatientProtocol
 from bookcls.serving.gate import Gate
 from bookcls.serving.photos import find_photos
+from bookcls.serving.resolve import ResolvedSettings, format_address, is_local
 from bookcls.serving.settings import ServeConfig
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def run(config: ServeConfig, resolved: ResolvedSettings) -> None:
     """Serves until it is stopped.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     with tempfile.TemporaryDirectory(prefix="bookcls-serve-") as folder:
         page = make_page(config, resolved)
-        address = address_of(config.host, resolved.listener)
+        address = format_address(config.host, resolved.listener)
         if warned := warning(config, resolved.listener):
             print(warned)
         print(f"page     {address}")
@@ -59,7 +59,7 @@ def make_page(config: ServeConfig, resolved: ResolvedSettings) -> "Page":
     """Loads the model, finds the run's photos, and prints what will be served.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     from bookcls.serving.page import Page
 

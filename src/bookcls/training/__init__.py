@@ -9,6 +9,7 @@ __all__ = [
     "ensemble",
     "fitting",
     "inputs",
+    "interruptions",
     "recipe",
     "run",
     "schedule",

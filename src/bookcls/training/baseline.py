@@ -1,4 +1,4 @@
-"""The probe as the baseline of every run: what fine-tuning has to beat, in the same table."""
+"""The probe as the baseline of every run, reported in the same table as the fine-tuned model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from bookcls.errors import BookclsError
 from bookcls.features.extract import pooled_features
 from bookcls.features.probe import Probe, fit_probe
 from bookcls.files import atomic_write, read_json
-from bookcls.models.start import Start, start_from_record
+from bookcls.models.start import Start, start_from_dict
 from bookcls.runs import ENVIRONMENT
 from bookcls.scoring.scores import score_predictions
 from bookcls.scoring.statistics import mcnemar_test
-from bookcls.training.devices import device_of
+from bookcls.training.devices import select_device
 
 PROBE = "probe.safetensors"
-"""In the run folder."""
+"""File name in the run folder."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A probe on the features that a run starts from.
+    """A probe on the features of a run's initial weights.
 
     Attributes:
         probe: Fitted on the run's training photos.
-        start: The weights that make the features.
-        accelerator: Where these are computed.
+        start: The weights that the features are computed with.
+        accelerator: Where to compute the features.
     """
 
     probe: Probe
@@ -44,12 +44,12 @@ class Baseline:
         images: Decoded,
         probs: Mapping[str, Sequence[Sequence[float]]],
     ) -> dict[str, float]:
-        """The probe's scores on test photos, and the paired test against a model's answers.
+        """Scores the probe on test photos, and compares it with a model by a paired test.
 
         Args:
             tests: Test split name -> photos.
-            images: Those, decoded.
-            probs: Test split name -> the model's probabilities, a row per photo.
+            images: The decoded photos.
+            probs: Test split name -> the model's probabilities, one row per photo, (N, C).
 
         Returns:
             ``probe/<split>_<score>`` as for the model, and ``probe/<split>_only_model``,
@@ -57,11 +57,13 @@ class Baseline:
         """
         metrics: dict[str, float] = {}
         for name, samples in tests.items():
-            device = device_of(self.accelerator).type
+            device = select_device(self.accelerator).type
             features = pooled_features(samples, images, self.start, device=device)
-            own = torch.from_numpy(self.probe.probs(features)).float()
-            scores = score_predictions(samples, own)
-            pairs = mcnemar_test(_right(samples, probs[name]), _right(samples, own.tolist()))
+            probe_probs = torch.from_numpy(self.probe.probs(features)).float()
+            scores = score_predictions(samples, probe_probs)
+            pairs = mcnemar_test(
+                _is_correct(samples, probs[name]), _is_correct(samples, probe_probs.tolist())
+            )
             scores |= {
                 "only_model": pairs["only_ours"],
                 "only_probe": pairs["only_other"],
@@ -71,7 +73,7 @@ class Baseline:
         return metrics
 
 
-def _right(samples: Sequence[Sample], probs: Sequence[Sequence[float]]) -> list[bool]:
+def _is_correct(samples: Sequence[Sample], probs: Sequence[Sequence[float]]) -> list[bool]:
     preds = [max(range(len(row)), key=row.__getitem__) for row in probs]
     return [pred in sample.accepted for pred, sample in zip(preds, samples, strict=True)]
 
@@ -88,23 +90,23 @@ def fit_baseline(
     """Fits the probe on a run's training photos.
 
     Args:
-        start: The weights; not from scratch.
-        train: The training photos, without those held out.
-        images: Those, decoded.
+        start: The weights; must not be random.
+        train: The training photos, without the held-out ones.
+        images: The decoded photos.
         num_classes: Number of classes.
         accelerator: Where to compute the features.
-        seed: Decides the folds that choose the regularisation.
+        seed: Seed of the folds that choose the regularisation.
 
     Raises:
         BookclsError: If the machine has no such device.
     """
-    device = device_of(accelerator).type
+    device = select_device(accelerator).type
     features = pooled_features(train, images, start, device=device)
     return Baseline(fit_probe(features, train, num_classes, seed=seed), start, accelerator)
 
 
 def has_features(start: Start) -> bool:
-    """Whether there are weights to compute features with; if they are gone or changed, says so."""
+    """Whether there are weights to compute features with; prints a note if they cannot be read."""
     if start.path is None:
         return False
     try:
@@ -116,14 +118,15 @@ def has_features(start: Start) -> bool:
 
 
 def find_baseline(run: Path, accelerator: str) -> Baseline | None:
-    """The baseline that a finished run was compared with, for other photos.
+    """Loads the baseline of a finished run, to score it on other photos.
 
     Args:
         run: The run folder.
         accelerator: Where to compute the features.
 
     Returns:
-        None if the run has no probe, or (with a note) if its first weights are not available.
+        The baseline; None if the run has no probe, or (with a note) if its initial weights are not
+        available.
 
     Raises:
         BookclsError: If the run folder is damaged.
@@ -132,9 +135,9 @@ def find_baseline(run: Path, accelerator: str) -> Baseline | None:
     if probe is None:
         return None
     try:
-        start = start_from_record(read_json(run / ENVIRONMENT))
+        start = start_from_dict(read_json(run / ENVIRONMENT))
     except (LookupError, TypeError) as error:
-        raise BookclsError(f"{run / ENVIRONMENT} does not describe the first weights.") from error
+        raise BookclsError(f"{run / ENVIRONMENT} does not describe the initial weights.") from error
     return Baseline(probe, start, accelerator) if has_features(start) else None
 
 
@@ -147,7 +150,7 @@ def save_probe(run: Path, probe: Probe) -> None:
 
 
 def load_probe(run: Path) -> Probe | None:
-    """The probe of a run folder; None where there is none.
+    """Reads the probe of a run folder; returns None if there is none.
 
     Raises:
         BookclsError: If the file is damaged.

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and progress for those who read a log file."""
+"""Callbacks that write checkpoints atomically, stop early, and print progress."""
 
 import io
 import math
@@ -20,12 +20,12 @@ from bookcls.files import atomic_write
 from bookcls.runs import BEST, LAST
 
 SAVE_EVERY_SECONDS = 20.0
-"""Least time between two ``last.ckpt``, which are 180 MB each."""
+"""Minimum time between two writes of ``last.ckpt``, which has 180 MB."""
 SAVE_SECONDS = 0.2
-"""What one may take at that pace, a hundredth of the time; slower disks get fewer."""
+"""Longest write at that interval, 1 % of it; on slower disks the interval grows in proportion."""
 
 LINE_EVERY_SECONDS = 10.0
-"""Least time between two lines of progress."""
+"""Minimum time between two lines of progress."""
 
 
 class KeepCheckpoints(Checkpoint):
@@ -36,7 +36,12 @@ class KeepCheckpoints(Checkpoint):
     """
 
     def __init__(self, run: Path, *, has_val: bool) -> None:
-        """Writes into ``run``; ``has_val`` says whether photos are held out to choose by."""
+        """Creates the callback.
+
+        Args:
+            run: The run folder.
+            has_val: Whether there are validation photos to choose the best weights by.
+        """
         self.run = run
         self.has_val = has_val
         self.best: dict[str, float] = {}
@@ -44,7 +49,7 @@ class KeepCheckpoints(Checkpoint):
         self._pause = SAVE_EVERY_SECONDS
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the weights if they are the best so far."""
+        """Saves the weights if they are the best so far."""
         if trainer.sanity_checking or "val/loss" not in trainer.callback_metrics:
             return
         loss, acc = (float(trainer.callback_metrics[key]) for key in ("val/loss", "val/acc"))
@@ -54,14 +59,14 @@ class KeepCheckpoints(Checkpoint):
             self.save_best(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves what a resume needs, now and then and at the end."""
+        """Saves ``last.ckpt`` at intervals and at the end."""
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if last and not self.has_val:
             self.best = {"epoch": trainer.max_epochs or 0}
             self.save_best(trainer, pl_module)
         began = time.monotonic()
         due = began - self._saved_at >= self._pause
-        # All processes must save together, so the first one's clock decides.
+        # All processes must save together, so the clock of rank 0 decides.
         if last or trainer.strategy.broadcast(due):
             path = self.run / LAST
             if trainer.is_global_zero:
@@ -85,44 +90,49 @@ class KeepCheckpoints(Checkpoint):
             if isinstance(callback, WeightAveraging):
                 callback.on_save_checkpoint(trainer, pl_module, checkpoint)
         with atomic_write(self.run / BEST) as temporary:
-            # Straight to a file, torch would hide that a disk is full.
+            # If torch wrote to the file directly, it would hide that the disk is full.
             whole = io.BytesIO()
             torch.save({k: checkpoint[k] for k in ("hyper_parameters", "state_dict")}, whole)
             temporary.write_bytes(whole.getbuffer())
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume must know: how good the best was."""
+        """The scores of the best weights, for resuming."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See :meth:`state_dict`."""
+        """Restores the scores of the best weights."""
         self.best = state_dict["best"]
 
 
-class Patience(EarlyStopping):
-    """Stops fine-tuning when the validation loss no longer falls; the probe does not count.
+class FineTuningEarlyStopping(EarlyStopping):
+    """Stops fine-tuning when the validation loss no longer improves; the probe stage is ignored.
 
-    While the head trains alone the loss soon stands still, which says nothing about fine-tuning.
+    While only the head trains, the loss soon plateaus, which says nothing about fine-tuning.
     """
 
     def __init__(self, epochs: int, *, probe_epochs: int) -> None:
-        """Stops after this number of ``epochs`` of fine-tuning without a lower loss."""
+        """Creates the callback.
+
+        Args:
+            epochs: Epochs of fine-tuning without a lower loss after which to stop.
+            probe_epochs: Epochs of the probe stage, which come first.
+        """
         super().__init__("val/loss", patience=epochs)
         self.probe_epochs = probe_epochs
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the loss, once the probe is over."""
+        """Checks the loss once the probe stage is over."""
         if trainer.current_epoch >= self.probe_epochs:
             super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The same, where Lightning looks after the epoch."""
+        """Same as :meth:`on_validation_end`, if Lightning checks after the epoch."""
         if trainer.current_epoch >= self.probe_epochs:
             super().on_train_epoch_end(trainer, pl_module)
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's bar of an epoch, counted from one, without the number of the log folder."""
+    """Lightning's progress bar, with epochs counted from 1 and without the log version."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs} "
@@ -130,35 +140,35 @@ class EpochBar(RichProgressBar):
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """What stands behind the bar."""
+        """The metrics shown next to the bar."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics
 
 
 class LineProgress(Callback):
-    """A line every ten seconds or so: losses, and the time that is left.
+    """Prints a line about every ten seconds: losses, and the remaining time.
 
     Attributes:
-        begun: Whether training has; a checkpoint to go on from is read by then.
+        started: Whether training has started; by then, a checkpoint to resume from has been read.
     """
 
     def __init__(self) -> None:
         """Starts the clock."""
-        self.begun = False
-        self._started = self._printed = time.monotonic()
+        self.started = False
+        self._start_time = self._printed = time.monotonic()
         self._first_epoch = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
-        self.begun = True
-        self._started = self._printed = time.monotonic()
+        self.started = True
+        self._start_time = self._printed = time.monotonic()
         self._first_epoch = trainer.current_epoch
         if self._first_epoch and trainer.is_global_zero:
-            print(f"going on after epoch {self._first_epoch} of {trainer.max_epochs}", flush=True)
+            print(f"resuming after epoch {self._first_epoch} of {trainer.max_epochs}", flush=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints losses and the time that is left."""
+        """Prints the losses and the remaining time."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
         # Read in every process: the first read gathers the metric from all of them.
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
@@ -167,7 +177,7 @@ class LineProgress(Callback):
         if not trainer.is_global_zero or not (due or done == 1 or epoch == epochs):
             return
         self._printed = time.monotonic()
-        left = (time.monotonic() - self._started) / done * (epochs - epoch)
+        left = (time.monotonic() - self._start_time) / done * (epochs - epoch)
         names = ("train/loss", "val/loss", "val/acc")
         shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in names if name in metrics)
         minutes, seconds = divmod(int(left), 60)

@@ -148,7 +148,7 @@ class Classifier(pl.LightningModule):
         """What the frozen layers make of images, (N, C, H, W), in the precision of training."""
         images = images.to(self.device).contiguous(memory_format=torch.channels_last)
         with self.trainer.precision_plugin.forward_context():
-            return self.model.frozen(images)
+            return self.model.forward_frozen(images)
 
     @torch.no_grad()
     def load_probe(self, weight: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> None:
@@ -190,7 +190,11 @@ class Classifier(pl.LightningModule):
                 since looking at each loss would hold the device up.
         """
         inputs, target = batch
-        logits = self.model.trained(inputs).float() if isinstance(batch, View) else self(inputs)
+        logits = (
+            self.model.forward_trainable(inputs).float()
+            if isinstance(batch, View)
+            else self(inputs)
+        )
         loss = self._loss(logits, target)
         if self.device.type == "cpu":
             self._check(loss.detach())

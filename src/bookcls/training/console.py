@@ -1,4 +1,4 @@
-"""What a person reads before and after training."""
+"""Prints the plan before training, and the scores after it."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bookcls.data.samples import PhotoFolder, Sample, list_visible
-from bookcls.environment import python_command as python_command
+from bookcls.environment import python_command
 from bookcls.models.vgg16 import count_parameters
 from bookcls.scoring.statistics import LEVEL
 from bookcls.settings import TrainConfig
@@ -29,20 +29,20 @@ def print_plan(
     *,
     warning: str = "",
 ) -> None:
-    """Prints in a few lines what will be trained on what.
+    """Prints a summary of the photos, the model, the weights and the training budget.
 
     Args:
         config: The settings.
         folder: The dataset.
         split: Its training part and its validation part.
         classifier: The model.
-        num_drawn: Images an epoch.
-        stages: Epochs of the probe and of fine-tuning.
-        warning: What is to be said about the weights.
+        num_drawn: Images per epoch.
+        stages: Epochs of the probe stage and of fine-tuning.
+        warning: A warning about the weights, or "".
     """
     num_train, num_val = map(len, split)
     for path in unused_folders(folder.root):
-        print(f"warning: {path} is not used; test photos belong into test/ or test_<name>/.")
+        print(f"warning: {path} is not used; test photos belong in test/ or test_<name>/.")
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())
@@ -51,24 +51,25 @@ def print_plan(
         f"{num_val} to validate, test: {tests or 'none'}"
     )
     model = classifier.model
+    num_trainable = count_parameters(model, trainable_only=True) / 1e6
     print(
         f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
-        f"{count_parameters(model, trained=True) / 1e6:.1f} of {count_parameters(model) / 1e6:.1f} "
-        f"M parameters train, {config.data.image_size} px"
+        f"{num_trainable:.1f} of {count_parameters(model) / 1e6:.1f} "
+        f"M parameters are trained, {config.data.image_size} px"
     )
     probe, tune = stages
     print(f"weights  {classifier.hparams['weights']}")
     if warning:
         print(f"warning: {warning}")
-        print("         (model.weights=rendered selects these weights, model.weights=keras those)")
+        print("         (model.weights=rendered selects these weights, model.weights=keras others)")
         if classifier.hparams["head"] == "linear":
-            print("         experiment=sample is the recipe that suits these weights.")
-    probed = f"{probe} epochs of the head alone, then " if probe else ""
+            print("         experiment=sample is the recipe for these weights.")
+    probed = f"{probe} epochs of the head only, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     if not config.model.pretrained and model.first_trained:
         print(
-            f"warning: model.freeze_to={config.model.freeze_to} freezes layers that are random, "
-            "since model.pretrained=false."
+            f"warning: model.freeze_to={config.model.freeze_to} freezes randomly initialised "
+            "layers, since model.pretrained=false."
         )
     if config.data.batch_size > num_drawn:
         print(
@@ -76,13 +77,13 @@ def print_plan(
             f"{num_drawn} images, so each step sees all of them."
         )
     if not num_val:
-        print("note: no photo is held out; the last weights are kept.")
+        print("note: no photos are held out; the last weights are kept.")
         if config.optim.patience is not None:
             print("warning: optim.patience needs held-out photos and has no effect.")
 
 
 def unused_folders(root: Path) -> list[Path]:
-    """Folders whose name suggests that they were meant for testing or validation."""
+    """Finds folders whose name suggests that they were meant for testing or validation."""
     return [
         path
         for path in list_visible(root)
@@ -93,22 +94,22 @@ def unused_folders(root: Path) -> list[Path]:
     ]
 
 
-def show(
+def print_scores(
     metrics: Mapping[str, float], splits: Sequence[str], title: str, *, warning: str = ""
 ) -> None:
-    """Prints one row per test split: counts, accuracy with its interval, floor and NLL.
+    """Prints a table with one row per test split: counts, accuracy with its interval, floor, NLL.
 
     Args:
         metrics: Scores by key, ``test/<split>_<score>``.
         splits: Names of the test splits, in the order of the rows.
-        title: Stands above the table.
-        warning: Stands under it.
+        title: Title of the table.
+        warning: A warning to print below it, or "".
     """
     console = Console(highlight=False)
     if not splits:
         console.print(
-            "No test photos: nothing is known about how well this classifier does on photos that "
-            "it has not seen. Put some, labelled, into test/<class>/ and run evaluate."
+            "No test photos: nothing is known about the accuracy on photos that the classifier has "
+            "not seen. Put labelled photos into test/<class>/ and run evaluate."
         )
         return
     table = Table(title=escape(title), title_justify="left", caption_justify="left")
@@ -125,11 +126,11 @@ def show(
             }
             if scores:
                 probed |= kind == "probe"
-                table.add_row(label, *score_columns(scores))
+                table.add_row(label, *format_scores(scores))
     table.caption = (
-        "correct: the answer is one of the photo's accepted classes\n"
-        "floor: accuracy of the best constant answer\n"
-        "strict: only photos where one class leads, and only that class"
+        "correct: predictions that are one of the photo's accepted classes\n"
+        "floor: accuracy of the best constant prediction\n"
+        "strict: only photos with a dominant class, and only that class"
     )
     if probed:
         table.caption += "\nprobe: a linear model on the same features before any training"
@@ -138,8 +139,8 @@ def show(
     console.print(table)
 
 
-def score_columns(scores: Mapping[str, float]) -> list[str]:
-    """The cells of a row after its name."""
+def format_scores(scores: Mapping[str, float]) -> list[str]:
+    """Formats the scores of a split, for the columns after its name."""
     strict = scores.get("strict_acc", math.nan)
     return [
         f"{scores['correct']}/{scores['n']}",
@@ -152,7 +153,7 @@ def score_columns(scores: Mapping[str, float]) -> list[str]:
 
 
 def compare_with_probe(metrics: Mapping[str, float], splits: Sequence[str]) -> list[str]:
-    """A sentence per test split: what fine-tuning was worth, by the paired test.
+    """Describes, for each test split, whether fine-tuning improved on the probe (paired test).
 
     Args:
         metrics: Scores by key, with those of the probe where there is one.
@@ -183,18 +184,18 @@ def print_next_steps(run: Path) -> None:
     """Prints what can be done with a finished run."""
     quoted = shlex.quote(str(run))
     print(f"run folder     {run}")
-    print(f"what it saw    {python_command()} -m bookcls.cam ckpt={quoted}")
+    print(f"explain it     {python_command()} -m bookcls.cam ckpt={quoted}")
     print(f"use it         {python_command()} -m bookcls.predict ckpt={quoted} images=DIR")
     print(f"test again     {python_command()} -m bookcls.evaluate ckpt={quoted}")
 
 
 def silence_lightning() -> None:
-    """Silences Lightning's notes that cannot help a user of these commands."""
+    """Silences Lightning's messages that are of no use to users of these commands."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # Photos are in memory already: on a CPU workers would only take cores from the convolutions.
+    # Photos are already in memory: on a CPU, workers would only take cores from the convolutions.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # Without validation photos there is nothing to validate, as data.val_fraction=0 asks for.
+    # With data.val_fraction=0 there are no validation photos.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")
-    # torch's own deprecation inside Lightning's tree handling.
+    # A deprecated torch API inside Lightning's tree handling.
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)

@@ -1,4 +1,4 @@
-"""Photos in memory -> batches, for training, validation and each test split."""
+"""Batches of decoded photos, for training, validation and each test split."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,10 +22,16 @@ from bookcls.training.views import CachedViews
 
 
 class PhotoDataset(Dataset[Item]):
-    """Photos behind a transform."""
+    """Photos with a transform applied."""
 
     def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
-        """Takes the photos of ``samples`` out of ``images`` when they are drawn."""
+        """Creates the dataset.
+
+        Args:
+            samples: The photos.
+            images: The decoded photos, by path.
+            transform: Applied to each photo when it is drawn.
+        """
         self.samples = list(samples)
         self.images = images
         self.transform = transform
@@ -34,7 +40,7 @@ class PhotoDataset(Dataset[Item]):
         return len(self.samples)
 
     def __getitem__(self, draw: Draw | int) -> Item:
-        """The photo of a draw, augmented by the draw's seed; or, by plain index, as it is."""
+        """Returns the photo of a draw, augmented with the draw's seed; of an index, unaugmented."""
         index, seed = draw if isinstance(draw, tuple) else (draw, None)
         sample = self.samples[index]
         image = self.transform(self.images[sample.path], seed)
@@ -42,12 +48,12 @@ class PhotoDataset(Dataset[Item]):
 
 
 class SceneDataset(PhotoDataset):
-    """Photos of which some draws become scenes instead, augmented alike."""
+    """Photos, some of which are replaced by composed scenes, with the same augmentation."""
 
     def __init__(
         self, samples: Sequence[Sample], images: Decoded, transform: Transform, scenes: Scenes
     ) -> None:
-        """See :class:`PhotoDataset`."""
+        """Like :class:`PhotoDataset`; ``scenes`` composes the scenes."""
         super().__init__(samples, images, transform)
         self.scenes = scenes
 
@@ -63,7 +69,16 @@ class SceneDataset(PhotoDataset):
 def collate_test(
     items: Sequence[tuple[Tensor, int, tuple[int, ...]]], num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Makes a test batch: images, labels (-1 where no class leads), accepted (N, C) bool."""
+    """Collates a test batch.
+
+    Args:
+        items: Images, labels and accepted classes.
+        num_classes: Number of classes, C.
+
+    Returns:
+        Images, float32 (N, 3, H, W); labels, int64 (N,), -1 without a dominant class; accepted
+        classes, bool (N, C).
+    """
     accepted = torch.zeros(len(items), num_classes, dtype=torch.bool)
     for row, (_, _, classes) in enumerate(items):
         accepted[row, list(classes)] = True
@@ -77,7 +92,7 @@ class TestDataset(Dataset[tuple[Tensor, int, tuple[int, ...]]]):
     __test__ = False  # not a test case
 
     def __init__(self, samples: Sequence[Sample], images: Decoded, transform: Transform) -> None:
-        """See :class:`PhotoDataset`."""
+        """Same as :class:`PhotoDataset`."""
         self.photos = PhotoDataset(samples, images, transform)
 
     def __len__(self) -> int:
@@ -110,26 +125,26 @@ class PhotoDataModule(pl.LightningDataModule):
         cache_mb: float = CACHE_MB,
         seed: int = 0,
     ) -> None:
-        """Takes photos that are already decoded.
+        """Creates the data module from decoded photos.
 
         Args:
             class_names: Sorted class names.
-            images: Every photo by its path, uint8 (H, W, 3).
+            images: The decoded photos by path, uint8 (H, W, 3).
             train: Training part.
             val: Validation part, or nothing.
             tests: Test split name -> photos.
-            aug: Strengths of the training augmentation; None for none.
-            scenes: What some of the training images are composed by; None for none.
+            aug: Strengths of the training augmentation; None to disable it.
+            scenes: Composes some of the training images; None to disable it.
             mean: Mean of RGB in [0, 1].
             std: Standard deviation of RGB in [0, 1].
             oversample: Whether small classes are drawn as often as the largest.
-            batch_size: Photos a step, per process.
-            num_workers: Worker processes; None is none without CUDA, where the convolutions need
-                the cores, and up to 8 with it. The batches do not depend on it.
-            cached_views: Epochs of training batches that are kept beyond the frozen layers, see
-                :class:`bookcls.training.views.CachedViews`; 0 for none.
-            cache_mb: Megabytes that these may take.
-            seed: Decides order and augmentation.
+            batch_size: Photos per step and process.
+            num_workers: Number of worker processes; None means 0 without CUDA, where the
+                convolutions need the cores, and up to 8 with it. The batches do not depend on it.
+            cached_views: Number of epochs whose outputs of the frozen layers are cached, see
+                :class:`bookcls.training.views.CachedViews`; 0 to disable caching.
+            cache_mb: Maximum size of this cache, in megabytes.
+            seed: Seed of order and augmentation.
         """
         super().__init__()
         self.class_names = list(class_names)
@@ -155,12 +170,12 @@ class PhotoDataModule(pl.LightningDataModule):
 
     @property
     def num_drawn(self) -> int:
-        """Images of an epoch, over all processes."""
+        """Number of images per epoch, over all processes."""
         labels = [s.label for s in self.train_samples]
         return len(OverSampler(labels, seed=self.seed, oversample=self.oversample))
 
     def train_dataloader(self) -> DataLoader[Item] | CachedViews:
-        """Augmented, balanced, mixed batches; the last one may be smaller."""
+        """Augmented, class-balanced batches with mixup or CutMix; the last one may be smaller."""
         trainer = self.trainer
         sampler = OverSampler(
             [s.label for s in self.train_samples],
@@ -194,7 +209,7 @@ class PhotoDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Item] | list[Any]:
-        """Plain batches of the validation part; no loader where there is none."""
+        """Unaugmented batches of the validation part; an empty list if there is none."""
         if not self.val_samples:
             return []
         dataset = PhotoDataset(self.val_samples, self.images, self.plain)

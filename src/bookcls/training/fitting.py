@@ -1,11 +1,8 @@
-"""One run, once its input is known to be good: fit, test the best weights, store."""
+"""One run on checked input: trains, tests the best weights and writes the results."""
 
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +15,28 @@ from bookcls.composing.gather import print_scenes
 from bookcls.composing.sheet import write_sheet, write_table
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
-from bookcls.environment import collect_environment
+from bookcls.environment import collect_environment, python_command
 from bookcls.errors import BookclsError
 from bookcls.files import write_json
 from bookcls.models.start import Start
-from bookcls.models.state_dict import UNREADABLE
 from bookcls.scoring.advice import advise
-from bookcls.settings import DataConfig, TrainConfig
+from bookcls.settings import TrainConfig
 from bookcls.training.baseline import fit_baseline, has_features, save_probe
-from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
+from bookcls.training.callbacks import (
+    EpochBar,
+    FineTuningEarlyStopping,
+    KeepCheckpoints,
+    LineProgress,
+)
 from bookcls.training.classifier import DivergedError, load_classifier, suggest_gentler
 from bookcls.training.console import (
     compare_with_probe,
     print_next_steps,
     print_plan,
-    python_command,
-    show,
+    print_scores,
     silence_lightning,
 )
-from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.interruptions import report_damaged_checkpoint, report_interruptions
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.training.testing import run_tests
 from bookcls.training.trackers import make_loggers
@@ -63,10 +63,10 @@ def fit_and_test(
         folder: The dataset.
         images: Its photos, decoded.
         split: Its training part and its validation part.
-        start: The first weights.
-        ckpt: A ``last.ckpt`` to go on from.
-        started: ``time.monotonic()`` when the command began.
-        origin: What else environment.json says: the words that led to the run, its cell.
+        start: The initial weights.
+        ckpt: A ``last.ckpt`` to resume from; None for a new run.
+        started: ``time.monotonic()`` when the command started.
+        origin: Further entries of environment.json: the overrides of the run and its cell.
         part_of: Folder of the ensemble that this run is a member of.
 
     Raises:
@@ -78,14 +78,14 @@ def fit_and_test(
     datamodule = make_datamodule(config, folder, images, train=train, val=val)
     num_drawn = datamodule.num_drawn
     stages = num_epochs(config, num_drawn)
-    # What the last epoch draws is not drawn again.
+    # Views of the last epoch would never be replayed.
     datamodule.cached_views = min(config.data.cached_views, max(0, sum(stages) - 1))
     checkpoints = KeepCheckpoints(run, has_val=bool(val))
     terminal = sys.stdout.isatty()
     progress = LineProgress()
     callbacks: list[Callback] = [progress, *([EpochBar()] if terminal else []), checkpoints]
     if config.optim.patience is not None and val:
-        callbacks.append(Patience(config.optim.patience, probe_epochs=stages[0]))
+        callbacks.append(FineTuningEarlyStopping(config.optim.patience, probe_epochs=stages[0]))
     trainer = make_trainer(
         config,
         epochs=sum(stages),
@@ -97,7 +97,7 @@ def fit_and_test(
         config, folder.class_names, start=start, probe_epochs=stages[0], load=ckpt is None
     )
     if trainer.is_global_zero:
-        environment = describe(config, folder, split, trainer) | start.record() | origin
+        environment = describe_run(config, folder, split, trainer) | start.to_dict() | origin
         write_json(run / runs.ENVIRONMENT, environment)
         print_plan(config, folder, split, classifier, num_drawn, stages, warning=start.warning)
         if datamodule.scenes is not None:
@@ -106,8 +106,10 @@ def fit_and_test(
             write_sheet(sheet, datamodule.scenes, folder.class_names, train)
             print_scenes(datamodule.scenes, folder.class_names, table, sheet)
     baseline = None
-    again = f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
-    with report_stops(config.data, again):
+    resume_command = (
+        f"{python_command()} -m bookcls.train resume={shlex.quote(str(part_of or run))}"
+    )
+    with report_interruptions(config.data, resume_command):
         if trainer.is_global_zero and has_features(start):
             print("probe    a linear model on the frozen features, for comparison", flush=True)
             baseline = fit_baseline(
@@ -123,10 +125,10 @@ def fit_and_test(
                 classifier.load_probe(baseline.probe.weight, baseline.probe.bias)
         if not sum(stages) and (baseline is None or config.model.head != "linear"):
             raise BookclsError(
-                "optim.epochs=0 leaves the model untrained: it is for model.head=linear with "
-                "model.pretrained=true, whose head starts as the probe (experiment=probe)."
+                "optim.epochs=0 leaves the model untrained: it requires model.head=linear and "
+                "model.pretrained=true, whose head starts from the probe (experiment=probe)."
             )
-        with report_damage(ckpt, progress, again):
+        with report_damaged_checkpoint(ckpt, progress, resume_command):
             if sum(stages):
                 trainer.fit(
                     classifier,
@@ -163,7 +165,7 @@ def fit_and_test(
     write_json(run / runs.METRICS, metrics)
     (run / runs.LAST).unlink(missing_ok=True)
     title = f"{'from scratch' if start.path is None else start.name}, seed {config.seed}"
-    show(result.metrics, list(folder.tests), title, warning=start.warning)
+    print_scores(result.metrics, list(folder.tests), title, warning=start.warning)
     if part_of is not None:
         return
     if sum(stages):
@@ -174,71 +176,20 @@ def fit_and_test(
     print_next_steps(run)
 
 
-@contextmanager
-def report_stops(data: DataConfig, again: str) -> Iterator[None]:
-    """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
-
-    Args:
-        data: Its batch and image size are what memory goes by.
-        again: The command that goes on.
-
-    Raises:
-        BookclsError: If memory ran out, or the disk did.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns the first Ctrl+C into SystemExit. The program ends now, and one more must
-        # not cut off what it has to say.
-        with suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print(f"stopped; go on with  {again}", flush=True)
-        if isinstance(stop, KeyboardInterrupt):
-            raise SystemExit(130) from stop
-        raise
-    except OSError as error:
-        # A full disk, one that is gone, or one that may only be read.
-        raise BookclsError(f"{error}. Fix this, then go on with  {again}") from error
-    except (RuntimeError, MemoryError, ImportError) as error:
-        if not ran_out_of_memory(error):
-            raise
-        raise BookclsError(
-            f"the device ran out of memory: lower data.batch_size={data.batch_size} or "
-            f"data.image_size={data.image_size}."
-        ) from error
-
-
-@contextmanager
-def report_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
-    """Says which file to delete when the checkpoint to go on from cannot be read.
-
-    Args:
-        ckpt: The checkpoint; None for a run from its start.
-        progress: Knows whether it was read.
-        again: The command that goes on.
-
-    Raises:
-        BookclsError: If it is damaged, or not of this run.
-    """
-    try:
-        yield
-    except UNREADABLE as error:
-        # A full disk is not the file's fault, nor is too little memory.
-        if ckpt is None or progress.begun or isinstance(error, OSError) or ran_out_of_memory(error):
-            raise
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise BookclsError(
-            f"{ckpt} is damaged ({first[0][:120]}); delete it and start the run again with  {again}"
-        ) from error
-
-
-def describe(
+def describe_run(
     config: TrainConfig,
     folder: PhotoFolder,
     split: tuple[list[Sample], list[Sample]],
     trainer: pl.Trainer,
 ) -> dict[str, Any]:
-    """What a result depends on besides the settings, for environment.json."""
+    """Collects what a result depends on besides the settings, for environment.json.
+
+    Args:
+        config: The settings.
+        folder: The dataset.
+        split: Its training part and its validation part.
+        trainer: Knows device, precision and number of processes.
+    """
     train, val = split
     return collect_environment() | {
         "device": str(trainer.strategy.root_device),

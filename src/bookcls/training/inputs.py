@@ -1,4 +1,4 @@
-"""What is checked before a training, by the command line and by ``bookcls.fit``. No torch."""
+"""Checks the input of a training, for the command line and ``bookcls.fit``. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,56 +12,63 @@ from bookcls.settings import ModelConfig, TrainConfig
 
 
 def read_inputs(
-    config: TrainConfig, words: Sequence[str], *, begun: bool = False, in_sweep: bool = False
+    config: TrainConfig,
+    overrides: Sequence[str],
+    *,
+    has_checkpoint: bool = False,
+    in_sweep: bool = False,
 ) -> tuple[TrainConfig, PhotoFolder]:
-    """The settings with full paths, and the folder of photos that they name.
+    """Resolves the paths in the settings and reads the folder of photos.
 
     Args:
-        config: As composed.
-        words: The overrides that were given.
-        begun: Whether a checkpoint brings the weights, so that their file may be gone.
+        config: The composed settings.
+        overrides: The overrides given by the user.
+        has_checkpoint: Whether a checkpoint contains the weights, so that their file may be gone.
         in_sweep: Whether this is a cell of a sweep; a cell reports missing weights itself.
 
+    Returns:
+        The settings with absolute paths, and the dataset.
+
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     root = full_path("data.root", config.data.root)
-    model = check_weights(config.model, words, begun=begun, in_sweep=in_sweep)
+    model = check_weights(config.model, overrides, has_checkpoint=has_checkpoint, in_sweep=in_sweep)
     config = replace(config, data=replace(config.data, root=str(root)), model=model)
     if not root.exists() and root == Path(project_path(BOOKS)):
-        raise BookclsError(f"{root} is not there yet: get it by python -m bookcls.fetch.")
+        raise BookclsError(f"{root} does not exist yet: download it with python -m bookcls.fetch.")
     return config, read_folder(root, on_bad=config.data.on_bad)
 
 
 def check_weights(
-    model: ModelConfig, words: Sequence[str], *, begun: bool, in_sweep: bool
+    model: ModelConfig, overrides: Sequence[str], *, has_checkpoint: bool, in_sweep: bool
 ) -> ModelConfig:
-    """The model's settings, with no weights from scratch, and a file by its absolute path.
+    """Checks ``model.weights``, and resolves it to an absolute path if it names a file.
 
     Args:
-        model: As composed.
-        words: The overrides that were given.
-        begun: Whether a checkpoint brings the weights, so that their file may be gone.
+        model: The composed settings of the model.
+        overrides: The overrides given by the user.
+        has_checkpoint: Whether a checkpoint contains the weights, so that their file may be gone.
         in_sweep: Whether this is a cell of a sweep.
 
     Raises:
-        BookclsError: If weights are asked for that are not used, or there is no such file.
+        BookclsError: If the weights would not be used, or there is no such file.
     """
-    given = any(word.startswith("model.weights=") for word in words)
+    given = any(word.startswith("model.weights=") for word in overrides)
     if not model.pretrained:
         if given and not in_sweep and model.weights != "auto":
             raise BookclsError(
-                f"model.weights={model.weights} is used only with weights: "
-                "add model.pretrained=true."
+                f"model.weights={model.weights} has no effect when training "
+                "from scratch: add model.pretrained=true."
             )
-        # The experiment's, or those of other cells of a sweep.
+        # Set by the experiment, or meant for other cells of the sweep.
         return replace(model, weights="auto")
     if model.weights in ("auto", "keras", "imagenet", "rendered"):
         return model
     path = full_path("model.weights", model.weights)
     if path.is_file():
         return replace(model, weights=str(path))
-    if begun or in_sweep:
+    if has_checkpoint or in_sweep:
         return model
     raise BookclsError(
         f"model.weights={model.weights}: there is no such file. Give auto, keras, imagenet, "

@@ -1,4 +1,4 @@
-"""From settings to batches, a classifier and the trainer that fits it."""
+"""Builds the data module, the classifier and the trainer from the settings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ from bookcls.training.datamodule import PhotoDataModule
 
 
 def with_start(config: TrainConfig, start: Start) -> TrainConfig:
-    """The settings with what was decided in place of ``auto`` and null."""
+    """Replaces ``auto`` and null in the settings by the values chosen for the weights."""
     freeze_to = config.model.freeze_to
     return replace(
         config,
@@ -40,10 +40,17 @@ def make_datamodule(
     train: Sequence[Sample],
     val: Sequence[Sample] = (),
 ) -> PhotoDataModule:
-    """Batches as conf/data and conf/aug ask for them, of two parts of the training photos.
+    """Builds the data module from conf/data and conf/aug.
+
+    Args:
+        config: The settings.
+        folder: The dataset.
+        images: Its photos, decoded.
+        train: Training part of the training photos.
+        val: Validation part, or nothing.
 
     Raises:
-        BookclsError: If scenes are asked for and nothing can be cut out of the training part.
+        BookclsError: If scenes are enabled and nothing can be cut out of the training part.
     """
     data = config.data
     return PhotoDataModule(
@@ -71,17 +78,18 @@ def build(
     probe_epochs: int,
     load: bool = True,
 ) -> Classifier:
-    """The classifier with its first weights.
+    """Builds the classifier with its initial weights.
 
     Args:
         config: The settings.
-        class_names: Sorted.
-        start: The weights, and how to fine-tune them where the settings do not say.
-        probe_epochs: How long the features rest at first.
-        load: False leaves them random, for a checkpoint that brings its own.
+        class_names: Sorted class names.
+        start: The weights, and the defaults for fine-tuning them.
+        probe_epochs: Epochs in which only the head is trained.
+        load: Whether to load the weights; False if a checkpoint will replace them.
 
     Raises:
-        BookclsError: If the weights are gone, or no layer is frozen for data.cached_views.
+        BookclsError: If the weights no longer exist, or ``data.cached_views`` is set and no layer
+            is frozen.
     """
     state = start.load() if load else None
     init_seed = config.model.init_seed
@@ -89,8 +97,8 @@ def build(
     config = with_start(config, start)
     if config.data.cached_views and not first_trained(config.model.freeze_to):
         raise BookclsError(
-            f"data.cached_views={config.data.cached_views} keeps what frozen layers compute, and "
-            f"model.freeze_to={config.model.freeze_to} freezes none: add "
+            f"data.cached_views={config.data.cached_views} caches the output of frozen layers, "
+            f"and model.freeze_to={config.model.freeze_to} freezes none: add "
             "model.freeze_to=block4_conv1, or data.cached_views=0."
         )
     optim = config.optim
@@ -126,14 +134,14 @@ def make_trainer(
     loggers: Sequence[Logger] = (),
     progress_bar: bool = False,
 ) -> pl.Trainer:
-    """Lightning's Trainer as conf/trainer and conf/optim ask for it.
+    """Builds Lightning's Trainer from conf/trainer and conf/optim.
 
     Args:
         config: The settings.
-        epochs: How many.
-        callbacks: What watches it, besides the moving average of ``optim.ema``.
-        loggers: What records it; none for nothing.
-        progress_bar: Whether the epoch is shown as a bar.
+        epochs: Number of epochs.
+        callbacks: Callbacks, in addition to the moving average of ``optim.ema``.
+        loggers: Loggers, if any.
+        progress_bar: Whether to show a progress bar.
 
     Raises:
         BookclsError: If the machine has no such device.
@@ -145,7 +153,7 @@ def make_trainer(
     averages = [] if optim.ema is None else [EMAWeightAveraging(decay=optim.ema)]
     strategy = "auto"
     if settings.strategy == "ddp" or settings.is_distributed:
-        # During the probe the features get no gradient, which plain ddp takes for a mistake.
+        # In the probe stage the features get no gradient, which plain ddp reports as an error.
         strategy = "ddp_find_unused_parameters_true" if optim.probe_epochs else "ddp"
     try:
         return pl.Trainer(
@@ -165,27 +173,31 @@ def make_trainer(
             enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
             enable_progress_bar=progress_bar,
             enable_model_summary=False,
-            # The sampler divides the draws; every process validates all held-out photos.
+            # Our sampler divides the draws; every process validates on all held-out photos.
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise BookclsError(
             f"trainer.accelerator={settings.accelerator}, trainer.devices={settings.devices}, "
-            f"trainer.precision={precision} do not fit this machine: {error}"
+            f"trainer.precision={precision} are not supported on this machine: {error}"
         ) from error
 
 
 def num_epochs(config: TrainConfig, num_drawn: int) -> tuple[int, int]:
-    """Epochs of the probe and of fine-tuning, for ``num_drawn`` photos an epoch.
+    """Number of epochs of the probe stage and of fine-tuning.
 
-    ``optim.images_seen`` counts both, so that it means the same work with and without a probe.
-    Under ``trainer.max_epochs`` the probe gets at most half, so that either stage is tried.
+    ``optim.images_seen`` counts both, so that it means the same work with and without a probe
+    stage. With ``trainer.max_epochs``, the probe stage gets at most half, so that both stages run.
+
+    Args:
+        config: The settings.
+        num_drawn: Images per epoch.
     """
     probe, tune = config.optim.probe_epochs, config.optim.epochs
     if config.optim.images_seen is not None:
         tune = max(1, round(config.optim.images_seen / num_drawn) - probe)
-    most = config.trainer.max_epochs
-    if most is not None and probe + tune > most:
-        probe = min(probe, most // 2)
-        tune = most - probe
+    limit = config.trainer.max_epochs
+    if limit is not None and probe + tune > limit:
+        probe = min(probe, limit // 2)
+        tune = limit - probe
     return probe, tune

@@ -1,4 +1,4 @@
-"""A whole run, or the members of an ensemble: from checked settings to a tested model on disk."""
+"""A complete training run, or an ensemble: from checked settings to a tested model on disk."""
 
 import time
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from bookcls.errors import BookclsError
 from bookcls.files import read_json
 from bookcls.runs import MEMBERS
 from bookcls.settings import TrainConfig
-from bookcls.training.ensemble import combine, fit_members
+from bookcls.training.ensemble import combine, train_members
 
 if TYPE_CHECKING:
     from bookcls.models.start import Start
 
 WAIT_SECONDS = 600.0
-"""How long the other processes of a run wait for the first one to decide on the weights."""
+"""How long the other processes wait for rank 0 to choose the weights, in seconds."""
 
 
 def run(
@@ -34,20 +34,20 @@ def run(
     start: "Start | None" = None,
     part_of: Path | None = None,
 ) -> None:
-    """Decodes the photos, takes the run folder, trains and tests; for an ensemble each member.
+    """Decodes the photos, claims the run folder, trains and tests; for an ensemble, each member.
 
     Args:
         config: The settings.
         folder: The dataset.
         output: The run folder.
-        origin: What else environment.json says: the words that led to the run, its cell.
-        started: ``time.monotonic()`` when the command began.
-        resumed: Whether the run goes on.
-        start: What training starts from; None decides it here.
+        origin: Further entries of environment.json: the overrides of the run and its cell.
+        started: ``time.monotonic()`` when the command started.
+        resumed: Whether the run is resumed.
+        start: The initial weights; None to choose them here.
         part_of: Folder of the ensemble that this run is a member of.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     if config.ensemble > 1:
         _run_ensemble(config, folder, output, origin, started, resumed=resumed, start=start)
@@ -61,7 +61,7 @@ def run(
     else:
         runs.claim_folder(output, to_yaml(config))
 
-    # Only now, when the input is known to be good: these imports take seconds.
+    # Imported only once the input has been checked: these imports take seconds.
     print_loading()
     from bookcls.training.fitting import fit_and_test
 
@@ -71,7 +71,7 @@ def run(
         folder,
         images,
         split=split,
-        start=start or find_start(config, output, begun=ckpt is not None),
+        start=start or find_start(config, output, recorded=ckpt is not None),
         ckpt=ckpt,
         started=started,
         origin=dict(origin),
@@ -97,11 +97,11 @@ def _run_ensemble(
         runs.check_same_photos(first, folder)
         saved = read_json(first / runs.ENVIRONMENT)
         origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
-    shared = start or find_start(config, first, begun=(first / runs.ENVIRONMENT).is_file())
+    shared = start or find_start(config, first, recorded=(first / runs.ENVIRONMENT).is_file())
 
-    def fit_member(own: TrainConfig, member: Path, resumed: bool) -> None:
+    def fit_member(member_config: TrainConfig, member: Path, resumed: bool) -> None:
         run(
-            own,
+            member_config,
             folder,
             member,
             origin=origin,
@@ -111,40 +111,40 @@ def _run_ensemble(
             part_of=output,
         )
 
-    combine(config, output, fit_members(config, output, fit_member), folder, started)
+    combine(config, output, train_members(config, output, fit_member), folder, started)
 
 
-def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "Start":
-    """What a run starts from: decided once, by its first process, and kept for a resume.
+def find_start(config: TrainConfig, output: Path, *, recorded: bool = False) -> "Start":
+    """Chooses the initial weights of a run, once, in rank 0; a resumed run uses the same.
 
     Args:
         config: The settings.
         output: The run folder.
-        begun: Whether the run folder says already.
+        recorded: Whether the run folder already records them.
 
     Raises:
-        BookclsError: If there are no such weights, or the first process does not decide.
+        BookclsError: If there are no such weights, or rank 0 does not choose any in time.
     """
-    from bookcls.models.start import start_from_record
+    from bookcls.models.start import start_from_dict
 
     path = output / runs.ENVIRONMENT
-    if begun and path.is_file():
-        return start_from_record(read_json(path))
+    if recorded and path.is_file():
+        return start_from_dict(read_json(path))
     if not is_first_process():
-        patience = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while not path.is_file():
-            if time.monotonic() > patience:
+            if time.monotonic() > deadline:
                 raise BookclsError(
                     f"{path} did not appear within {WAIT_SECONDS:g} s: the first process of this "
-                    "run did not get as far as its weights, or has another run folder."
+                    "run has not chosen the weights, or uses another run folder."
                 )
             time.sleep(0.2)
-        return start_from_record(read_json(path))
-    return decide_start(config)
+        return start_from_dict(read_json(path))
+    return choose_start(config)
 
 
-def decide_start(config: TrainConfig) -> "Start":
-    """What a new run starts from.
+def choose_start(config: TrainConfig) -> "Start":
+    """Chooses the initial weights of a new run.
 
     Raises:
         BookclsError: If there are no such weights.

@@ -1,15 +1,15 @@
-"""The learning rate over the steps of a stage."""
+"""Learning-rate schedule of a training stage."""
 
 import math
 
 
 def warmup_cosine(step: int, total: int, warmup: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to zero.
+    """Factor of the peak learning rate: linear warm-up, then cosine decay to zero.
 
     Args:
-        step: The step, from 0.
-        total: Number of steps.
-        warmup: Steps of the warm-up, at most half of ``total``.
+        step: The step, counted from 0.
+        total: Total number of steps.
+        warmup: Number of warm-up steps; capped at half of ``total``.
 
     Returns:
         A factor in [0, 1].

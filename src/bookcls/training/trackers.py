@@ -1,4 +1,4 @@
-"""Where losses and accuracy per epoch are recorded: csv always, TensorBoard or MLflow besides."""
+"""Loggers for losses and accuracy per epoch: csv always, TensorBoard or MLflow if selected."""
 
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ SQLITE = "sqlite:///"
 
 
 def make_loggers(config: LoggerConfig, run: Path) -> list[Logger]:
-    """The loggers of one run.
+    """Creates the loggers of a run.
 
     Args:
-        config: Which one besides csv, and where MLflow stores.
+        config: Which logger in addition to csv, and where MLflow stores its data.
         run: The run folder; csv goes to ``logs/``, TensorBoard's events to ``tensorboard/``.
 
     Raises:
@@ -37,29 +37,29 @@ def make_loggers(config: LoggerConfig, run: Path) -> list[Logger]:
 
 
 def make_mlflow(uri: str, name: str) -> Logger:
-    """MLflow's logger of one run, begun.
+    """Creates the MLflow logger of a run and connects to its store.
 
     Args:
-        uri: Where it stores.
-        name: The run's.
+        uri: The tracking URI.
+        name: Name of the run.
 
     Raises:
-        BookclsError: If it cannot store there.
+        BookclsError: If MLflow cannot store anything there.
     """
     lock: FileLock | nullcontext[None] = nullcontext()
     if uri.startswith(SQLITE):
         database = Path(uri.removeprefix(SQLITE))
         database.parent.mkdir(parents=True, exist_ok=True)
-        # Cells side by side would make the tables and the experiment twice.
+        # Parallel cells would create the tables and the experiment twice.
         lock = FileLock(database.with_name(f".{database.name}.lock"))
     try:
         with lock:
             logger = MLFlowLogger("bookcls", run_name=name, tracking_uri=uri)
-            _ = logger.experiment  # connects; else the first epoch would
-    except Exception as error:  # MLflow's own, its database's, its server's
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
+            _ = logger.experiment  # connects now, not in the first epoch
+    except Exception as error:  # from MLflow, its database or its server
+        message = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BookclsError(
-            f"logger.tracking_uri={uri}: {said}. Give {SQLITE}FILE or a server that answers, or "
+            f"logger.tracking_uri={uri}: {message}. Give {SQLITE}FILE or a reachable server, or "
             "leave logger=mlflow out (csv is always written)."
         ) from error
     return logger

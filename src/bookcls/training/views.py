@@ -1,7 +1,7 @@
-"""What the frozen layers make of augmented batches: made once, then replayed.
+"""Caches the output of the frozen layers for augmented batches, and replays it.
 
-Frozen layers give the same answer to the same input, so a run that draws from a fixed number of
-augmented views of each photo needs them for these views alone. What is lost is variety.
+Frozen layers compute the same output for the same input. A run that uses a fixed number of
+augmented views of each photo therefore needs them only once per view; it loses variety.
 """
 
 import math
@@ -20,11 +20,11 @@ from bookcls.errors import BookclsError
 
 
 class View(NamedTuple):
-    """A batch beyond the frozen layers.
+    """A batch of outputs of the frozen layers.
 
     Attributes:
-        activations: (N, C, H, W) in channels_last, what the first trained layer takes.
-        target: float32 (N, num_classes).
+        activations: (N, C, H, W) in channels_last, the input of the first trained layer.
+        target: float32 (N, num_classes), soft targets.
     """
 
     activations: Tensor
@@ -32,20 +32,20 @@ class View(NamedTuple):
 
 
 class CachedViews:
-    """The batches of a training loader, without the frozen layers' work from some epoch on.
+    """A training loader that runs the frozen layers only in the first epochs.
 
-    The first ``num_views`` epochs draw and augment as ever. Later ones draw from what the
-    frozen layers made of these, in new batches: each once in ``num_views`` epochs. After a resume
-    the first epochs are drawn again, and come out the same.
+    The first ``num_views`` epochs draw and augment photos as usual. Later epochs draw from the
+    cached outputs of the frozen layers, in new batches, each once every ``num_views`` epochs. After
+    a resume, the first epochs are drawn again, with the same result.
 
     Attributes:
-        sampler: The loader's; Lightning tells it the epoch.
+        sampler: The loader's sampler; Lightning sets its epoch.
     """
 
     def __init__(
         self,
         loader: DataLoader[Any],
-        frozen: Callable[[Tensor], Tensor],
+        forward_frozen: Callable[[Tensor], Tensor],
         num_views: int,
         *,
         seed: int,
@@ -55,15 +55,15 @@ class CachedViews:
         """Starts empty.
 
         Args:
-            loader: Batches of images and targets, not blended yet.
-            frozen: Images (N, 3, H, W) -> activations (N, C, H', W').
-            num_views: Epochs that are kept.
-            seed: Decides the order of the replay.
-            cache_mb: Megabytes (10^6 bytes) that the activations may take.
-            alphas: Mixup's and CutMix's, see :func:`bookcls.data.mixup.blend`.
+            loader: Batches of images and targets, before mixup and CutMix.
+            forward_frozen: Maps images (N, 3, H, W) to activations (N, C, H', W').
+            num_views: Number of epochs to cache.
+            seed: Seed of the replay order.
+            cache_mb: Maximum size of the activations, in megabytes (10^6 bytes).
+            alphas: Parameters of mixup and CutMix, see :func:`bookcls.data.mixup.blend`.
         """
         assert isinstance(loader.sampler, OverSampler)
-        self.loader, self.frozen, self.num_views = loader, frozen, num_views
+        self.loader, self.forward_frozen, self.num_views = loader, forward_frozen, num_views
         self.sampler = loader.sampler
         self.seed, self.cache_mb, self.alphas = seed, cache_mb, alphas
         self._missing = set(range(num_views))
@@ -74,45 +74,48 @@ class CachedViews:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[View]:
-        """Batches of the epoch that the sampler was told.
+        """Yields the batches of the sampler's current epoch.
 
         Raises:
-            BookclsError: If the activations take more memory than they may.
+            BookclsError: If ``cache_mb`` is too little for a single view.
         """
         epoch = self.sampler.epoch
         if epoch and self._activations is None:
-            self._keep(0)  # after a resume: shows how many views there is room for
+            self._fill(0)  # after a resume: determines how many views fit
         while epoch >= self.num_views and self._missing:
-            self._keep(min(self._missing))
+            self._fill(min(self._missing))
         self.sampler.set_epoch(epoch)
         views = self._draw(epoch) if epoch < self.num_views else self._replay(epoch)
-        # Blended here, beyond the frozen layers, so that what is kept meets new partners.
+        # Blended after the frozen layers, so that cached views get new partners.
         for step, view in enumerate(views):
             rng = np.random.default_rng([self.seed, Stream.MIXUP, epoch, step, self.sampler.rank])
             yield View(*blend(*view, rng, *self.alphas))
 
-    def _keep(self, epoch: int) -> None:
+    def _fill(self, epoch: int) -> None:
+        """Caches the views of an epoch."""
         for _ in self._draw(epoch):
             pass
 
     def _draw(self, epoch: int) -> Iterator[View]:
+        """Runs the frozen layers on the batches of an epoch, and caches their output."""
         self.sampler.set_epoch(epoch)
         row = epoch * len(self.sampler)
         for images, target in self.loader:
-            view = View(self.frozen(images), target)
+            view = View(self.forward_frozen(images), target)
             if self._activations is None or self._target is None:
-                self._activations, self._target = self._room(view)
+                self._activations, self._target = self._allocate(view)
             rows = slice(row, row + len(target))
-            # Photo, row, column, channel: a photo's values lie together, as channels_last has them.
+            # (N, H, W, C): the values of a photo are contiguous, as in channels_last.
             self._activations[rows] = view.activations.permute(0, 2, 3, 1)
             self._target[rows] = target
             row = rows.stop
             if row == (epoch + 1) * len(self.sampler):
-                # Before the last batch is handed out: Lightning does not ask for another.
+                # Before the last batch is yielded, since Lightning does not request another one.
                 self._missing.discard(epoch)
             yield view
 
-    def _room(self, view: View) -> tuple[Tensor, Tensor]:
+    def _allocate(self, view: View) -> tuple[Tensor, Tensor]:
+        """Allocates the cache; reduces ``num_views`` if not all fit into ``cache_mb``."""
         num_kept = self.num_views * len(self.sampler)
         one = view.activations[0]
         needed = num_kept * one.numel() * one.element_size() / 1e6
@@ -138,6 +141,7 @@ class CachedViews:
         )
 
     def _replay(self, epoch: int) -> Iterator[View]:
+        """Yields cached views in a new random order."""
         assert self._activations is not None
         assert self._target is not None
         cycle, part = divmod(epoch - self.num_views, self.num_views)

@@ -6,4 +6,4 @@
   and whether two can be told apart. ``results``: table, plot and the last lines.
 """
 
-__all__ = ["search", "space"]
+__all__ = ["search", "settings", "space"]

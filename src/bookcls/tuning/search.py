@@ -15,15 +15,17 @@ from bookcls.data.samples import PhotoFolder
 from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.files import read_json, write_json
-from bookcls.models.start import Start, resolve, start_from_record
-from bookcls.settings import TrainConfig, TuneConfig
+from bookcls.models.start import Start, resolve, start_from_dict
+from bookcls.settings import TrainConfig
 from bookcls.training.classifier import DivergedError
 from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
-from bookcls.training.fitting import describe, report_stops
+from bookcls.training.fitting import describe_run
+from bookcls.training.interruptions import report_interruptions
 from bookcls.training.recipe import make_trainer, with_start
 from bookcls.tuning.crossval import Fold, FoldResult, evaluate_fold, make_folds
 from bookcls.tuning.results import find_best, print_trial, write_results, write_table
+from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.space import Dimension, get_value, to_experiment, with_values
 from bookcls.tuning.study import STUDY, DamagedError, Study
 from bookcls.tuning.trials import Photos, Trial, average_by_photo, sign_flip
@@ -39,7 +41,7 @@ def search(
     images: Decoded,
     dimensions: Sequence[Dimension],
     *,
-    words: Sequence[str],
+    start_overrides: Sequence[str],
     started: float,
 ) -> None:
     """Tries recipes, prints the best as a command and writes the run folder.
@@ -50,8 +52,8 @@ def search(
         folder: The dataset; only its training photos are used.
         images: Those, decoded.
         dimensions: What varies.
-        words: The start as a command line for train.
-        started: ``time.monotonic()`` when the command began.
+        start_overrides: The starting recipe as overrides for train.
+        started: ``time.monotonic()`` when the command started.
 
     Raises:
         BookclsError: If the settings do not fit the machine, what is stored of an earlier search
@@ -73,12 +75,12 @@ def search(
         study = Study(run, dimensions, begin, held_out, len(folder.train), seed=config.seed)
     except DamagedError as error:
         raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
-    environment = describe(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
-    write_json(run / runs.ENVIRONMENT, environment | start.record())
+    environment = describe_run(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
+    write_json(run / runs.ENVIRONMENT, environment | start.to_dict())
     print_plan(config, folder, dimensions, start)
     again = f"{python_command()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
-    with report_stops(data, again):
+    with report_interruptions(data, again):
         while len(trials) < config.trials and not is_out_of_time(
             config, trials, len(folds), started
         ):
@@ -100,7 +102,7 @@ def search(
     best = find_best(trials)
     # The first recipe's own words may say null or auto, which stay as they are.
     winner = with_values(config.start, {} if best is trials[0] else best.values)
-    write_results(run, trials, words, to_experiment(winner), data.cv)
+    write_results(run, trials, start_overrides, to_experiment(winner), data.cv)
     if len(trials) < config.trials:
         print(f"go on    {again} minutes=...")
     print(f"folder   {run}")
@@ -109,7 +111,7 @@ def search(
 def find_start(config: TuneConfig, run: Path) -> Start:
     """Chooses the weights that all trials start from: when resuming, those used before."""
     if (run / runs.ENVIRONMENT).is_file():
-        return start_from_record(read_json(run / runs.ENVIRONMENT))
+        return start_from_dict(read_json(run / runs.ENVIRONMENT))
     model = config.model
     weights = model.weights if model.pretrained else None
     return resolve(weights, model.freeze_to, config.optim.lr, model.head)

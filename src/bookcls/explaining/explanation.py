@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.explaining.audit import Audit
+from bookcls.explaining.map_scores import MapScores
 from bookcls.explaining.maps import Heat
-from bookcls.explaining.numbers import Numbers
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explanation:
     """The prediction for one photo, and everything that explains it.
 
     Attributes:
@@ -22,7 +22,7 @@ class Explained:
         probs: float32 (C,), at the training size.
         features: float32 (256,), the head's hidden units.
         correct: Whether the answer is accepted; None without a label.
-        flag: A verdict, see :func:`bookcls.explaining.numbers.flag`.
+        flag: A verdict, see :func:`bookcls.explaining.map_scores.flag`.
         reason: The reason for the flag.
         heats: Class -> its map; always includes the predicted class.
         numbers: Class -> scores of its map; None if no mask shows the class.
@@ -40,7 +40,7 @@ class Explained:
     flag: str
     reason: str
     heats: dict[int, Heat]
-    numbers: dict[int, Numbers | None]
+    numbers: dict[int, MapScores | None]
     shown: list[int]
     audit: Audit
     road: tuple[float, float] | None
@@ -52,7 +52,7 @@ class Explained:
         return int(self.probs.argmax())
 
 
-def seed_of(sample: Sample) -> int:
+def derive_seed(sample: Sample) -> int:
     """A seed from the photo's name, the same in every run."""
     return int.from_bytes(
         hashlib.sha256(sample.name.encode("utf-8", "backslashreplace")).digest()[:4], "big"

@@ -7,10 +7,11 @@ from typing import Any
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, refuse_links
+from bookcls.files import read_json
+from bookcls.folders import refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import damaged_error, read_answers, read_curve, read_yaml
-from bookcls.reporting.looked import MapSummary, read_map_summaries
+from bookcls.reporting.map_summary import MapSummary, read_map_summaries
 from bookcls.runs import (
     CONFIG,
     ENVIRONMENT,
@@ -20,7 +21,7 @@ from bookcls.runs import (
     is_finished,
 )
 
-NOT_DECIDING = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
+IGNORED_SETTINGS = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip
 """Settings that do not separate cells; for the device, only the precision counts."""
 
@@ -146,7 +147,7 @@ def read_run(folder: Path, name: str) -> Run:
         settings = {
             key: value
             for key, value in flatten(config).items()
-            if key not in NOT_DECIDING and not key.startswith("logger.")
+            if key not in IGNORED_SETTINGS and not key.startswith("logger.")
         }
         answers = read_answers(folder / PREDICTIONS)
         provenance = environment["weights"]

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.explaining.numbers import FLAGS
+from bookcls.explaining.map_scores import FLAGS
 from bookcls.explaining.records import Record, shortcuts, summarise
 from bookcls.scoring.statistics import mcnemar_test
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bookcls.reporting.cells import Cell
-from bookcls.reporting.looked import FLAGS, MapSummary
+from bookcls.reporting.map_summary import FLAGS, MapSummary
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from bookcls.checking.finding import Finding
-from bookcls.checking.look import PhotoInfo
+from bookcls.checking.inspection import PhotoInfo
 from bookcls.checking.similar import Pair, burst_pairs, linked_groups, near_pairs
 from bookcls.data.groups import GROUPS
 

@@ -88,7 +88,7 @@ def is_local(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def address_of(host: str, listener: socket.socket) -> str:
+def format_address(host: str, listener: socket.socket) -> str:
     """The URL to open in a browser on this machine."""
     name, port = listener.getsockname()[:2]
     if ipaddress.ip_address(name.partition("%")[0]).is_unspecified:

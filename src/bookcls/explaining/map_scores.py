@@ -21,7 +21,7 @@ BLOB = 1 / 6
 
 
 @dataclass(frozen=True)
-class Numbers:
+class MapScores:
     """How well a map and two floors find an object.
 
     Attributes:
@@ -44,7 +44,7 @@ class Numbers:
     centre_hit: bool
 
 
-def measure(heat: Heat, region: Region) -> Numbers | None:
+def measure(heat: Heat, region: Region) -> MapScores | None:
     """Scores a map against the object of the class that it explains.
 
     Args:
@@ -60,16 +60,16 @@ def measure(heat: Heat, region: Region) -> Numbers | None:
     centre = score(centre_blob(heat.map.shape[0]), region)
     assert centre[0] is not None
     area = float(region.mean())
-    return Numbers(
-        area, inside, hit, area, chance_of_hit(heat.grid, region), centre[0], bool(centre[1])
+    return MapScores(
+        area, inside, hit, area, hit_probability(heat.grid, region), centre[0], bool(centre[1])
     )
 
 
-def chance_of_hit(grid: tuple[int, int], region: Region) -> float:
+def hit_probability(grid: tuple[int, int], region: Region) -> float:
     """Share of a grid's cells whose middle lies in a region: where a random map's peak may be.
 
     Example:
-        >>> chance_of_hit((2, 2), np.array([[1, 1, 0, 0], [1, 1, 0, 0]] * 2, bool))
+        >>> hit_probability((2, 2), np.array([[1, 1, 0, 0], [1, 1, 0, 0]] * 2, bool))
         0.5
     """
     rows, columns = (
@@ -113,7 +113,7 @@ def flag(
     prob: float,
     unsure: float,
     heat: Heat,
-    numbers: Numbers | None,
+    numbers: MapScores | None,
     audit: Audit,
 ) -> tuple[str, str]:
     """A plain word for an answer, and the reason for it.
