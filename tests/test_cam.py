@@ -25,7 +25,7 @@ from bookcls.explaining.audit import Audit
 from bookcls.explaining.explain import list_splits, refuse_overwriting_photos
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.map_scores import WRONG_REASON
-from bookcls.explaining.maps import Heat
+from bookcls.explaining.maps import HeatMap
 from bookcls.explaining.resolve import find_earlier_files, resolve_settings
 from bookcls.explaining.road import road
 from bookcls.explaining.settings import METHODS, CamConfig, CamData
@@ -190,7 +190,7 @@ def test_gradcam_agrees_with_hooks_and_autograd(model, batch, layer):
     np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
     np.testing.assert_allclose(logits, out.detach(), atol=1e-4)
     for heat, raw in zip(
-        maps.heats(model, batch, classes, "gradcam", [layer]), theirs, strict=True
+        maps.heat_maps(model, batch, classes, "gradcam", [layer]), theirs, strict=True
     ):
         positive = np.maximum(raw, 0)
         large = torch.nn.functional.interpolate(
@@ -203,7 +203,7 @@ def test_gradcam_agrees_with_hooks_and_autograd(model, batch, layer):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_maps(model, batch, method, capsys):
     before = {name: module for name, module in model.features.named_children()}
-    found = maps.heats(model, batch[1:2, :, ::2, ::2], [1], method, ["block1_conv2"])
+    found = maps.heat_maps(model, batch[1:2, :, ::2, ::2], [1], method, ["block1_conv2"])
     assert found[0].map.shape == (32, 32)
     assert found[0].grid == (32, 32)
     assert found[0].map.min() >= 0
@@ -236,7 +236,7 @@ def test_no_gradient_is_no_evidence_and_no_picture_of_noise(model, batch):
     dead = copy.deepcopy(model)
     with torch.no_grad():
         dead.head.fc1.bias.fill_(-1e6)
-    (heat,) = maps.heats(dead, batch[:1], [1], "gradcam", ["block5_conv3"])
+    (heat,) = maps.heat_maps(dead, batch[:1], [1], "gradcam", ["block5_conv3"])
     assert heat.empty
     assert not heat.map.any()
     photo = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -293,7 +293,7 @@ def test_masks_that_do_not_fit_are_named(tmp_path):
     photo, mask = tmp_path / "a.png", tmp_path / "mask.png"
     Image.new("RGB", (20, 10)).save(photo)
     Image.new("L", (10, 20)).save(mask)
-    with pytest.raises(BookclsError, match=r"10x20 pixels, its photo as stored 20x10"):
+    with pytest.raises(BookclsError, match=r"10x20 pixels, but its photo has 20x10"):
         load_mask(mask, photo, 3)
     Image.new("L", (20, 10), 4).save(mask)
     with pytest.raises(BookclsError, match=r"value 4: allowed are 0 .* 1 to 3 .* and 255"):
@@ -312,7 +312,7 @@ def test_masks_that_do_not_fit_are_named(tmp_path):
         load_mask(mask, photo, 3)
 
 
-def heat_of(grid) -> Heat:
+def heat_of(grid) -> HeatMap:
     return maps.blend([np.array(grid, np.float32)], 64, 0.9)
 
 
@@ -416,7 +416,7 @@ def test_the_verb_writes_pictures_and_numbers(taught, run_verb, tmp_path, capsys
     }  # fmt: skip
     said = json.loads((out / "cam.json").read_text())
     assert said["runs"][0]["summary"]["test_easy"]["n"] == 3
-    assert "64 px (answers at 32 px" in next(iter(said["made"].values()))
+    assert "64 px (predictions at 32 px" in next(iter(said["made"].values()))
     for row in rows:
         assert bool(row["inside"]) == (row["pred"] != "background" and row["correct"] == "1")
     printed = capsys.readouterr().out
@@ -553,13 +553,13 @@ def test_the_random_blur_is_the_photos_own(taught):
 def test_too_little_memory_is_explained_and_slow_methods_go_one_by_one(taught, monkeypatch, error):
     asked = []
 
-    def heats(model, images, classes, method, layers):
+    def heat_maps(model, images, classes, method, layers):
         asked.append(len(images))
         if len(asked) == 3:
             raise error
-        return maps.heats(model, images, classes, "gradcam", layers)
+        return maps.heat_maps(model, images, classes, "gradcam", layers)
 
-    monkeypatch.setattr("bookcls.explaining.explainer.heats", heats)
+    monkeypatch.setattr("bookcls.explaining.explainer.heat_maps", heat_maps)
     with pytest.raises(BookclsError, match=r"4 photos of 32 px: give a lower data.batch_size="):
         explained(taught[False], size=SIDE, method="scorecam")
     assert asked == [1, 1, 1]
@@ -656,13 +656,13 @@ def test_answers_of_other_systems_are_read(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name,label\na,b", "needed are file,label,score"),
+        ("name,label\na,b", "expected file,label,score"),
         ("file,label,score\na.jpg,red,high", "line 2: score high is not a number from 0 to 1"),
-        ('{"image": 1}', "line 1 is none of the two shapes"),
+        ('{"image": 1}', "line 1 has neither of the two formats"),
         ("file,label,score", "contains no predictions"),
         ("file,label\n,red", "line 2: no file name"),
         ('[{"ID":"a","annotations":[]}]', "a json array: write one object a line"),
-        ('{"ID": "\\udcff", "annotations": []}', "line 1 is none of the two shapes"),
+        ('{"ID": "\\udcff", "annotations": []}', "line 1 has neither of the two formats"),
     ],
 )
 def test_answers_that_cannot_be_read_are_explained(tmp_path, text, said):

@@ -69,7 +69,7 @@ def stop(root, number, split="train") -> Path:
 def test_the_sample_yields_no_finding(run_verb, tmp_path, capsys):
     assert run_verb(check.main) == 0
     out = capsys.readouterr().out
-    assert "Nothing was found" in out
+    assert "No problems found" in out
     assert json.loads((tmp_path / "checks/sample/check.json").read_text())["findings"] == []
     assert not (tmp_path / "checks/sample/groups.csv").exists()
     assert "-m bookcls.train experiment=laptop" in out

@@ -106,14 +106,14 @@ def test_skip_does_not_lose_a_class_silently(photos):
 
 def test_a_test_label_that_training_does_not_know(photos):
     draw(photos / "test_easy" / "green" / "a.png", (0, 200, 0), 3)
-    assert "test_easy/green: training knows no class green" in refusal(photos)
+    assert "test_easy/green: there is no training class green" in refusal(photos)
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([("00.png", "red", "red"), ("00.png", "red", "red")], "00.png is in 2 rows"),
-        ([("00.png", "green", "green")], "training knows no class green"),
+        ([("00.png", "green", "green")], "there is no training class green"),
         ([("00.png", "red", "blue")], "dominant class red is not among"),
         ([("00.png", "red", "")], "no accepted class for 00.png"),
         ([("99.png", "red", "red")], "there is no file test_difficult/99.png"),
@@ -241,8 +241,8 @@ def test_split_names_do_not_collide(photos):
     draw(photos / "test_test" / "red" / "b.png", (200, 40, 30), 78)
     draw(photos / "test_" / "red" / "c.png", (200, 40, 30), 79)
     message = refusal(photos)
-    assert "test_test: give it a name of its own" in message
-    assert "test_: give it a name of its own" in message
+    assert "test_test: give it a unique name" in message
+    assert "test_: give it a unique name" in message
 
 
 def test_splits_that_would_overwrite_each_others_scores_are_refused(photos):

@@ -51,7 +51,7 @@ def test_a_photo_that_vanishes_is_one_sentence(photos, run_verb, tmp_path, monke
     assert run_verb(train.main, *words, "data.cache_mb=0", "data.num_workers=2") == 1
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
     assert said.startswith(f"bookcls: error: {photos}/train/red/red_")
-    assert said.endswith(".png: no such file, but could be read before")
+    assert said.endswith(".png: no such file, although it could be read before")
 
 
 def test_the_probe_leaves_the_features_alone(shared_photos, run_verb, tmp_path, monkeypatch):

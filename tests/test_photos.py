@@ -70,5 +70,7 @@ def test_a_photo_that_vanishes_is_named(large):
     assert not bad
     gone = folder.train[0].path
     gone.unlink()
-    with pytest.raises(ImageError, match=rf"{gone.name}: no such file, but could be read before"):
+    with pytest.raises(
+        ImageError, match=rf"{gone.name}: no such file, although it could be read before"
+    ):
         images[gone]

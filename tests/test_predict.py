@@ -346,7 +346,10 @@ def test_a_picture_says_what_the_table_says(run, tmp_path, monkeypatch):
         pictures.draw(path, replace(found, unsure=unsure))
     assert [one.flag for one, _ in drawn] == ["unsure", ""]
     assert drawn[0][0].reason == f"probability {found.probability:.2f} is below 0.5"
-    assert drawn[0][1] == "gradcam at block5_conv3, 128 px (answers at 32 px, the size of training)"
+    assert (
+        drawn[0][1]
+        == "gradcam at block5_conv3, 128 px (predictions at 32 px, the size of training)"
+    )
 
 
 def test_a_picture_asks_the_model_for_its_answer_and_its_map_alone(run, tmp_path):

@@ -270,7 +270,7 @@ def test_a_missing_gpu_is_said_before_covers_are_drawn(run_verb, tmp_path, capsy
     cache = tmp_path / "cache"
     assert run_verb(pretrain.main, "preset=toy", "accelerator=cuda", f"cache={cache}") == 1
     assert not cache.exists()
-    assert "accelerator=cuda, precision=32-true do not fit" in capsys.readouterr().err
+    assert "accelerator=cuda, precision=32-true are not supported" in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_named_with_the_way_on(run_verb, tmp_path, capsys):

@@ -347,7 +347,7 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("predictions.csv", "split,file\ntest_easy", "a row is cut off or not a number"),
+        ("predictions.csv", "split,file\ntest_easy", "a row is incomplete or not a number"),
         ("predictions.csv", "", "it has no rows"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", '{"test/easy_n": 5, "test/easy_correct": 1}', "does not agree with"),
@@ -355,8 +355,8 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("environment.json", "{}", "KeyError"),
         ("config.yaml", "a: [", "is damaged"),
         ("config.yaml", "a: 2001-99-99", "is damaged"),
-        ("logs/version_0/metrics.csv", "epoch,val/loss\n1,oh", "a row is cut off"),
-        ("logs/version_0/metrics.csv", "epoch\n" + "1" * 200_000, "a row is cut off"),
+        ("logs/version_0/metrics.csv", "epoch,val/loss\n1,oh", "a row is incomplete"),
+        ("logs/version_0/metrics.csv", "epoch\n" + "1" * 200_000, "a row is incomplete"),
     ],
 )
 def test_damaged_files_end_in_one_sentence(sweep, run_verb, capsys, name, text, message):

@@ -108,7 +108,7 @@ def test_evaluate_on_another_folder_and_a_lone_checkpoint(trained, run_verb, tmp
     assert json.loads((output / "metrics.json").read_text())["test/test_n"] == 1
     (tmp_path / "other" / "test" / "red").rename(tmp_path / "other" / "test" / "green")
     assert run_verb(evaluate.main, *arguments) == 1
-    assert "training knows no class green" in capsys.readouterr().err
+    assert "there is no training class green" in capsys.readouterr().err
 
 
 def test_same_seed_same_result_from_another_directory(trained, shared_photos, run_verb, tmp_path):

@@ -190,8 +190,8 @@ def test_a_search_that_finds_nothing_says_so(shared_photos, run_verb, fake, tmp_
     arguments = settings(shared_photos, tmp_path / "run", "trials=3", "optim.lr=4e-4", "seed=2")
     assert run_verb(tune.main, *arguments) == 0
     out = capsys.readouterr().out
-    assert "trial 1  given up: its loss became infinite or no number" in out
-    assert "note: nothing that was tried is better than the start." in out
+    assert "trial 1  given up: its loss became infinite or NaN" in out
+    assert "note: no other trial is better than the start." in out
     recipe = command_of(out)
     assert (recipe.optim.lr, recipe.seed, recipe.aug.rotate) == (4e-4, 2, 40)
     best_is_an_experiment(tmp_path / "run", out)
@@ -204,7 +204,7 @@ def test_one_trial_is_a_plain_cross_validation(shared_photos, run_verb, fake, tm
     assert run_verb(tune.main, *settings(shared_photos, tmp_path / "run", *more)) == 0
     out = capsys.readouterr().out
     assert calls.calls == 6
-    assert "judged   2 times in 3 folds: each photo as it is and in 3 fixed views" in out
+    assert "scored   2 times in 3 folds: each photo unaugmented and in 3 fixed views" in out
     assert "best     trial 0: NLL 0.81" in out
     assert "accuracy 1.00 (0.81 - 1.00) of 18 photos" in out
     assert "note: nothing else was tried" in out
@@ -218,7 +218,7 @@ def test_no_trial_begins_that_would_not_end_in_time(
     assert run_verb(tune.main, *settings(shared_photos, tmp_path / "run", *more)) == 0
     out = capsys.readouterr().out
     assert calls.calls == 3
-    assert "go on" in out
+    assert "resume   " in out
     assert "resume=" in out
 
 
@@ -303,14 +303,14 @@ def test_bad_input_is_refused_in_words(shared_photos, run_verb, capsys, monkeypa
         ("trials=0", "trials=0: must be above 0"),
         ("minutes=0", "minutes=0.0: must be above 0"),
         ("trainer.devices=2", "the folds train one after another on one device"),
-        ("+space.data.batch_size.choices=[8]", "space.data: what may vary are settings of model,"),
-        ("+space.aug.tint.choices=[8]", "what may vary of aug is hflip,"),
-        ("+space.model.weights.choices=[rendered]", "what may vary of model is freeze_to,"),
+        ("+space.data.batch_size.choices=[8]", "space.data: only settings of model,"),
+        ("+space.aug.tint.choices=[8]", "the settings of aug that can be searched are hflip,"),
+        ("+space.model.weights.choices=[rendered]", "that can be searched are freeze_to,"),
         ("space.optim.lr.low=1", "space.optim.lr="),
         ("space.optim.lr.low=0", "give low and high"),
         ("space.aug.rotate.high=400", "aug.rotate=400.0: must be between 0 and 180"),
         ("+space.aug.vflip.choices=[much]", "aug.vflip: Value 'much' of type 'str'"),
-        ("+space.optim.patience={low: 1, high: 5}", "is in no range; use choices: [null"),
+        ("+space.optim.patience={low: 1, high: 5}", "cannot be in a range; use choices: [null"),
         ("resume=nowhere", "is not a run folder"),
     ]:  # fmt: skip
         assert run_verb(tune.main, f"data.root={shared_photos}", argument) == 1, argument

@@ -189,7 +189,7 @@ def test_photos_that_vanish_and_come_back(photos, tmp_path):
             continue
         assert code == 1
         assert victim.last_line.startswith(f"bookcls: error: {photos}/"), victim.said
-        assert "no such file, but could be read before" in victim.last_line
+        assert "no such file, although it could be read before" in victim.last_line
         found = goes_on(run, tmp_path)
 
 

@@ -1,3 +1,3 @@
-"""What is wrong with a dataset, or will be, before anything is trained on it."""
+"""Finds problems in a dataset before training."""
 
 __all__ = ["check", "duplicates", "inspection", "settings"]

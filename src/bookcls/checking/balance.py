@@ -1,4 +1,4 @@
-"""Counts the photos of each class and split, and says what follows from the counts."""
+"""Counts the photos of each class and split, and reports problems with the counts."""
 
 import shlex
 from collections import Counter
@@ -12,9 +12,9 @@ from bookcls.errors import BookclsError
 from bookcls.settings import DataConfig
 
 UNEVEN = 5
-"""Ratio of two class sizes from which it is reported."""
+"""Minimum ratio of two class sizes that is reported."""
 FEW = 2
-"""Fewer validation photos of a class than this say almost nothing about it."""
+"""Minimum number of validation photos per class; fewer are not informative."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def count_classes(
 
 
 def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig) -> list[Finding]:
-    """Findings that follow from the number of photos."""
+    """Creates the findings about the number of photos."""
     units = count_units(folder.train)
     least = min(units[label] for label in range(len(rows)))
     folds = f"data.cv={min(5, least)}" if least > 1 else "(two different photos of each class)"
@@ -89,7 +89,7 @@ def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig)
             "few to validate",
             False,
             "data.val_fraction=0 trains on all and keeps the last weights; "
-            f"{tune} judges every photo once",
+            f"{tune} predicts every photo once",
             [f"{r.name}: {r.val} of {r.train + r.val} held out" for r in few],
         ),
         Finding(
@@ -113,8 +113,8 @@ def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig)
         Finding(
             "no background",
             False,
-            "a class background, with photos of none of your classes, lets the model say none of "
-            "them; not needed if every future photo shows one of them",
+            "a class background, with photos of none of your classes, lets the model predict none "
+            "of them; not needed if every future photo shows one of them",
             []
             if any(name.lower() == "background" for name in folder.class_names)
             else ["a photo of anything else will be assigned to one of your classes"],
@@ -123,5 +123,5 @@ def balance_findings(folder: PhotoFolder, rows: Sequence[Row], data: DataConfig)
 
 
 def describe_sampling(row: Row, data: DataConfig) -> str:
-    """How often an epoch draws each photo of a class, in words."""
+    """Describes how often an epoch draws each photo of a class."""
     return f"each drawn {row.drawn:.1f} times an epoch" if data.oversample else "each drawn once"

@@ -1,4 +1,4 @@
-"""The whole check of a dataset."""
+"""Runs all checks of a dataset."""
 
 import shlex
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from bookcls.errors import BookclsError
 from bookcls.files import write_json, write_text
 
 CASES = 8
-"""Number of cases of a finding that are printed."""
+"""Maximum number of cases printed per finding."""
 
 
 def check(config: CheckConfig, folder: PhotoFolder, output: Path, overrides: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ def check(config: CheckConfig, folder: PhotoFolder, output: Path, overrides: Seq
 def conclusion(findings: Sequence[Finding]) -> str:
     """Summarises the check in one sentence."""
     if not findings:
-        return "Nothing was found: you can train."
+        return "No problems found: you can train."
     names = [f.name for f in findings if f.stops]
     if names:
         return f"Training refuses this folder; fix first: {', '.join(names)}."
@@ -78,7 +78,7 @@ def conclusion(findings: Sequence[Finding]) -> str:
 
 
 def as_json(folder: PhotoFolder, findings: Sequence[Finding]) -> dict[str, Any]:
-    """All findings as plain values, for check.json."""
+    """Converts the findings to plain values, for check.json."""
     return {
         "root": str(folder.root),
         "findings": [

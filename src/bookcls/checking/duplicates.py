@@ -1,4 +1,4 @@
-"""Photos that a split or a test must not treat as independent."""
+"""Copies, near-duplicates and bursts, which a split or a test must not treat as independent."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -21,7 +21,7 @@ def find_similar(
 
     Args:
         infos: The photos.
-        seconds: Largest time between two photos of the same burst.
+        seconds: Maximum time between two photos of the same burst.
 
     Returns:
         The findings, and the contents of ``groups.csv``: training photo -> name of its group.
@@ -76,13 +76,13 @@ def find_similar(
 
 
 def pair_finding(name: str, advice: str, pairs: Sequence[Pair]) -> Finding:
-    """A finding that shows linked photos side by side."""
+    """Creates a finding that shows linked photos side by side."""
     shown = [("", [info.path for info in group]) for group in linked_groups(pairs)]
     return Finding(name, False, advice, photos=shown)
 
 
 def name_groups(infos: Sequence[PhotoInfo], pairs: Sequence[Pair]) -> dict[str, str]:
-    """Photo, as groups.csv names it, -> name of its group, from the user's groups and the pairs."""
+    """Maps photos, named as in groups.csv, to groups, from the user's groups and the pairs."""
     if not pairs:
         return {}
     grouped = [info for info in infos if info.split == "train" and info.sample.group]

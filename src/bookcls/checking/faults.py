@@ -12,15 +12,15 @@ from bookcls.data.photos import drop_unreadable
 from bookcls.data.samples import PhotoFolder
 
 DARK = 0.32
-"""Below this, even the brightest 1 % of a photo is dark; the value is cleanvision's."""
+"""Threshold of the 99th percentile of brightness below which a photo is dark, as in cleanvision."""
 BLURRED = 0.08
 """The least sharp photo has 0.14 in the sample and 0.12 in the study; both are usable."""
 HUGE = 50_000_000
-"""In pixels; larger photos take seconds to read."""
+"""Number of pixels above which reading a photo takes seconds."""
 
 
 def training_problems(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -> list[Finding]:
-    """What training would refuse or leave out, found by the code that training itself uses.
+    """Finds what training would reject or leave out, with the same code as training.
 
     Args:
         folder: The dataset.
@@ -65,11 +65,11 @@ def training_problems(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str)
 
 
 def photo_faults(infos: Sequence[PhotoInfo], image_size: int) -> list[Finding]:
-    """Photos that can be read but may be of little use.
+    """Finds photos that can be read but may be of little use.
 
     Args:
         infos: The photos.
-        image_size: Side of the square that the network sees, in pixels.
+        image_size: Side of the network's input in pixels.
     """
 
     def finding_for(
@@ -124,6 +124,6 @@ def photo_faults(infos: Sequence[PhotoInfo], image_size: int) -> list[Finding]:
 
 def suffix_matches(info: PhotoInfo) -> bool:
     """Whether a file's suffix matches its content."""
-    kinds = {"MPO": "JPEG"}  # JPEGs of cameras that store a second view behind the first
+    kinds = {"MPO": "JPEG"}  # JPEGs that contain a second picture
     expected = Image.registered_extensions().get(info.path.suffix.lower(), "")
     return kinds.get(info.format, info.format) == kinds.get(expected, expected)

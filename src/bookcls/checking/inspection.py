@@ -20,9 +20,9 @@ from bookcls.data.samples import PhotoFolder, Sample
 SIDE = 256
 """Long side, in pixels, at which photos are compared and measured."""
 HASH_SIDE = 16
-"""Low frequencies kept in each direction: a hash has 256 bits."""
+"""Number of low frequencies in each direction: a hash has 256 bits."""
 SYMMETRIES = (None, *Image.Transpose)
-"""A photo as it is, turned by right angles, and mirrored."""
+"""The identity, rotations by right angles, and reflections."""
 EXIF_IFD, TAKEN, SUBSECONDS, MAKE, MODEL = 0x8769, 0x9003, 0x9291, 0x010F, 0x0110
 
 
@@ -33,12 +33,12 @@ class PhotoInfo:
     Attributes:
         sample: The photo.
         split: "train", or the name of a test split.
-        width: In pixels, as stored.
-        height: In pixels, as stored.
-        format: Pillow's name of what the file holds ("JPEG", "HEIF").
-        taken: When, by the camera's clock; None if the photo does not say.
+        width: Width in pixels, as stored.
+        height: Height in pixels, as stored.
+        format: Pillow's name of the file format ("JPEG", "HEIF").
+        taken: Capture time from the EXIF data; None if unknown.
         camera: Maker and model, or "".
-        sharpness: Deviation of the Laplacian over that of the grey values, at 256 px.
+        sharpness: Standard deviation of the Laplacian over that of the grey values, at 256 px.
         brightness: 99th percentile of the grey values, in [0, 1].
         hashes: bool (8, 256), perceptual hashes of the photo under ``SYMMETRIES``.
     """
@@ -74,7 +74,7 @@ def inspect_photos(folder: PhotoFolder) -> tuple[list[PhotoInfo], dict[Path, str
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
         results = pool.map(lambda photo: inspect_photo(*photo), photos)
-        inspected = progress(results, "Looking at photos", len(photos))
+        inspected = progress(results, "Inspecting photos", len(photos))
         for (sample, _), result in zip(photos, inspected, strict=True):
             if isinstance(result, PhotoInfo):
                 infos.append(result)
@@ -119,7 +119,7 @@ def inspect_photo(sample: Sample, split: str) -> PhotoInfo | str:
 
 
 def capture_time(exif: Image.Exif) -> datetime | None:
-    """The time in the EXIF data; the dates of the file itself change when it is copied."""
+    """Reads the capture time from the EXIF data; file times would change when copying."""
     try:
         detail = exif.get_ifd(EXIF_IFD)
         taken = datetime.strptime(str(detail.get(TAKEN)).strip("\0 "), "%Y:%m:%d %H:%M:%S")

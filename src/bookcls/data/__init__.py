@@ -1,7 +1,7 @@
-"""From photos on disk to augmented batches of tensors.
+"""Loads photos from disk, and turns them into augmented batches of tensors.
 
-Reading a folder (``dataset``, ``sources``) and decoding (``images``, ``photos``) need Pillow and
-numpy alone, so that bad input is refused before torch is imported.
+Reading a folder (``dataset``, ``sources``) and decoding (``images``, ``photos``) only need Pillow
+and numpy, so that invalid input is rejected before torch is imported.
 """
 
 __all__ = [

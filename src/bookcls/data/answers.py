@@ -1,4 +1,4 @@
-"""What a classifier said to a test photo, and whether that is right."""
+"""Predictions for test photos, with the ground truth."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ OR = " or "
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one photo whose class is known.
+    """The prediction for one labelled photo.
 
     Attributes:
         split: Name of the test split ("easy").
         file: Path below the split's folder.
-        dominant: The class that leads, or "".
-        accepted: Every class that is a fair answer.
-        pred: The class answered.
+        dominant: The dominant class, or "" if there is none.
+        accepted: All classes that count as correct.
+        pred: The predicted class.
         probs: Class -> probability, in [0, 1].
     """
 
@@ -30,12 +30,12 @@ class Answer:
 
     @property
     def prob(self) -> float:
-        """Probability of the class answered."""
+        """Probability of the predicted class, in [0, 1]."""
         return self.probs[self.pred]
 
     @property
     def correct(self) -> bool:
-        """Whether the answer is one of the accepted classes."""
+        """Whether the predicted class is one of the accepted classes."""
         return self.pred in self.accepted
 
     @property
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def truth(self) -> str:
-        """The dominant class, or every accepted one where none leads."""
+        """The dominant class; if there is none, all accepted classes."""
         return self.dominant or OR.join(self.accepted)
 
 
@@ -54,12 +54,12 @@ def make_answers(
     tests: Mapping[str, Sequence[Sample]],
     probs: Mapping[str, Sequence[Sequence[float]]],
 ) -> Iterator[Answer]:
-    """The most probable class of each test photo; of equal ones the first.
+    """Yields the prediction for each test photo: the most probable class, on a tie the first.
 
     Args:
-        class_names: By index.
-        tests: Split -> its photos.
-        probs: Split -> a row of class probabilities for each photo, (N, C).
+        class_names: Class names, by index.
+        tests: Split -> photos.
+        probs: Split -> class probabilities, (N, C).
     """
     for split, samples in tests.items():
         for sample, row in zip(samples, probs[split], strict=True):

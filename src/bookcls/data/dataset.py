@@ -1,4 +1,4 @@
-"""Folders and labels.csv -> samples. No heavy imports."""
+"""Reads a dataset from its folders and labels.csv files. No heavy imports."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
         raise BookclsError(
             f"{root} contains no class folders: put the training photos into "
             f"{root / 'train'}/<class>/, one folder per class, or let "
-            f"python -m bookcls.init data.root={root} look at what there is."
+            f"python -m bookcls.init data.root={root} inspect the folder."
         )
     class_names = [p.name for p in class_dirs]
     if len(class_names) == 1:
@@ -100,7 +100,7 @@ def find_copies(folder: PhotoFolder) -> list[tuple[Sample, Sample]]:
 
 
 def describe_copy(root: Path, sample: Sample, other: Sample) -> str:
-    """Says that two photos are the same."""
+    """Describes that two files contain the same photo."""
     paths = (s.path.relative_to(root).as_posix() for s in (sample, other))
     return "{}: the same photo as {}".format(*paths)
 
@@ -110,8 +110,8 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
 
     Args:
         root: Folder that contains ``test_<name>/`` folders or ``test/``.
-        class_names: The classes that a model knows.
-        problems: Collects a line for each problem.
+        class_names: Class names of the model.
+        problems: A line is added for each problem.
 
     Returns:
         Split name -> photos. A plain ``test/`` is called "test".
@@ -122,7 +122,7 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
             continue
         split = folder.name.removeprefix("test_")
         if not split or split in tests:
-            problems.append(f"{folder.name}: give it a name of its own, test_<name>")
+            problems.append(f"{folder.name}: give it a unique name, test_<name>")
             continue
         if (folder / "labels.csv").is_file():
             tests[split] = read_flat_test(folder, root, class_names, problems)
@@ -167,8 +167,8 @@ def read_class_test(
             )
         elif entry.name not in class_names:
             problems.append(
-                f"{entry.relative_to(root)}: training knows no class {entry.name}; it knows "
-                f"{', '.join(class_names)}"
+                f"{entry.relative_to(root)}: there is no training class {entry.name}; the classes "
+                f"are {', '.join(class_names)}"
             )
         else:
             label = class_names.index(entry.name)
@@ -202,8 +202,8 @@ def read_flat_test(
         unknown = [c for c in [values["dominant"], *accepted] if c and c not in class_names]
         if unknown:
             problems.append(
-                f"{here} line {number}: training knows no class {' or '.join(sorted(set(unknown)))}"
-                f"; it knows {', '.join(class_names)}"
+                f"{here} line {number}: there is no training class "
+                f"{' or '.join(sorted(set(unknown)))}; the classes are {', '.join(class_names)}"
             )
         elif not accepted:
             problems.append(f"{here} line {number}: no accepted class for {name}")

@@ -1,4 +1,4 @@
-"""groups.csv: training photos, such as those of a burst, that a split must keep together."""
+"""groups.csv: groups of training photos, such as bursts, that must stay in the same split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,9 +16,9 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
     """Adds the groups to training photos.
 
     Args:
-        root: The dataset; without a ``groups.csv`` in it no photo has a group.
+        root: Folder of the dataset; without a ``groups.csv``, no photo has a group.
         train: Training photos.
-        problems: Collects a line for each problem.
+        problems: A line is added for each problem.
 
     Returns:
         The photos in the same order. A copy of a grouped photo belongs to its group too.
@@ -51,7 +51,7 @@ def read_groups(root: Path, train: Sequence[Sample], problems: list[str]) -> lis
 
 
 def copy_key(sample: Sample) -> tuple[int, str]:
-    """A key that a photo shares with its copies in its class; unreadable files have no copies."""
+    """Key shared by all copies of a photo in a class; unreadable files have no copies."""
     return sample.label, sample.name if sample.sha256 == EMPTY_SHA256 else sample.sha256
 
 

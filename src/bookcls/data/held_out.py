@@ -1,4 +1,4 @@
-"""held_out.csv: predictions of the folds' models for their held-out photos. No torch."""
+"""Reads and writes held_out.csv: cross-validated predictions. No torch."""
 
 import csv
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from bookcls.folders import refuse_links
 
 HELD_OUT = "held_out.csv"
 TRIALS_TABLE = "trials.csv"
-"""A row per trial, as soon as there is one."""
+"""File with one row per trial; written after each trial."""
 PROB = "prob_"
 COLUMNS = ["trial", "fold", "file", "view", "label"]
 
@@ -47,7 +47,7 @@ def write_held_out(
     class_names: Sequence[str],
     folds: Sequence[tuple[Sequence[Sample], npt.NDArray[np.float64]]],
 ) -> None:
-    """Writes a row per fold, view and held-out photo, with every digit of the probabilities.
+    """Writes a row per fold, view and held-out photo, with all digits of the probabilities.
 
     Args:
         run: Folder of the search.
@@ -68,7 +68,7 @@ def read_held_out(run: Path) -> HeldOut:
     """Reads the held-out predictions of a search.
 
     Raises:
-        BookclsError: If it is missing or damaged, or anything in the folder links elsewhere.
+        BookclsError: If it is missing or damaged, or the folder contains links to outside.
     """
     refuse_links(run)
     path = run / HELD_OUT
@@ -79,7 +79,7 @@ def read_held_out(run: Path) -> HeldOut:
         if header != [*COLUMNS, *(f"{PROB}{name}" for name in class_names)] or not rows:
             raise ValueError("other columns, or no rows")
         if any(len(row) != len(header) for row in rows):
-            raise ValueError("a row is cut off")
+            raise ValueError("a row is incomplete")
         probs = np.array([row[len(COLUMNS) :] for row in rows], np.float64)
         if not ((probs >= 0) & (probs <= 1 + 1e-6)).all():  # A softmax may round above 1.
             raise ValueError("a probability outside 0 to 1")

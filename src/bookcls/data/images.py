@@ -1,4 +1,4 @@
-"""The one image loader, for training, testing, activation maps and prediction."""
+"""The image loader used for training, testing, activation maps and prediction."""
 
 import functools
 import stat
@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 is passed to Ghostscript) or have decoders that are rarely tested."""
 MAX_PIXELS = 200_000_000
 """Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
-# Ours is checked as soon as the header is read; Pillow's own limit is lower.
+# MAX_PIXELS is checked as soon as the header is read; Pillow's own limit is lower.
 Image.MAX_IMAGE_PIXELS = None
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -144,7 +144,7 @@ def _upright(image: Image.Image, size: int | None) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
-    # A phone's JPEG with a second picture behind the first is MPO; what is drafted is the first.
+    # JPEGs of phones that contain a second picture have the format MPO; draft() uses the first.
     if size is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (2 * size, 2 * size))
     image.load()
@@ -194,7 +194,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         if image.mode == "F":
-            # Floating-point TIFFs hold 0..1 by convention.
+            # Floating-point TIFFs contain 0..1 by convention.
             scale = 255.0
         else:
             # Pillow opens 16-bit files as I;16 or, in older versions, as 32-bit I.

@@ -1,4 +1,4 @@
-"""Object masks, fitted to the network's square exactly as photos are."""
+"""Object masks, resized in the same way as photos."""
 
 from pathlib import Path
 
@@ -33,18 +33,21 @@ def find_mask(root: Path, sample: Sample) -> Path | None:
 
 
 def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
-    """Reads a mask, which has the pixels of the file as stored, and turns it as its photo is.
+    """Loads a mask and applies the EXIF orientation of its photo.
+
+    A mask has the size of the photo as stored, before the EXIF orientation is applied.
 
     Args:
-        path: 8-bit PNG: 0 nothing, k the class at place k - 1, 255 an object of no class.
-        photo: Its photo; the EXIF orientation is there.
+        path: 8-bit PNG: 0 is background, k is the class with index k - 1, 255 is an object of no
+            class.
+        photo: The photo, which contains the EXIF orientation.
         num_classes: Number of classes.
 
     Returns:
-        A grey image, oriented like the photo.
+        A greyscale image, oriented like the photo.
 
     Raises:
-        BookclsError: If it cannot be read, or does not fit its photo or the classes.
+        BookclsError: If it cannot be read, or does not match its photo or the classes.
     """
     try:
         with open_image(photo) as image:
@@ -59,8 +62,8 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
         raise BookclsError(f"{path}: this mask cannot be read ({error}).") from error
     if mask.size != stored:
         raise BookclsError(
-            f"{path} has {mask.size[0]}x{mask.size[1]} pixels, its photo as stored "
-            f"{stored[0]}x{stored[1]}: a mask has its photo's size, before EXIF orientation."
+            f"{path} has {mask.size[0]}x{mask.size[1]} pixels, but its photo has "
+            f"{stored[0]}x{stored[1]}: a mask must have the size of its photo as stored."
         )
     values = set(np.unique(np.asarray(mask)).tolist()) - set(range(num_classes + 1)) - {UNKNOWN}
     if values:
@@ -72,15 +75,15 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
 
 
 def fit_mask(mask: Image.Image, size: int, fit: str) -> Mask:
-    """Fits a mask to the network's square as :func:`bookcls.data.images.fit_square` does a photo.
+    """Resizes a mask to the input square, like :func:`bookcls.data.images.fit_square`.
 
     Args:
-        mask: A grey image.
+        mask: A greyscale image.
         size: Side of the square in pixels.
         fit: ``letterbox`` or ``squash``.
 
     Returns:
-        uint8 (size, size), values as in the file; padding is 0, nothing.
+        uint8 (size, size), values as in the file; padding is 0.
     """
     if fit == "squash":
         return np.asarray(mask.resize((size, size), Image.Resampling.NEAREST))

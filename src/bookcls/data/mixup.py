@@ -1,6 +1,6 @@
 """Mixup (Zhang et al. 2018, arXiv 1710.09412) and CutMix (Yun et al. 2019, arXiv 1905.04899).
 
-Both blend the photos of a batch as it is collated.
+Both are applied to a batch when it is collated.
 """
 
 import math
@@ -20,15 +20,17 @@ Item = tuple[Tensor, int | Tensor, int]
 def blend(
     images: Tensor, target: Tensor, rng: np.random.Generator, alpha: float, cutmix_alpha: float
 ) -> tuple[Tensor, Tensor]:
-    """Blends each image of a batch with another one of it, and their targets likewise.
+    """Blends each image of a batch, and its target, with another image of the batch.
 
     Args:
-        images: float (N, C, H, W): images, or what frozen layers made of them (manifold mixup,
+        images: float (N, C, H, W): images, or activations of frozen layers (manifold mixup,
             Verma et al. 2019, arXiv 1806.05236).
         target: float32 (N, num_classes), rows sum to 1.
-        rng: Decides the blend.
-        alpha: Mixup's; lam is drawn from Beta(alpha, alpha), once a batch; 0 for none.
-        cutmix_alpha: CutMix's; with both, each batch gets one or the other, at even odds.
+        rng: Random generator.
+        alpha: Parameter of mixup; lam is drawn from Beta(alpha, alpha), once per batch; 0 disables
+            mixup.
+        cutmix_alpha: Parameter of CutMix, likewise; if both are enabled, each batch gets either
+            one at random.
 
     Returns:
         The blended images and targets.
@@ -40,13 +42,13 @@ def blend(
     if strength == 0:
         return images, target
     lam = float(rng.beta(strength, strength))
-    # Activations are on the device already, their targets are not.
+    # Activations may already be on the device, while targets are on the CPU.
     partner = torch.from_numpy(rng.permutation(len(images)))
     if cut:
         rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
         blended = images.clone()
         blended[:, :, rows, cols] = images[partner.to(images.device)][:, :, rows, cols]
-        # The box may hang over the border.
+        # The box may extend beyond the border.
         area = (rows.stop - rows.start) * (cols.stop - cols.start)
         lam = 1 - area / (images.shape[2] * images.shape[3])
     else:
@@ -55,13 +57,13 @@ def blend(
 
 
 class MixupCollate:
-    """Makes a batch, in which each photo and its label are blended with another one's."""
+    """Collates a batch and applies mixup or CutMix."""
 
     def __init__(self, num_classes: int, alpha: float = 0.0, cutmix_alpha: float = 0.0) -> None:
-        """Prepares the blend.
+        """Creates the collate function.
 
         Args:
-            num_classes: Width of the targets.
+            num_classes: Number of classes, the width of the targets.
             alpha: See :func:`blend`.
             cutmix_alpha: See :func:`blend`.
         """
@@ -69,7 +71,7 @@ class MixupCollate:
         self.alpha, self.cutmix_alpha = alpha, cutmix_alpha
 
     def __call__(self, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
-        """Makes a batch; the first item's seed decides the blend.
+        """Collates a batch; the first item's seed determines the blend.
 
         Args:
             items: Images of equal size with labels or targets, and seeds.
@@ -91,7 +93,7 @@ class MixupCollate:
 def random_box(
     rng: np.random.Generator, lam: float, height: int, width: int
 ) -> tuple[slice, slice]:
-    """Draws a box that covers 1 - lam of the image, except for what is outside its border."""
+    """Draws a box that covers 1 - lam of the image, clipped at its border."""
     found = []
     for side in (height, width):
         half = round(side * math.sqrt(1 - lam)) // 2

@@ -16,7 +16,7 @@ from bookcls.environment import is_first_process
 
 Image = npt.NDArray[np.uint8]
 CACHE_MB = 2000
-"""Default of ``data.cache_mb``: 13,000 photos at 224 px, 40,000 at 128."""
+"""Default of ``data.cache_mb``: enough for 13,000 photos at 224 px, or 40,000 at 128 px."""
 
 
 class Decoded(Mapping[Path, Image]):
@@ -27,12 +27,12 @@ class Decoded(Mapping[Path, Image]):
     """
 
     def __init__(self, size: int, fit: str, cache_mb: float = CACHE_MB) -> None:
-        """Starts empty.
+        """Creates an empty cache.
 
         Args:
             size: Side of the square in pixels.
             fit: See :func:`bookcls.data.images.fit_square`.
-            cache_mb: Megabytes (10^6 bytes) for photos in memory.
+            cache_mb: Maximum size of the cache, in megabytes (10^6 bytes).
         """
         self.size = size
         self.fit = fit
@@ -60,7 +60,7 @@ class Decoded(Mapping[Path, Image]):
                 warnings.simplefilter("ignore")  # as in decode
                 return self.read(path)
         except ImageError as error:
-            raise ImageError(f"{path}: {error}, but could be read before") from error
+            raise ImageError(f"{path}: {error}, although it could be read before") from error
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self._kept)
@@ -78,7 +78,7 @@ def decode(
         samples: The photos.
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
-        cache_mb: Megabytes for photos in memory.
+        cache_mb: Maximum size of the cache, in megabytes.
 
     Returns:
         The images, and for each photo that could not be read the reason.
@@ -92,9 +92,9 @@ def decode(
             return str(error)
 
     bad: dict[Path, str] = {}
-    # Around the threads, not in them: the filters of warnings belong to the whole process.
+    # Outside the threads: warning filters are global to the process.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # Pillow's on broken EXIF, which only loses EXIF.
+        warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
         results = progress(pool.map(one, samples), "Reading photos", len(samples))
         for sample, result in zip(samples, results, strict=True):
             if isinstance(result, str):
@@ -115,7 +115,7 @@ def drop_unreadable(folder: PhotoFolder, bad: Mapping[Path, str], on_bad: str) -
 
     Returns:
         The dataset without what was skipped; its ``problems`` name every photo that could not be
-        read and every class that skipping left empty.
+        read and every class left without photos.
     """
     tests = [s for samples in folder.tests.values() for s in samples]
     refused = tests if on_bad == "skip" else [*folder.train, *tests]
@@ -144,14 +144,14 @@ def decode_folder(
         size: Side of the square in pixels.
         fit: See :func:`bookcls.data.images.fit_square`.
         on_bad: See :func:`drop_unreadable`.
-        cache_mb: Megabytes that photos in memory may take; said if they are too few.
+        cache_mb: Maximum size of the cache, in megabytes; a note is printed if it is too small.
 
     Returns:
         The dataset without what was skipped, and the images.
 
     Raises:
         BookclsError: Naming every problem of the folder, every photo that could not be read, and
-            every class that skipping left empty.
+            every class left without photos.
     """
     tests = [s for samples in folder.tests.values() for s in samples]
     images, bad = decode([*folder.train, *tests], size, fit, cache_mb)

@@ -33,17 +33,17 @@ class Preprocessing:
 
     @classmethod
     def from_hparams(cls, hparams: Mapping[str, Any]) -> "Preprocessing":
-        """Reads a checkpoint's hyper-parameters."""
+        """Creates the preprocessing from a checkpoint's hyper-parameters."""
         return cls(
             hparams["image_size"], hparams["fit"], tuple(hparams["mean"]), tuple(hparams["std"])
         )
 
     def with_size(self, image_size: int) -> "Preprocessing":
-        """A copy for another size."""
+        """Returns a copy for another input size."""
         return self if image_size == self.image_size else replace(self, image_size=image_size)
 
     def square(self, photo: Path | Image.Image) -> npt.NDArray[np.uint8]:
-        """A photo as the network sees it, before normalisation.
+        """Loads and resizes a photo, without normalisation.
 
         Args:
             photo: A file, or an upright RGB image.
@@ -59,10 +59,10 @@ class Preprocessing:
         return fit_square(photo, self.image_size, self.fit)
 
     def __call__(self, photo: Path | Image.Image | npt.NDArray[np.uint8]) -> Tensor:
-        """A photo as the network's input.
+        """Converts a photo to the network's input.
 
         Args:
-            photo: As in :meth:`square`, or what that returns.
+            photo: As in :meth:`square`, or its return value.
 
         Returns:
             float32 (3, image_size, image_size), normalised, on the CPU.

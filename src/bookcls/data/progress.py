@@ -14,7 +14,7 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
     Args:
         items: What to iterate over.
-        description: What is done, such as "Reading photos".
+        description: Text of the bar, such as "Reading photos".
         total: Number of items, if they have no length.
     """
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Draws photos, oversampling to balance the classes; reproducible from a seed."""
+"""A sampler that balances the classes by oversampling; reproducible from a seed."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ Draw = tuple[int, int]
 class OverSampler(Sampler[Draw]):
     """Oversamples small classes until each is as frequent as the largest.
 
-    imbalanced-learn's RandomOverSampler picks the indices, anew in each epoch; every photo is drawn
-    at least once. With several processes each takes its own share.
+    imbalanced-learn's RandomOverSampler chooses the indices, differently in each epoch; every photo
+    is drawn at least once. With several processes, each draws its own share.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class OverSampler(Sampler[Draw]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Prepares the draws.
+        """Creates the sampler.
 
         Args:
             labels: Class of each photo.
-            seed: Seed of the order, the choice and the seeds of the draws.
-            oversample: False draws each photo once.
-            rank: This process.
+            seed: Seed of the order, the oversampling and the seeds of the draws.
+            oversample: Whether to oversample; False draws each photo once.
+            rank: Rank of this process.
             world_size: Number of processes.
         """
         self.labels = np.asarray(labels)
@@ -45,25 +45,25 @@ class OverSampler(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Sets the epoch; Lightning calls this at the start of each epoch."""
         self.epoch = epoch
 
     def indices(self, epoch: int) -> list[int]:
-        """Indices of all photos of an epoch, over all processes, in order."""
+        """Indices of the photos of an epoch, over all processes, in order."""
         rng = np.random.default_rng([self.seed, Stream.ORDER, epoch])
         indices = np.arange(len(self.labels))
         if self.oversample:
-            # Only now: with scikit-learn it takes as long to import as half of torch.
+            # Imported late: with scikit-learn, it takes half as long to import as torch.
             from imblearn.over_sampling import RandomOverSampler
 
             picker = RandomOverSampler(random_state=int(rng.integers(2**31)))
             with warnings.catch_warnings():
-                # scikit-learn takes classes of one or two photos for a regression.
+                # scikit-learn mistakes classes of one or two photos for a regression target.
                 warnings.simplefilter("ignore", UserWarning)
                 picker.fit_resample(indices.reshape(-1, 1), self.labels)
             indices = picker.sample_indices_
         order = rng.permutation(indices)
-        # Every process must see the same number of batches, or the gradients' exchange hangs.
+        # Every process needs the same number of batches, or the exchange of gradients hangs.
         drawn: list[int] = np.resize(order, self.world_size * len(self)).tolist()
         return drawn
 

@@ -28,11 +28,10 @@ class Sample:
     Attributes:
         path: The photo.
         name: Its path below the split's folder, with forward slashes.
-        label: Index of its class; for a test photo that of the dominant class, or -1 where no
-            single class leads.
-        accepted: Indices of every class that counts as correct.
+        label: Index of its class; for a test photo, of the dominant class, or -1 if there is none.
+        accepted: Indices of the classes that count as correct.
         sha256: Hash of the file's bytes.
-        group: Its row in groups.csv: photos of a class that a split keeps together; "" for none.
+        group: Name of its group from groups.csv, which stays in the same split; "" if none.
     """
 
     path: Path
@@ -44,7 +43,7 @@ class Sample:
 
     @property
     def unit(self) -> str:
-        """What a split must keep together: a group of a class, or the copies of a photo."""
+        """Key of the photos that must stay in the same split: a group, or copies of a photo."""
         return f"{self.label} {self.group}" if self.group else self.sha256
 
 
@@ -53,10 +52,10 @@ class PhotoFolder:
     """A dataset on disk: ``train/<class>/*`` and any number of test splits.
 
     Attributes:
-        root: Its folder.
+        root: Folder of the dataset.
         class_names: Sorted; a label is an index into it.
         train: Training photos.
-        tests: Split name ("easy") -> its photos.
+        tests: Split name ("easy") -> photos.
         skipped: Photos left out under ``on_bad=skip``, each with the reason.
         problems: A line for each problem that prevents the use of the dataset.
     """
@@ -84,14 +83,14 @@ class PhotoFolder:
 
 
 def find_bad_names(names: Sequence[str]) -> list[str]:
-    """Finds class names that do not work on every file system, with a line for each."""
+    """Finds class names that do not work on every file system, and describes each in a line."""
     problems = []
     first: dict[str, str] = {}
     for name in names:
-        # Compare as file systems do that ignore case and the encoding of accents.
+        # Compare like file systems that ignore case and the encoding of accents.
         other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name or names.count(name) > 1:
-            problems.append(f"{other} and {name}: two classes whose names differ only by case")
+            problems.append(f"{other} and {name}: two classes whose names differ only in case")
         if not name or set(name) & set(";/\\") or name.startswith(".") or name != name.strip():
             problems.append(
                 f"{name!r}: a class name must not contain ; / \\, start with a dot, or start or "
@@ -101,7 +100,7 @@ def find_bad_names(names: Sequence[str]) -> list[str]:
 
 
 def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
-    """Makes one error that lists all problems."""
+    """Creates an error that lists all problems."""
     lines = "".join(f"\n  - {p}" for p in problems)
     return BookclsError(f"{root} cannot be used as it is:{lines}")
 
@@ -130,7 +129,7 @@ def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:
-    """Makes a sample with the hash of its bytes (of no bytes if it cannot be read)."""
+    """Creates a sample with the hash of its bytes (of empty bytes if it cannot be read)."""
     try:
         # Reading a pipe would block forever.
         content = path.read_bytes() if path.is_file() else b""

@@ -13,7 +13,7 @@ from bookcls.data.samples import Sample, is_hidden
 from bookcls.errors import BookclsError
 
 Pattern = tuple[str, ...]
-"""Parts of a glob; ``**`` stands for any number of folders."""
+"""Parts of a glob; ``**`` matches any number of folders."""
 ANYTHING: Pattern = ("**", "*")
 MAGIC = frozenset("*?[")
 
@@ -54,10 +54,10 @@ class Source:
 
 
 def find_source(images: str) -> Source:
-    """A photo, a folder with all folders in it, or a glob.
+    """Resolves ``images=``: a photo, a folder (recursively), or a glob.
 
     Raises:
-        BookclsError: If there is no such place.
+        BookclsError: If there is no such file or folder.
     """
     path = full_path("images", images)
     if path.is_dir():
@@ -142,7 +142,7 @@ def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
 
 
 def _expand(patterns: set[Pattern]) -> set[Pattern]:
-    """The patterns, and what remains of each if ``**`` stands for no folder."""
+    """Adds the patterns that remain if ``**`` matches no folder."""
     while more := {p[1:] for p in patterns if p[0] == "**" and len(p) > 1} - patterns:
         patterns |= more
     return patterns
@@ -153,7 +153,7 @@ def _matches(name: str, part: str) -> bool:
 
 
 def _descend(patterns: set[Pattern], name: str) -> set[Pattern]:
-    """What remains of the patterns in a folder of this name."""
+    """Returns the remaining patterns inside a folder of this name."""
     left = {p[1:] for p in patterns if len(p) > 1 and _matches(name, p[0])}
     return _expand(left | {p for p in patterns if p[0] == "**"})
 
@@ -161,10 +161,10 @@ def _descend(patterns: set[Pattern], name: str) -> set[Pattern]:
 def _walk(
     folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
 ) -> Iterator[tuple[Path, ImageError | None]]:
-    """Files that match any pattern. Links are followed, but nothing is looked for twice.
+    """Yields the files that match any pattern. Links are followed, but no file is yielded twice.
 
-    All patterns are ends of one, so a file matches in a folder only while the last part is left
-    alone, which is once.
+    All patterns are suffixes of the same one, so a file in a folder can only match the pattern
+    that consists of the last part alone.
     """
     try:
         status = folder.stat()
@@ -188,5 +188,5 @@ def _walk(
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink():
-        return os.path.isdir(entry.path)  # noqa: PTH112  # raises nothing, for no kind of link
+        return os.path.isdir(entry.path)  # noqa: PTH112  # raises no error for any kind of link
     return entry.is_dir()

@@ -5,9 +5,9 @@ from enum import IntEnum, unique
 
 @unique
 class Stream(IntEnum):
-    """Passed with the seed to numpy's generators; changing a number changes results.
+    """Passed to numpy's generators together with the seed; changing a number changes results.
 
-    The drawings of ``bookcls.synthetic``, which knows nothing of the rest, have their own.
+    ``bookcls.synthetic``, which does not depend on other rooms, has its own streams.
     """
 
     SPLIT = 1
@@ -17,24 +17,24 @@ class Stream(IntEnum):
     DRAW = 3
     """The seed of each draw, which decides its augmentation."""
     MIXUP = 4
-    """How a batch is blended."""
+    """Mixup and CutMix of a batch."""
     DROPOUT = 5
     """Which units a training step drops."""
     FOLDS = 6
     """How photos are divided into folds."""
     FOLD_SEED = 7
-    """The seed that a fold trains with."""
+    """The training seed of a fold."""
     FOLD_VIEWS = 8
     """The augmented views on which a held-out photo is evaluated."""
     REPLAY = 9
-    """The order in which cached views come back."""
+    """The order in which cached views are replayed."""
     SCENE = 10
     """The scene that is composed in place of a photo."""
     TRIALS = 12
-    """The settings that a search tries next."""
+    """The settings that a search proposes."""
     RENDERED_TRAIN = 71
-    """Pretraining's rendered scenes."""
+    """Scenes rendered for pretraining."""
     RENDERED_VAL = 72
-    """Those by which pretraining is judged."""
+    """Scenes rendered to validate pretraining."""
     COLOUR_AND_ERASE = 74
-    """Pretraining's augmentation of a batch."""
+    """Augmentation of a batch in pretraining."""

@@ -1,9 +1,9 @@
-"""Albumentations for training and for evaluation: the only module that knows albumentations."""
+"""Transforms for training and evaluation; the only module that imports albumentations."""
 
 import os
 import warnings
 
-# It would check online for a newer release.
+# Otherwise albumentations checks online for a newer release.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
@@ -17,7 +17,7 @@ from bookcls.data.images import PAD_RGB
 
 
 class Transform:
-    """uint8 photo -> normalised float32 tensor, reproducible from a seed."""
+    """Converts a uint8 photo to a normalised float32 tensor; reproducible from a seed."""
 
     def __init__(
         self,
@@ -31,17 +31,17 @@ class Transform:
         erase: float = 0.0,
         colour: float = 0.0,
     ) -> None:
-        """Builds the pipeline; without any augmentation it only normalises.
+        """Creates the transform; by default, it only normalises.
 
         Args:
             mean: Mean of RGB in [0, 1].
             std: Standard deviation of RGB in [0, 1].
             hflip: Probability of a horizontal flip.
             vflip: Probability of a vertical flip.
-            rotate: Largest rotation either way, in degrees.
-            zoom: The scale is drawn from 1 - zoom to 1 + zoom.
+            rotate: Maximum rotation in either direction, in degrees.
+            zoom: Maximum relative change of scale, which is drawn from [1 - zoom, 1 + zoom].
             erase: Probability of random erasing (Zhong et al., arXiv 1708.04896).
-            colour: Largest relative change of brightness, contrast and saturation; the hue
+            colour: Maximum relative change of brightness, contrast and saturation; the hue
                 changes by a tenth of it.
         """
         steps: list[A.BasicTransform] = []
@@ -73,17 +73,17 @@ class Transform:
             self._compose = A.Compose(steps)
 
     def __call__(self, image: npt.NDArray[np.uint8], seed: int | None = None) -> Tensor:
-        """Augments and normalises.
+        """Augments and normalises a photo.
 
         Args:
             image: uint8 (H, W, 3), RGB.
-            seed: Seed of every random choice; None if nothing is random.
+            seed: Seed of the augmentation; None without augmentation.
 
         Returns:
             float32 (3, H, W), normalised.
         """
         if seed is not None:
-            # albumentations' own random state repeats itself in worker processes and epochs.
+            # The random state of albumentations repeats itself across workers and epochs.
             self._compose.set_random_seed(seed)
         array = self._compose(image=image)["image"]
         return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))

@@ -1,4 +1,4 @@
-"""What the model looked at: maps, the numbers that judge them, audits, and figures."""
+"""Explains predictions: activation maps, scores of the maps, audits, and figures."""
 
 __all__ = [
     "explain",

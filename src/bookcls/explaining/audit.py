@@ -11,15 +11,15 @@ from torch import Tensor
 from bookcls.explaining.maps import Map
 
 TOP = 0.2
-"""Share of the square that is blurred."""
+"""Share of the image that is blurred."""
 SURE = 0.5
 """Minimum probability for a prediction on the background alone to count as the same."""
 MARGIN = 0.04
-"""Objects are removed with a margin, a share of the side: shadows and edges give them away."""
+"""Margin around removed objects, as a share of the side, since shadows and edges reveal them."""
 MIN_BACKGROUND = 0.02
-"""Minimum share of the square that must remain to fill in the rest."""
+"""Minimum share of background needed to fill in the rest."""
 MIN_WEIGHT = 0.005
-"""A pixel is filled once this share of the blurred weight there is background."""
+"""Minimum blurred weight of background at a pixel before it is filled in."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Audit:
     """Predictions on changed photos; probabilities are those of the original prediction.
 
     Attributes:
-        blurred_pred: Prediction with the strongest evidence blurred, or None for an empty map.
-        blurred_prob: Probability of the original prediction then.
-        random_prob: The same with a random part of the same size blurred.
+        blurred_pred: Prediction with the strongest evidence blurred; None for an empty map.
+        blurred_prob: Probability of the original prediction in that case.
+        random_prob: The same with a random region of the same size blurred.
         background_pred: Prediction on the background alone; None without a mask or an object.
-        background_prob: Probability of the original prediction then.
+        background_prob: Probability of the original prediction in that case.
         same_on_background: Whether the prediction stays the same, with a probability of at least
             0.5, although all objects were removed, including the predicted one.
         without_pred: Prediction with only the predicted object removed; None if there is no such
             object.
-        without_prob: Probability of the original prediction then.
-        same_without: Whether the prediction is the same then; None if there is no such object.
+        without_prob: Probability of the original prediction in that case.
+        same_without: Whether the prediction is the same in that case; None if there is none.
     """
 
     blurred_pred: int | None = None
@@ -56,7 +56,7 @@ def blurred(image: Tensor, heat: Map) -> Tensor:
 
     Args:
         image: float32 (3, H, W), normalised, on the CPU.
-        heat: Any map; it is resized to the image.
+        heat: A map of any size; it is resized to the image.
 
     Returns:
         float32 (3, H, W).
@@ -97,7 +97,7 @@ def remove_objects(image: Tensor, mask: npt.NDArray[np.uint8] | None) -> Tensor 
         return None
     pixels = np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
     missing = dilated.astype(bool)
-    # Normalised convolution, ever wider: each pixel uses the nearest background in reach.
+    # Normalised convolution with increasing width: each pixel uses the nearest background.
     sigma = 1.0
     while missing.any():
         weight = cv2.GaussianBlur(kept, (0, 0), sigma)
@@ -122,9 +122,9 @@ def compare(
     Args:
         k: The original prediction.
         blurred: Probabilities (C,) with the top of the map blurred; None if not computed.
-        chance: With a random part of the same size blurred.
-        alone: For the background alone.
-        without: Without the predicted object; None also if there is no such object.
+        chance: Probabilities (C,) with a random region of the same size blurred.
+        alone: Probabilities (C,) for the background alone.
+        without: Probabilities (C,) without the predicted object; None also if there is none.
     """
 
     def pred(probs: Tensor | None) -> int | None:

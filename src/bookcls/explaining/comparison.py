@@ -1,4 +1,4 @@
-"""Compares our predictions with another system's: captions, figure, paired test."""
+"""Compares our predictions with those of another system: figure, captions, paired test."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ YES = ("no", "yes")
 def compare_answers(
     records: Sequence[dict[str, Any]], answers: dict[tuple[str, str], ExternalAnswer | None]
 ) -> list[dict[str, Any]]:
-    """Our prediction and the other system's for each photo, as plain values."""
+    """Combines our prediction and the other system's for each photo, as plain values."""
     rows = []
     for record in records:
         answer = answers[record["split"], record["file"]]
@@ -41,10 +41,10 @@ def compare_answers(
 
 
 def caption(row: dict[str, Any]) -> str:
-    """The study's two lines: ``ours: nlp (0.65) yes`` and ``other: keras (0.71) yes``."""
+    """Two lines, as in the 2018 study: ``ours: nlp (0.65) yes``, ``other: keras (0.71) yes``."""
     ours = f"ours: {row['ours']} ({row['ours_score']:.2f}) {YES[row['ours_correct']]}"
     if not row["other_answered"]:
-        return f"{ours}\nother: no answer"
+        return f"{ours}\nother: no prediction"
     other = f"other: {row['other']} ({row['other_score']:.2f}) {YES[row['other_correct']]}"
     return f"{ours}\n{other}"
 
@@ -55,8 +55,8 @@ def draw(
     explainer: Explainer,
     output: Path,
 ) -> list[Path]:
-    """The study's captioned figure: every photo with both answers. Returns its pages."""
-    sheet = Sheet(output / "external.png", "ours and the other system's answers")
+    """Draws every photo with both predictions, as in the 2018 study. Returns the pages."""
+    sheet = Sheet(output / "external.png", "our predictions and those of the other system")
     for row in rows:
         photo = explainer.shown(photos[row["split"], row["file"]])
         both = row["ours_correct"] == row["other_correct"]
@@ -70,10 +70,10 @@ def write(rows: Sequence[dict[str, Any]], warnings: list[str], output: Path) -> 
     write_csv(output / "external.csv", list(rows[0]), (row.values() for row in rows))
     parts, lines = {}, []
     for split in dict.fromkeys(row["split"] for row in rows):
-        mine = [row for row in rows if row["split"] == split]
+        split_rows = [row for row in rows if row["split"] == split]
         for name, part in (
-            ("all", mine),
-            ("answered", [row for row in mine if row["other_answered"]]),
+            ("all", split_rows),
+            ("answered", [row for row in split_rows if row["other_answered"]]),
         ):
             ours = [bool(row["ours_correct"]) for row in part]
             other = [bool(row["other_correct"]) for row in part]
@@ -81,12 +81,12 @@ def write(rows: Sequence[dict[str, Any]], warnings: list[str], output: Path) -> 
             parts[f"{split}/{name}"] = {
                 "n": len(part), "ours": sum(ours), "other": sum(other), **test
             }  # fmt: skip
-            subset = "" if name == "all" else " of those that it answered"
-            if name == "all" or len(part) < len(mine):
+            subset = "" if name == "all" else " of the photos with a prediction"
+            if name == "all" or len(part) < len(split_rows):
                 lines.append(
                     f"{split}{subset}: ours {sum(ours)}/{len(part)}, "
                     f"other {sum(other)}/{len(part)}; "
-                    f"one alone right {test['only_ours']} : {test['only_other']}, "
+                    f"only one correct {test['only_ours']} : {test['only_other']}, "
                     f"McNemar p = {test['p']:.2g}"
                 )
     write_json(output / "external.json", {"notes": warnings, "splits": parts})

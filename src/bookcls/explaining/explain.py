@@ -1,4 +1,4 @@
-"""Runs the command: explains every photo with every model, as pictures, numbers and words."""
+"""Explains every photo with every model: writes figures and tables, and prints a summary."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from bookcls.training.classifier import load_classifier
 def list_splits(
     resolved: ResolvedSettings, split: str, class_names: list[str]
 ) -> dict[str, list[Sample]]:
-    """Lists the photos: split, as in predictions.csv -> its photos.
+    """Lists the photos of each split, named as in predictions.csv.
 
     Raises:
         BookclsError: If the folder cannot be used.
@@ -38,7 +38,7 @@ def list_splits(
         if folder.class_names != class_names:
             raise BookclsError(
                 f"{resolved.root / 'train'} has the classes {', '.join(folder.class_names)}; the "
-                f"model knows {', '.join(class_names)}."
+                f"model has {', '.join(class_names)}."
             )
         return {"train": readable(folder.train)}
     problems: list[str] = []
@@ -51,7 +51,7 @@ def list_splits(
 
 
 def readable(samples: Sequence[Sample]) -> list[Sample]:
-    """Returns the readable photos and prints the names of the others.
+    """Returns the readable photos, and prints the names of the others.
 
     Raises:
         BookclsError: If none is readable.
@@ -86,8 +86,8 @@ def explain(
     for other in explainers[1:]:
         if other.class_names != first.class_names:
             raise BookclsError(
-                f"{other.ckpt} knows {', '.join(other.class_names)}, {first.ckpt} "
-                f"{', '.join(first.class_names)}: only models of the same classes can be compared."
+                f"{other.ckpt} has the classes {', '.join(other.class_names)}, {first.ckpt} "
+                f"{', '.join(first.class_names)}: models to compare need the same classes."
             )
     splits = list_splits(resolved, config.data.split, first.class_names)
     total = sum(map(len, splits.values()))
@@ -112,22 +112,22 @@ def explain(
         set[Path](),
         failures.FailureGallery(),
     )
-    found = explain_all(resolved, explainers, names, splits, worst, written)
-    made = {
+    all_records = explain_all(resolved, explainers, names, splits, worst, written)
+    methods = {
         name: describe_maps(explainer) for name, explainer in zip(names, explainers, strict=True)
     }
     head = {
-        "made": made,
+        "made": methods,
         "method": config.method,
         "layer": config.layers,
         "target": config.target,
         "unsure": config.unsure,
         "size": [e.size for e in explainers],
     }
-    records.write(resolved.output, found, head)
-    print_summary(found, made)
+    records.write(resolved.output, all_records, head)
+    print_summary(all_records, methods)
     if joined_answers is not None:
-        rows = comparison.compare_answers(found[names[0]], joined_answers.answers)
+        rows = comparison.compare_answers(all_records[names[0]], joined_answers.answers)
         written |= {
             *comparison.draw(
                 rows, {(split, s.name): s for split, s in pairs}, first, resolved.output
@@ -162,7 +162,7 @@ def refuse_overwriting_photos(output: Path, splits: dict[str, list[Sample]]) -> 
 
 
 def name_checkpoints(ckpts: Sequence[Path]) -> list[str]:
-    """Shortest distinct names of checkpoints: the ends of their folders' paths."""
+    """Finds the shortest distinct names of checkpoints: the last parts of their paths."""
     if len(ckpts) == 1:
         return [ckpts[0].parent.name]
     paths = [ckpt.parent if ckpt.name == runs.BEST else ckpt.with_suffix("") for ckpt in ckpts]
@@ -174,12 +174,12 @@ def name_checkpoints(ckpts: Sequence[Path]) -> list[str]:
 
 
 def describe_maps(explainer: Explainer) -> str:
-    """Describes in one line how the maps were made."""
+    """Describes in one line how the maps were computed."""
     config = explainer.config
-    asked = f"{config.method} at {' + '.join(config.layers)}, {explainer.size} px"
+    description = f"{config.method} at {' + '.join(config.layers)}, {explainer.size} px"
     if explainer.size != explainer.image_size:
-        asked += f" (answers at {explainer.image_size} px, the size of training)"
-    return asked
+        description += f" (predictions at {explainer.image_size} px, the size of training)"
+    return description
 
 
 def explain_all(
@@ -190,48 +190,51 @@ def explain_all(
     worst: failures.FailureGallery,
     written: set[Path],
 ) -> dict[str, list[Record]]:
-    """Explains and draws every photo, and keeps only plain values.
+    """Explains and draws every photo; only plain values stay in memory.
 
     Args:
         resolved: Folders and batch size.
         explainers: The models.
         names: Names of the models.
         splits: The photos.
-        worst: Collects the predictions for the gallery.
-        written: Collects the paths of the pictures.
+        worst: The gallery, which collects the worst predictions.
+        written: Paths of the written files are added to it.
+
+    Returns:
+        Model -> one record per photo.
     """
     first, output = explainers[0], resolved.output
-    found: dict[str, list[Record]] = {name: [] for name in names}
-    made = "; ".join(dict.fromkeys(describe_maps(explainer) for explainer in explainers))
+    records_by_name: dict[str, list[Record]] = {name: [] for name in names}
+    methods = "; ".join(dict.fromkeys(describe_maps(explainer) for explainer in explainers))
     for split, samples in splits.items():
         files = safe_names(s.name for s in samples)
-        sheet = Sheet(output / f"sheet_{split}.png", f"{split}: {made}")
+        sheet = Sheet(output / f"sheet_{split}.png", f"{split}: {methods}")
         per_photo = zip(
             *(e.explain(split, samples, resolved.root, resolved.batch_size) for e in explainers),
             strict=True,
         )
         for explanations in progress(per_photo, f"Explaining {split}", len(samples)):
             for name, one in zip(names, explanations, strict=True):
-                found[name].append(records.record(one, first.class_names))
+                records_by_name[name].append(records.record(one, first.class_names))
             path = output / split / f"{files[explanations[0].sample.name]}.png"
             if len(explanations) > 1:
-                figure = panels.draw_comparison(explanations, names, first.class_names, made)
+                figure = panels.draw_comparison(explanations, names, first.class_names, methods)
             else:
-                figure = panels.draw(explanations[0], first.class_names, made)
+                figure = panels.draw(explanations[0], first.class_names, methods)
                 worst.add(explanations[0])
             panels.save(figure, path)
             written.add(path)
             add_cell(sheet, explanations, first.class_names)
         sheet.flush()
         written.update(sheet.pages)
-    return found
+    return records_by_name
 
 
 def add_cell(sheet: Sheet, explanations: Sequence[Explanation], class_names: Sequence[str]) -> None:
     """Adds a photo to the contact sheet: its overlays, then the photo."""
-    overlays = [panels.overlay(one.photo, one.heats[one.shown[0]]) for one in explanations]
+    overlays = [panels.overlay(one.photo, one.heat_maps[one.shown[0]]) for one in explanations]
     captions = [panels.title(one, class_names) for one in explanations]
-    empty = [one.heats[one.shown[0]].empty for one in explanations]
+    empty = [one.heat_maps[one.shown[0]].empty for one in explanations]
     text = " | ".join(
         f"{caption}{' no evidence' if none else ''}"
         for caption, none in zip(captions, empty, strict=True)

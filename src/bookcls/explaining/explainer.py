@@ -17,8 +17,8 @@ from bookcls.explaining import audit as audits
 from bookcls.explaining.audit import Audit
 from bookcls.explaining.explanation import Explanation, derive_seed
 from bookcls.explaining.map_scores import MapScores, flag, measure, random_map
-from bookcls.explaining.maps import Heat, heats
-from bookcls.explaining.road import road
+from bookcls.explaining.maps import HeatMap, heat_maps
+from bookcls.explaining.road import road_scores
 from bookcls.explaining.settings import SLOW, TARGETS, CamConfig
 from bookcls.training.classifier import Classifier
 from bookcls.training.devices import ran_out_of_memory, select_device
@@ -26,9 +26,9 @@ from bookcls.training.devices import ran_out_of_memory, select_device
 READABLE = 128
 """Minimum map size for models trained on smaller photos: 8x8 cells instead of 4x4 or 2x2."""
 LAST = 3
-"""Number of the head's last modules: dropout, the linear layer that makes logits, activation."""
+"""Number of the head's last modules: dropout, the linear layer for the logits, activation."""
 SHOWN = 320
-"""Side of the square that figures show."""
+"""Side of the photos in figures, in pixels."""
 
 
 class Explainer:
@@ -37,8 +37,13 @@ class Explainer:
     def __init__(self, ckpt: Path, classifier: Classifier, config: CamConfig) -> None:
         """Wraps a classifier and moves it to the device in the settings.
 
+        Args:
+            ckpt: Its checkpoint, for messages.
+            classifier: The classifier.
+            config: The settings.
+
         Raises:
-            BookclsError: If the device, the class or the size does not fit.
+            BookclsError: If the device, the class or the size is not available.
         """
         self.ckpt = ckpt
         self.config = config
@@ -76,10 +81,9 @@ class Explainer:
         Args:
             split: Folder of the split.
             samples: Its photos.
-            root: Folder of the dataset, where the masks are, or None.
+            root: Folder of the dataset, which contains the masks, or None.
             batch_size: Photos per batch.
-            audit: Whether to classify changed photos as well; False leaves ``audit`` empty, if only
-                the maps are needed.
+            audit: Whether to classify changed photos as well; False if only the maps are needed.
 
         Yields:
             One explanation per photo, in order.
@@ -131,7 +135,7 @@ class Explainer:
         large = images if self.size == self.image_size else self.images(samples, self.size)
         shown = [self._classes(s, p) for s, p in zip(samples, preds, strict=True)]
         pairs = [(i, k) for i, ks in enumerate(shown) for k in dict.fromkeys([preds[i], *ks])]
-        found: list[dict[int, Heat]] = [{} for _ in samples]
+        maps_by_class: list[dict[int, HeatMap]] = [{} for _ in samples]
         # The slow methods build a batch from each photo: one image per channel.
         step = 1 if self.config.method in SLOW else len(samples)
         for start in range(0, len(pairs), step):
@@ -139,32 +143,34 @@ class Explainer:
             batch = large[[i for i, _ in part]].to(next(self.model.parameters()).device)
             method, layers = self.config.method, self.config.layers
             for (i, k), heat in zip(
-                part, heats(self.model, batch, [k for _, k in part], method, layers), strict=True
+                part,
+                heat_maps(self.model, batch, [k for _, k in part], method, layers),
+                strict=True,
             ):
-                found[i][k] = heat
+                maps_by_class[i][k] = heat
         masks = [self._mask(root, sample) for sample in samples]
         small = [
             None if m is None else fit_mask(m, self.image_size, self.preprocessing.fit)
             for m in masks
         ]
-        maps = [found[i][p] for i, p in enumerate(preds)]
+        maps = [maps_by_class[i][p] for i, p in enumerate(preds)]
         if audit:
             audit_results = self._audit(samples, images, probs, maps, small)
         else:
             audit_results = [Audit() for _ in samples]
         for i, sample in enumerate(samples):
             mask = masks[i]
-            numbers: dict[int, MapScores | None] = dict.fromkeys(found[i])
+            numbers: dict[int, MapScores | None] = dict.fromkeys(maps_by_class[i])
             if mask is not None:
                 square = fit_mask(mask, self.size, self.preprocessing.fit)
-                for k, heat in found[i].items():
+                for k, heat in maps_by_class[i].items():
                     numbers[k] = measure(heat, square == k + 1)
             correct = preds[i] in sample.accepted if sample.accepted else None
             word, reason = flag(
                 correct=correct,
                 prob=float(probs[i, preds[i]]),
                 unsure=self.config.unsure,
-                heat=found[i][preds[i]],
+                heat=maps_by_class[i][preds[i]],
                 numbers=numbers[preds[i]],
                 audit=audit_results[i],
             )
@@ -176,16 +182,18 @@ class Explainer:
                 correct=correct,
                 flag=word,
                 reason=reason,
-                heats=found[i],
+                heat_maps=maps_by_class[i],
                 numbers=numbers,
                 shown=shown[i],
                 audit=audit_results[i],
-                road=self._road(images[i], found[i][preds[i]], preds[i], mask is None, sample),
+                road=self._road(
+                    images[i], maps_by_class[i][preds[i]], preds[i], mask is None, sample
+                ),
                 photo=self.shown(sample),
             )
 
     def _classes(self, sample: Sample, pred: int) -> list[int]:
-        """The classes to show; the predicted one if the photo has no such label."""
+        """Returns the classes to show; the predicted one if the photo has no such label."""
         target = self.config.target
         if target == "predicted":
             return [pred]
@@ -204,10 +212,10 @@ class Explainer:
         samples: Sequence[Sample],
         images: Tensor,
         probs: Tensor,
-        maps: Sequence[Heat],
+        maps: Sequence[HeatMap],
         masks: Sequence[Mask | None],
     ) -> list[Audit]:
-        """Classifies the changed photos of a batch, each kind of change in one pass."""
+        """Classifies the changed photos of a batch, one forward pass per kind of change."""
         preds = [int(k) for k in probs.argmax(dim=1)]
         rows = list(zip(images, preds, maps, masks, strict=True))
         blurred = self._predict_optional(audits.blurred(x, heat.map) for x, _, heat, _ in rows)
@@ -232,20 +240,20 @@ class Explainer:
         ]
 
     def _predict_optional(self, images: Iterable[Tensor | None]) -> list[Tensor | None]:
-        """Probabilities (C,) of each image; None for None."""
-        given = list(images)
-        there = [x for x in given if x is not None]
-        answers: Iterator[Tensor] = iter(self.answers(torch.stack(there))[0] if there else ())
-        return [None if x is None else next(answers) for x in given]
+        """Predicts the probabilities (C,) of each image; None for None."""
+        optional = list(images)
+        present = [x for x in optional if x is not None]
+        answers: Iterator[Tensor] = iter(self.answers(torch.stack(present))[0] if present else ())
+        return [None if x is None else next(answers) for x in optional]
 
     def _road(
-        self, image: Tensor, heat: Heat, k: int, unmasked: bool, sample: Sample
+        self, image: Tensor, heat: HeatMap, k: int, unmasked: bool, sample: Sample
     ) -> tuple[float, float] | None:
-        wanted = unmasked if self.config.road is None else self.config.road
-        if not wanted or heat.empty:
+        enabled = unmasked if self.config.road is None else self.config.road
+        if not enabled or heat.empty:
             return None
         seed = derive_seed(sample)
         pair = [heat.map, random_map(heat, seed)]
-        twice = torch.stack([image, image]).to(next(self.model.parameters()).device)
-        mine, chance = road(self.model, twice, pair, [k, k], seed)
-        return mine, chance
+        images = torch.stack([image, image]).to(next(self.model.parameters()).device)
+        own, chance = road_scores(self.model, images, pair, [k, k], seed)
+        return own, chance

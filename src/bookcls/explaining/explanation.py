@@ -9,7 +9,7 @@ import numpy.typing as npt
 from bookcls.data.samples import Sample
 from bookcls.explaining.audit import Audit
 from bookcls.explaining.map_scores import MapScores
-from bookcls.explaining.maps import Heat
+from bookcls.explaining.maps import HeatMap
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Explanation:
     Attributes:
         split: Folder of its split ("test_easy"), or "images".
         sample: The photo.
-        probs: float32 (C,), at the training size.
+        probs: float32 (C,), class probabilities at the training size.
         features: float32 (256,), the head's hidden units.
-        correct: Whether the answer is accepted; None without a label.
+        correct: Whether the prediction is correct; None without a label.
         flag: A verdict, see :func:`bookcls.explaining.map_scores.flag`.
         reason: The reason for the flag.
-        heats: Class -> its map; always includes the predicted class.
-        numbers: Class -> scores of its map; None if no mask shows the class.
+        heat_maps: Class -> its map; always includes the predicted class.
+        numbers: Class -> scores of its map; None if no mask contains the class.
         shown: The classes shown in figures.
         audit: Predictions on changed photos.
         road: ROAD of the predicted class's map, and of a random map; None if not computed.
@@ -39,7 +39,7 @@ class Explanation:
     correct: bool | None
     flag: str
     reason: str
-    heats: dict[int, Heat]
+    heat_maps: dict[int, HeatMap]
     numbers: dict[int, MapScores | None]
     shown: list[int]
     audit: Audit
@@ -53,7 +53,7 @@ class Explanation:
 
 
 def derive_seed(sample: Sample) -> int:
-    """A seed from the photo's name, the same in every run."""
+    """Derives a seed from the photo's name, the same in every run."""
     return int.from_bytes(
         hashlib.sha256(sample.name.encode("utf-8", "backslashreplace")).digest()[:4], "big"
     )

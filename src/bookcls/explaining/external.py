@@ -18,7 +18,7 @@ COLUMNS = ("file", "label", "score")
 
 @dataclass(frozen=True)
 class ExternalAnswer:
-    """Another system's prediction for one photo; a label of None means that it gave none."""
+    """Another system's prediction for one photo; the label is None if there was no prediction."""
 
     file: str
     label: str | None
@@ -30,7 +30,7 @@ class Joined:
     """Another system's predictions, joined with the photos.
 
     Attributes:
-        answers: (split, photo name) -> its answer; None if it gave none.
+        answers: (split, photo name) -> prediction; None if there is none.
         unknown_files: Files that match no photo.
         ambiguous: Files whose name matches several photos.
         unknown_labels: Labels that are not a class; they count as wrong.
@@ -43,7 +43,7 @@ class Joined:
 
 
 def read_answers(path: Path) -> dict[str, ExternalAnswer]:
-    """Reads predictions; if a file has several, the one with the highest score counts.
+    """Reads predictions; if there are several for a file, the one with the highest score is used.
 
     Args:
         path: A csv with the columns file, label, score; or JSON lines as cloud AutoML writes
@@ -52,10 +52,10 @@ def read_answers(path: Path) -> dict[str, ExternalAnswer]:
             "confidences": [...]}}``.
 
     Returns:
-        File as written there -> answer.
+        File name as written in the file -> prediction.
 
     Raises:
-        BookclsError: If the file is missing, damaged or of another shape.
+        BookclsError: If the file is missing, damaged or in another format.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -79,14 +79,14 @@ def _read_csv(path: Path, text: str) -> list[ExternalAnswer]:
         reader.fieldnames = columns
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        what = "a json array: write one object a line" if text.lstrip()[:1] == "[" else error
+        what = "a json array: write one object per line" if text.lstrip()[:1] == "[" else error
         raise BookclsError(
             f"external={path} is neither a csv file nor JSON lines ({what}); see "
             "docs/explanations.md."
         ) from error
     if not {"file", "label"} <= set(columns):
         raise BookclsError(
-            f"external={path}: its columns are {','.join(columns) or 'none'}; needed are "
+            f"external={path}: its columns are {','.join(columns) or 'none'}; expected "
             f"{','.join(COLUMNS)} (or JSON lines, see docs/explanations.md)."
         )
     answers = []
@@ -109,7 +109,7 @@ def _read_lines(path: Path, text: str) -> list[ExternalAnswer]:
             "\n".join([name, *(str(label) for label, _ in pairs)]).encode()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BookclsError(
-                f"external={path} line {number} is none of the two shapes of cloud AutoML "
+                f"external={path} line {number} has neither of the two formats of cloud AutoML "
                 f"predictions ({type(error).__name__}: {error}); see docs/explanations.md."
             ) from error
         rows = [
@@ -149,14 +149,15 @@ def join(
     photos: Sequence[tuple[str, Sample]],
     class_names: Sequence[str],
 ) -> Joined:
-    """Joins predictions with photos, by the longest end of the path that matches one photo.
+    """Joins predictions with photos by the longest path suffix that matches exactly one photo.
 
-    Of several files that name the same photo the one with the longest end counts, and the others
-    are unknown; so is a file whose path names the folder of another split.
+    If several files match the same photo, the one with the longest suffix is used, and the others
+    count as unknown. A file whose path contains the folder of another split is unknown as well.
 
     Args:
-        answers: File as written by the other system (a path, an address or a bare name).
-        photos: (split, photo) pairs; every one gets an answer or None.
+        answers: File name as written by the other system (a path, a URL or a bare name) ->
+            prediction.
+        photos: (split, photo) pairs; each gets a prediction or None.
         class_names: The classes.
     """
     folders: dict[tuple[str, str], str] = {}
@@ -170,7 +171,7 @@ def join(
     joined = Joined({(split, sample.name): None for split, sample in photos})
     candidates: dict[tuple[str, str], list[tuple[int, int, float, str]]] = {}
     for file, answer in answers.items():
-        # Of an address the first part is the host or the bucket.
+        # The first part of a URL is the host or the bucket.
         parts = re.sub(r"^\w+://[^/]*/", "", file.replace("\\", "/")).split("/")
         ends = ["/".join(parts[n:]) for n in range(len(parts))]
         start = next((n for n, end in enumerate(ends) if end in by_end), None)
@@ -197,7 +198,7 @@ def join(
 def _names_other_split(
     end: str, before: Sequence[str], photo: tuple[str, str], folders: dict[tuple[str, str], str]
 ) -> bool:
-    """Whether the rest of a path, before the end that fits, names the folder of another split."""
+    """Whether the path before the matching suffix contains the folder of another split."""
     if end == f"{folders[photo]}/{photo[1]}" or folders[photo] in before:
         return False
     known = {"train", *folders.values()}

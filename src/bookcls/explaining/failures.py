@@ -1,4 +1,4 @@
-"""The gallery of wrong and least sure predictions, with the most similar training photos."""
+"""The gallery of wrong and least confident predictions, with the most similar training photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Training:
     features: npt.NDArray[np.float32]
 
     def nearest(self, found: Explanation) -> list[tuple[Sample, float]]:
-        """The training photos most similar to a photo, with their similarity; never itself."""
-        likeness = similarity(self.features, found.features)
-        order = [i for i in np.argsort(-likeness) if self.samples[i].path != found.sample.path]
-        return [(self.samples[i], float(likeness[i])) for i in order[:NEAREST]]
+        """Finds the most similar training photos, with their similarity; never the photo itself."""
+        similarities = similarity(self.features, found.features)
+        order = [i for i in np.argsort(-similarities) if self.samples[i].path != found.sample.path]
+        return [(self.samples[i], float(similarities[i])) for i in order[:NEAREST]]
 
 
 def compute_features(explainer: Explainer, samples: Sequence[Sample], batch_size: int) -> Training:
@@ -48,10 +48,10 @@ def compute_features(explainer: Explainer, samples: Sequence[Sample], batch_size
 
 
 class FailureGallery:
-    """Keeps the predictions to look at first: wrong and sure, then least sure."""
+    """Collects the worst predictions: confident and wrong ones first, then the least confident."""
 
     def __init__(self) -> None:
-        """Starts empty."""
+        """Creates an empty gallery."""
         self.kept: list[Explanation] = []
 
     def add(self, found: Explanation) -> None:
@@ -68,7 +68,7 @@ def _rank(found: Explanation) -> tuple[bool, float]:
 def draw(
     worst: Sequence[Explanation], training: Training | None, explainer: Explainer, path: Path
 ) -> list[Path]:
-    """Draws the gallery, the worst first.
+    """Draws the gallery, worst predictions first.
 
     Args:
         worst: The predictions.
@@ -122,7 +122,7 @@ def _page(part: Sequence[Explanation], training: Training | None, explainer: Exp
             axes.set_title(literal(f"like {names[sample.label]} {likeness:.2f}"), fontsize=7)
             axes.set_xlabel(literal(f"train/{sample.name}"), fontsize=6)
     figure.suptitle(
-        "wrong predictions, the surest first, then the least sure; green: accepted"
+        "wrong predictions, most confident first, then the least confident; green: accepted"
         + ("; right: the nearest training photos" if training else ""),
         fontsize=8,
     )

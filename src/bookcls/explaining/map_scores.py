@@ -1,4 +1,4 @@
-"""Where a map's energy lies, against what maps that know nothing would score; and the flag."""
+"""Scores of activation maps, compared with baseline maps; and the flag of a prediction."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bookcls.explaining.audit import Audit
-from bookcls.explaining.maps import Heat, Map, enlarge
+from bookcls.explaining.maps import HeatMap, Map, enlarge
 
 Region = npt.NDArray[np.bool_]
 RIGHT, WRONG_REASON, WRONG, UNSURE = (
@@ -22,16 +22,16 @@ BLOB = 1 / 6
 
 @dataclass(frozen=True)
 class MapScores:
-    """How well a map and two floors find an object.
+    """How well a map localises an object, compared with two baselines.
 
     Attributes:
-        area: Share of the square that the object fills, in [0, 1].
-        inside: Share of the map's energy in the object; None for an empty map.
+        area: Share of the image that the object covers, in [0, 1].
+        inside: Share of the map's energy in the object, in [0, 1]; None for an empty map.
         hit: Whether the map's peak lies in the object (the pointing game, Zhang et al.,
             arXiv 1608.00507, without tolerance); None for an empty map.
-        random_inside: The share that random maps have there on average, which is ``area``.
-        random_hit: How often the peak of a random map of the same grid lies there, in [0, 1].
-        centre_inside: The share for a blob in the centre.
+        random_inside: Expected ``inside`` of a random map, which is ``area``.
+        random_hit: Probability that the peak of a random map of the same grid lies in the object.
+        centre_inside: ``inside`` of a Gaussian blob in the centre.
         centre_hit: Whether the centre lies in the object.
     """
 
@@ -44,15 +44,15 @@ class MapScores:
     centre_hit: bool
 
 
-def measure(heat: Heat, region: Region) -> MapScores | None:
+def measure(heat: HeatMap, region: Region) -> MapScores | None:
     """Scores a map against the object of the class that it explains.
 
     Args:
         heat: The map, (size, size).
-        region: Where the object is, bool (size, size); padding is outside.
+        region: bool (size, size), True inside the object; padding is outside.
 
     Returns:
-        The numbers; None where the object is not in the photo.
+        The scores; None if the object is not in the photo.
     """
     if not region.any():
         return None
@@ -66,7 +66,7 @@ def measure(heat: Heat, region: Region) -> MapScores | None:
 
 
 def hit_probability(grid: tuple[int, int], region: Region) -> float:
-    """Share of a grid's cells whose middle lies in a region: where a random map's peak may be.
+    """Probability that the peak of a random map lies in a region: share of grid cells inside it.
 
     Example:
         >>> hit_probability((2, 2), np.array([[1, 1, 0, 0], [1, 1, 0, 0]] * 2, bool))
@@ -80,7 +80,10 @@ def hit_probability(grid: tuple[int, int], region: Region) -> float:
 
 
 def score(heat: Map, region: Region) -> tuple[float | None, bool | None]:
-    """Share of a map's energy in a region, and whether its peak is there; None if it is empty.
+    """Computes the share of a map's energy in a region, and whether its peak lies there.
+
+    Returns:
+        Share in [0, 1], and hit; (None, None) for an empty map.
 
     Example:
         >>> half = np.array([[1, 0], [0, 0]], bool)
@@ -94,17 +97,17 @@ def score(heat: Map, region: Region) -> tuple[float | None, bool | None]:
     return share, bool(region.flat[int(heat.argmax())])
 
 
-def random_map(heat: Heat, seed: int) -> Map:
-    """A map that knows nothing, as coarse as ``heat``."""
+def random_map(heat: HeatMap, seed: int) -> Map:
+    """Draws a random map of the same grid as ``heat``: float32 (size, size) with peak 1."""
     grid = np.random.default_rng(seed).random(heat.grid, np.float32)
     return enlarge(grid, heat.map.shape[0])
 
 
 def centre_blob(size: int) -> Map:
-    """A map that says: whatever it is, it is in the middle."""
+    """Creates a Gaussian blob in the centre, float32 (size, size): a baseline map."""
     axis = (np.arange(size) + 0.5) / size - 0.5
-    wave = np.exp(-0.5 * (axis / BLOB) ** 2)
-    return np.asarray(np.outer(wave, wave), np.float32)
+    profile = np.exp(-0.5 * (axis / BLOB) ** 2)
+    return np.asarray(np.outer(profile, profile), np.float32)
 
 
 def flag(
@@ -112,22 +115,22 @@ def flag(
     correct: bool | None,
     prob: float,
     unsure: float,
-    heat: Heat,
+    heat: HeatMap,
     numbers: MapScores | None,
     audit: Audit,
 ) -> tuple[str, str]:
-    """A plain word for an answer, and the reason for it.
+    """Flags a prediction, and gives the reason.
 
     Args:
-        correct: Whether the answer is accepted; None without a label.
-        prob: Its probability.
-        unsure: Below this probability an answer that is not wrong counts as unsure.
-        heat: The map for the answer.
-        numbers: What it scored; None where the photo shows no such object or has no mask.
-        audit: What the model said to the photo without its objects.
+        correct: Whether the prediction is correct; None without a label.
+        prob: Probability of the prediction, in [0, 1].
+        unsure: Probability below which a prediction that is not wrong is unsure.
+        heat: Map of the predicted class.
+        numbers: Scores of the map; None if the photo has no such object or no mask.
+        audit: Predictions on changed photos.
 
     Returns:
-        One of :data:`FLAGS`, or "" for a sure answer without a label; and a sentence.
+        One of :data:`FLAGS`, or "" for a confident prediction without a label; and the reason.
     """
     if correct is False:
         return WRONG, "not an accepted class"
@@ -137,18 +140,21 @@ def flag(
         return "", "no label"
     if audit.same_on_background:
         return WRONG_REASON, (
-            f"the same answer, with {audit.background_prob:.2f}, when the objects are taken out"
+            f"the same prediction, with {audit.background_prob:.2f}, when all objects are removed"
         )
     if numbers is None:
-        return RIGHT, "no object to check the evidence against"
+        return RIGHT, "no object to compare the evidence with"
     if numbers.inside is None or heat.empty:
         return RIGHT, "no evidence to check: the map is empty"
-    where = f"{numbers.inside:.0%} of the evidence in the object, which fills {numbers.area:.0%}"
+    where = f"{numbers.inside:.0%} of the evidence in the object, which covers {numbers.area:.0%}"
     if numbers.inside >= numbers.area or numbers.hit:
         return RIGHT, where
     if audit.same_without is False:
-        # A map is a guess about the model; taking the object out is an experiment on it.
-        return RIGHT, f"only {where}; but without the object the answer is another"
+        # A map is only an estimate; removing the object is an experiment on the model.
+        return RIGHT, f"only {where}; but without the object the prediction changes"
     if audit.same_without is None:
-        return RIGHT, f"only {where}; but the object could not be taken out to try the answer"
-    return WRONG_REASON, f"only {where}, its peak is outside, and without it the answer stays"
+        return RIGHT, f"only {where}; but the object could not be removed to test the prediction"
+    return (
+        WRONG_REASON,
+        f"only {where}, the peak is outside, and the prediction stays without the object",
+    )

@@ -1,4 +1,4 @@
-"""Class activation maps of VGG16 by pytorch-grad-cam, with the energy that it scales away."""
+"""Class activation maps of VGG16 with pytorch-grad-cam, including their energy before scaling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from bookcls.models.vgg16 import VGG16
 
 Map = npt.NDArray[np.float32]
 NOTHING = 1e-6
-"""A map whose peak is below this, or below a hundredth of the strongest evidence against the class,
-is empty: scaled to full range it would show rounding errors."""
+"""A map is empty if its peak is below this value, or below ``AGAINST`` times the strongest evidence
+against the class: scaled to the full range, it would only show rounding errors."""
 AGAINST = 0.01
 
 LIBRARY: dict[str, type[Any]] = {
@@ -40,19 +40,19 @@ LIBRARY: dict[str, type[Any]] = {
 }
 
 for module in (ablation_cam, score_cam):
-    # Their progress bars, one for each photo, would tear ours apart.
+    # Their progress bars, one per photo, would disrupt ours.
     vars(module)["tqdm"] = SimpleNamespace(tqdm=iter)
 
 
 @dataclass(frozen=True)
-class Heat:
-    """What spoke for a class in a photo.
+class HeatMap:
+    """The evidence for a class in a photo.
 
     Attributes:
-        map: float32 (size, size): the strongest evidence is 1; all 0 where there is none.
-        energy: Sum of the positive raw values over the deepest layer's grid.
+        map: float32 (size, size) in [0, 1]: the strongest evidence is 1; all 0 if there is none.
+        energy: Sum of the positive raw values over the grid of the deepest layer.
         grid: Rows and columns of that grid.
-        prob: Probability of the class at the map's size, which may differ from training's.
+        prob: Probability of the class at the map's input size, which may differ from training.
         empty: Whether there was no evidence.
     """
 
@@ -64,7 +64,7 @@ class Heat:
 
 
 class _Raw:
-    """Returns each layer's signed map before the library cuts, scales and enlarges it."""
+    """Returns each layer's signed map before the library clips, scales and enlarges it."""
 
     def compute_cam_per_layer(
         self: Any,
@@ -85,9 +85,9 @@ class _Raw:
 
 
 def find_module(model: VGG16, layer: str) -> nn.Module:
-    """The module whose output counts as a layer's.
+    """Finds the module that computes a layer's output.
 
-    A convolution's is taken after its ReLU, as in Keras, where the two are one layer.
+    For a convolution, this is its ReLU: in Keras, the two are one layer.
     """
     if layer in POOL_INDEX:
         return model.features[POOL_INDEX[layer]]
@@ -97,24 +97,24 @@ def find_module(model: VGG16, layer: str) -> nn.Module:
 def raw_maps(
     model: VGG16, images: Tensor, classes: Sequence[int], method: str, layers: Sequence[str]
 ) -> tuple[list[Map], Tensor]:
-    """Signed maps before any scaling.
+    """Computes signed maps, before any scaling.
 
     Args:
         model: In evaluation mode; no parameter needs to be trainable, and none gets a gradient.
         images: float32 (N, 3, H, W), normalised, on the model's device.
-        classes: For each image the class to explain.
+        classes: The class to explain for each image.
         method: One of :data:`bookcls.explaining.settings.METHODS`.
         layers: Names of layers.
 
     Returns:
-        For each layer, from the input up, float32 (N, h, w); and the logits, (N, C).
+        For each layer, from input to output, float32 (N, h, w); and the logits, float32 (N, C).
     """
     indices = {**CONV_INDEX, **POOL_INDEX}
     modules = [find_module(model, name) for name in sorted(layers, key=indices.__getitem__)]
     model.requires_grad_(False)
-    # The gradient has to reach the layers even where every parameter is frozen.
+    # The gradient has to reach the layers even if every parameter is frozen.
     images = images.detach().contiguous(memory_format=torch.channels_last).requires_grad_(True)
-    # Ablation-CAM divides by the score: a logit below zero would turn its map inside out.
+    # Ablation-CAM divides by the score: a negative logit would invert the map.
     target = ClassifierOutputSoftmaxTarget if method == "ablationcam" else ClassifierOutputTarget
     cam = type("Raw", (_Raw, LIBRARY[method]), {})(model, modules)
     try:
@@ -123,21 +123,21 @@ def raw_maps(
     finally:
         cam.activations_and_grads.release()
     if method in ("eigencam", "eigengradcam"):
-        # The sign of a principal component is arbitrary: the larger side is the object.
+        # The sign of a principal component is arbitrary: the larger peak is taken for the object.
         maps = [np.stack([m if m.max() >= -m.min() else -m for m in layer]) for layer in maps]
     logits = cam.outputs.detach().float().cpu()
     return [np.nan_to_num(layer).astype(np.float32) for layer in maps], logits
 
 
-def heats(
+def heat_maps(
     model: VGG16, images: Tensor, classes: Sequence[int], method: str, layers: Sequence[str]
-) -> list[Heat]:
-    """Maps at the images' size; several layers are scaled each to its peak and averaged.
+) -> list[HeatMap]:
+    """Computes maps at the size of the images; those of several layers are normalised and averaged.
 
     Args: as :func:`raw_maps`.
 
     Returns:
-        One for each image.
+        One map per image.
     """
     size = images.shape[-1]
     raw, logits = raw_maps(model, images, classes, method, layers)
@@ -147,20 +147,20 @@ def heats(
     ]
 
 
-def blend(grids: Sequence[Map], size: int, prob: float) -> Heat:
-    """One map of the signed grids of several layers, the deepest last."""
+def blend(grids: Sequence[Map], size: int, prob: float) -> HeatMap:
+    """Combines the signed grids of several layers, the deepest last, into one map."""
     deepest = grids[-1]
     peak = float(deepest.max(initial=0.0))
     energy = float(np.maximum(deepest, 0).sum())
     grid = (deepest.shape[0], deepest.shape[1])
     if peak < max(NOTHING, AGAINST * -float(deepest.min(initial=0.0))):
-        return Heat(np.zeros((size, size), np.float32), energy, grid, prob, empty=True)
+        return HeatMap(np.zeros((size, size), np.float32), energy, grid, prob, empty=True)
     total = np.mean([enlarge(np.maximum(g, 0), size) for g in grids], axis=0)
-    return Heat(np.asarray(total / total.max(), np.float32), energy, grid, prob, empty=False)
+    return HeatMap(np.asarray(total / total.max(), np.float32), energy, grid, prob, empty=False)
 
 
 def enlarge(grid: Map, size: int) -> Map:
-    """A grid of values of at least 0 as a map (size, size) with peak 1, or all 0."""
+    """Resizes a non-negative grid to a map, float32 (size, size), with peak 1 (or all 0)."""
     large = cv2.resize(np.ascontiguousarray(grid), (size, size), interpolation=cv2.INTER_LINEAR)
     peak = float(large.max())
     return np.asarray(large / peak if peak > 0 else large, np.float32)

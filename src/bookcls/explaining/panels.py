@@ -14,30 +14,30 @@ from matplotlib.figure import Figure
 
 from bookcls.explaining.explanation import Explanation
 from bookcls.explaining.map_scores import RIGHT, UNSURE, WRONG, WRONG_REASON
-from bookcls.explaining.maps import Heat
+from bookcls.explaining.maps import HeatMap
 from bookcls.files import atomic_write
 from bookcls.pages.figures import literal, plain
 
 Picture = npt.NDArray[np.uint8]
 COLOURS = "inferno"
-"""Perceptually uniform and increasing in lightness, so that it works in grey print."""
+"""Perceptually uniform and increasing in lightness, so that it also works in greyscale print."""
 INKS = {RIGHT: "#1a6e3c", WRONG_REASON: "#b35900", WRONG: "#b3261e", UNSURE: "#5a5a8a", "": "black"}
 HALF = 0.5
 """Level of the outline, as a share of the peak."""
 
 
-def resize_map(heat: Heat, side: int) -> npt.NDArray[np.float32]:
+def resize_map(heat: HeatMap, side: int) -> npt.NDArray[np.float32]:
     """Resizes a map to a figure."""
     large = cv2.resize(heat.map, (side, side), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, np.float32)
 
 
-def overlay(photo: Picture, heat: Heat) -> Picture:
-    """The photo in grey, lit up and coloured by the map, with an outline at half its peak.
+def overlay(photo: Picture, heat: HeatMap) -> Picture:
+    """Overlays a map on the greyscale photo, with an outline at half of its peak.
 
     Args:
         photo: uint8 (S, S, 3).
-        heat: Its map; an empty one leaves the photo grey and dark.
+        heat: The map; if it is empty, the photo stays grey and dark.
 
     Returns:
         uint8 (S, S, 3).
@@ -56,17 +56,17 @@ def overlay(photo: Picture, heat: Heat) -> Picture:
 
 
 def title(found: Explanation, class_names: Sequence[str]) -> str:
-    """The study's title and the probability: ``keras? yes 0.87``.
+    """Title as in the 2018 study, with the probability: ``keras? yes 0.87``.
 
-    Example: without a label ``keras? 0.87``.
+    Without a label, ``keras? 0.87``.
     """
     verdict = {True: " yes", False: " no", None: ""}[found.correct]
     return f"{class_names[found.pred]}?{verdict} {found.probs[found.pred]:.2f}"
 
 
 def note(found: Explanation, k: int, class_names: Sequence[str]) -> str:
-    """Scores of a map, in a few words."""
-    heat, numbers = found.heats[k], found.numbers[k]
+    """Describes the scores of a map in a few words."""
+    heat, numbers = found.heat_maps[k], found.numbers[k]
     if heat.empty:
         return f"no evidence for {class_names[k]}"
     if numbers is None or numbers.inside is None:
@@ -83,7 +83,7 @@ def hide_ticks(axes: Axes) -> None:
     axes.set_yticks([])
 
 
-def show_heat(axes: Axes, heat: Heat, side: int) -> None:
+def show_heat(axes: Axes, heat: HeatMap, side: int) -> None:
     """Shows the map in colours, or a note if it is empty."""
     hide_ticks(axes)
     if heat.empty:
@@ -105,19 +105,19 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def draw(found: Explanation, class_names: Sequence[str], made: str) -> Figure:
-    """Draws the study's three panels, a row for each class shown.
+    """Draws the three panels of the 2018 study, one row per class shown.
 
     Args:
         found: The photo.
         class_names: Sorted names.
-        made: How the maps were made, for the foot.
+        made: How the maps were computed, for the footer.
     """
     rows = len(found.shown)
     figure = Figure(figsize=(8.4, 2.62 * rows + 0.6), layout="constrained")
     grid = figure.subplots(rows, 3, squeeze=False)
     side = found.photo.shape[0]
     for line, k in zip(grid, found.shown, strict=True):
-        heat = found.heats[k]
+        heat = found.heat_maps[k]
         show_heat(line[0], heat, side)
         line[1].imshow(overlay(found.photo, heat))
         line[2].imshow(found.photo)
@@ -147,7 +147,7 @@ def draw_comparison(
     line[0].set_title(plain(f"accepted: {accepted}", 36) if accepted else "photo", fontsize=7)
     for axes, found, name in zip(line[1:], explanations, names, strict=True):
         k = found.shown[0]
-        axes.imshow(overlay(found.photo, found.heats[k]))
+        axes.imshow(overlay(found.photo, found.heat_maps[k]))
         axes.set_title(literal(f"{name}\n{title(found, class_names)}"), fontsize=8)
         axes.set_xlabel(literal(f"{note(found, k, class_names)}\n{found.flag}"), fontsize=6)
     for axes in line:
@@ -160,6 +160,6 @@ def draw_comparison(
 def save(figure: Figure, path: Path) -> None:
     """Writes a PNG atomically."""
     with atomic_write(path) as temporary, warnings.catch_warnings():
-        # A name in a script that the font does not have is drawn as boxes.
+        # Characters that the font does not have are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(temporary, dpi=110, format="png")

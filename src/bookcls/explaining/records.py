@@ -16,17 +16,17 @@ from bookcls.files import write_csv, write_json
 
 Record = dict[str, Any]
 SUSPECT = 2
-"""This many predictions that survive removing the object, and half of a class's, are suspect."""
+"""A class is suspect if at least this many, and half, of its predictions survive the removal."""
 
 
 def record(found: Explanation, class_names: Sequence[str]) -> Record:
-    """One photo's plain values; numbers and audit are those of the answer's map.
+    """Converts an explanation to plain values; scores and audit are those of the predicted class.
 
-    Keys: as the columns of cam.csv, explained in docs/explanations.md; ``maps`` has those of every
-    class that a map was made for.
+    The keys are the columns of cam.csv, explained in docs/explanations.md; ``maps`` contains the
+    scores of every class that has a map.
     """
     sample, pred = found.sample, found.pred
-    heat, numbers, audit = found.heats[pred], found.numbers[pred], found.audit
+    heat, numbers, audit = found.heat_maps[pred], found.numbers[pred], found.audit
 
     def name(k: int | None) -> str | None:
         return None if k is None or k < 0 else class_names[k]
@@ -63,7 +63,7 @@ def record(found: Explanation, class_names: Sequence[str]) -> Record:
                 "grid": list(h.grid),
                 "numbers": n and asdict(n),
             }
-            for (k, h), n in zip(found.heats.items(), found.numbers.values(), strict=True)
+            for (k, h), n in zip(found.heat_maps.items(), found.numbers.values(), strict=True)
         },
     }
 
@@ -75,7 +75,7 @@ def _short(value: float | None) -> float | int | None:
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
-    """Summarises the photos of one split; means are over the photos that have the value."""
+    """Summarises the photos of a split; means are over the photos that have a value."""
     flags = Counter(r["flag"] for r in records)
     summary: dict[str, Any] = {
         "n": len(records),
@@ -96,14 +96,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def shortcuts(records: Sequence[Record]) -> list[str]:
-    """A sentence for each class whose predictions survive removing the object."""
-    asked = Counter(r["pred"] for r in records if r["area"] is not None)
+    """Describes each class whose predictions survive removing the object."""
+    tested = Counter(r["pred"] for r in records if r["area"] is not None)
     same = Counter(r["pred"] for r in records if r["same_on_background"])
     return [
-        f"shortcut? {same[name]} of {asked[name]} answers '{name}' stay the same, with at least "
-        f"{SURE:g}, when every object is taken out of the photo: the evidence is in the background"
+        f"shortcut? {same[name]} of {tested[name]} predictions '{name}' stay the same, with at "
+        f"least {SURE:g}, when every object is removed from the photo: the evidence is in the background"
         for name in sorted(same)
-        if same[name] >= SUSPECT and 2 * same[name] >= asked[name]
+        if same[name] >= SUSPECT and 2 * same[name] >= tested[name]
     ]
 
 
@@ -113,7 +113,7 @@ def write(output: Path, records: Mapping[str, Sequence[Record]], head: Record) -
     Args:
         output: The folder.
         records: Run -> its photos.
-        head: What was asked, for cam.json.
+        head: The settings, for cam.json.
     """
     several = len(records) > 1
     columns = [key for key in next(r for rs in records.values() for r in rs) if key != "maps"]

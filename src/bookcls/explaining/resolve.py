@@ -1,4 +1,4 @@
-"""Resolves the checkpoints, the photos and the output folder. Does not import torch."""
+"""Resolves the paths of checkpoints, photos and output. Does not import torch."""
 
 import hashlib
 import re
@@ -64,7 +64,7 @@ def resolve_settings(config: CamConfig) -> ResolvedSettings:
 
 
 def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None) -> Path:
-    """RUN/cam for the run's own test photos, a subfolder for anything else, so nothing mixes."""
+    """Returns RUN/cam for the run's own test photos, and a separate subfolder for anything else."""
     folder = ckpts[0].parent / runs.CAM
     if len(ckpts) > 1:
         folder /= f"compare-{_digest(ckpts)}"
@@ -77,13 +77,13 @@ def default_output(config: CamConfig, ckpts: list[Path], trained_on: str | None)
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """A short hash of paths."""
+    """Computes a short hash of paths."""
     text = "\n".join(str(path.resolve()) for path in paths)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:7]
 
 
 def find_earlier_files(output: Path) -> set[Path]:
-    """Finds the pictures of an earlier call by its cam.json; without one, the folder is not ours.
+    """Finds the files of an earlier call from its cam.json; without one, none belong to us.
 
     Raises:
         BookclsError: If the folder of a split is a link.
@@ -103,7 +103,7 @@ def find_earlier_files(output: Path) -> set[Path]:
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:
-    """Photo name -> unique file name, without suffix, that is valid on every system.
+    """Maps photo names to unique file names, without suffix, that are valid on every system.
 
     Example:
         >>> safe_names(["a/b 1.jpg", "a_b_1.jpg", "本.png"])

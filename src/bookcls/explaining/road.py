@@ -1,4 +1,4 @@
-"""ROAD: whether the pixels that a map highlights matter to the model; needs no mask."""
+"""The ROAD metric: whether the pixels that a map highlights matter to the model; needs no mask."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,31 +16,32 @@ from bookcls.models.vgg16 import VGG16
 PERCENTILES = (20, 40, 60, 80)
 
 
-def road(
+def road_scores(
     model: VGG16, images: Tensor, maps: Sequence[Map], classes: Sequence[int], seed: int
 ) -> list[float]:
-    """Measures how much more the prediction suffers from losing a map's top than its bottom.
+    """Computes ROAD (Rong et al., arXiv 2202.00449), which compares removing top and bottom pixels.
 
-    Rong et al., arXiv 2202.00449: removed pixels are filled in from their neighbours, so that the
-    holes themselves tell nothing. Above 0 the map ranks pixels better than chance.
+    Removed pixels are imputed from their neighbours, so that the shape of the holes reveals
+    nothing. Above 0, the map ranks pixels better than chance.
 
     Args:
         model: In evaluation mode.
         images: float32 (N, 3, H, W), normalised.
         maps: N maps, none of them empty.
-        classes: For each image the class explained.
-        seed: Decides the noise, which the library draws without one.
+        classes: The explained class of each image.
+        seed: Seed of the noise, which the library draws from the global state.
 
     Returns:
-        (change on losing the least relevant - change on losing the most relevant) / 2 of the
-        class's probability, averaged over 20 to 80 % of the pixels; in [-1, 1].
+        One score per image, in [-1, 1]: half the difference between the changes of the class
+        probability when the least and the most relevant pixels are removed, averaged over 20, 40,
+        60 and 80 % of the pixels.
     """
     size = images.shape[-1]
-    # By rank: a ReLU leaves many zeros, and at such a tie the library would remove every pixel.
+    # Use ranks: a ReLU leaves many zeros, and on such ties the library would remove every pixel.
     ranks = [rank_pixels(m, size) for m in maps]
     targets = [ClassifierOutputSoftmaxTarget(k) for k in classes]
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # The library (1.5.7) hands tensors to numpy functions.
+        # The library (1.5.7) passes tensors to numpy functions.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.manual_seed(seed)
         scores = ROADCombined(percentiles=list(PERCENTILES))(

@@ -20,7 +20,7 @@ METHODS = (
     "ablationcam",
 )
 SLOW = ("scorecam", "ablationcam")
-"""One forward pass per channel: 512 of them for a photo and a class."""
+"""Methods that need one forward pass per channel: 512 for each photo and class."""
 LAYERS = tuple(sorted({**CONV_INDEX, **POOL_INDEX}, key=lambda n: {**CONV_INDEX, **POOL_INDEX}[n]))
 TARGETS = ("predicted", "dominant", "accepted")
 
@@ -72,22 +72,22 @@ class CamConfig:
             )
         if self.images is not None and self.external is not None:
             raise BookclsError(
-                "external=FILE is judged by labels, and images=... has none: leave one out."
+                "external=FILE needs labels, and images=... has none: leave one out."
             )
 
     @property
     def layers(self) -> list[str]:
-        """Names of the layers whose maps are blended."""
+        """Names of the layers whose maps are combined."""
         return _texts(self.layer)
 
     @property
     def ckpts(self) -> list[str]:
-        """The runs or files that were asked for; empty for the latest run."""
+        """The given runs or files; empty for the latest run."""
         return _texts(self.ckpt)
 
 
 def _texts(value: object) -> list[str]:
-    """One text or a list of them; a number is a text as well, a folder may be called 5."""
+    """Converts a value or a list to a list of strings; a folder may be called 5."""
     if value is None:
         return []
     return [str(v) for v in value] if isinstance(value, list | tuple) else [str(value)]

@@ -1,4 +1,4 @@
-"""Contact sheets: many captioned pictures on few pages, with flat memory."""
+"""Contact sheets: many captioned pictures on a few pages, with constant memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ PER_PAGE = 24
 
 
 def concatenate_pictures(pictures: Sequence[Picture]) -> Picture:
-    """Square pictures in a row, small, with a white line between them."""
+    """Concatenates square pictures to a row of thumbnails, separated by white lines."""
     line = np.full((THUMB, 4, 3), 255, np.uint8)
     parts: list[Picture] = []
     for picture in pictures:
@@ -26,14 +26,14 @@ def concatenate_pictures(pictures: Sequence[Picture]) -> Picture:
 
 
 class Sheet:
-    """Collects pictures with captions and writes a page as soon as it is full."""
+    """Collects pictures with captions, and writes each page as soon as it is full."""
 
     def __init__(self, path: Path, heading: str) -> None:
-        """Starts empty.
+        """Creates an empty sheet.
 
         Args:
             path: The PNG; further pages are called ``<stem>_2.png`` and so on.
-            heading: Stands above every page.
+            heading: Heading of every page.
         """
         self.path = path
         self.heading = heading
@@ -47,7 +47,7 @@ class Sheet:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is left."""
+        """Writes the last, incomplete page."""
         if not self._cells:
             return
         width = max(picture.shape[1] for picture, _, _ in self._cells) / THUMB

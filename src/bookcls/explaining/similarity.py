@@ -1,4 +1,4 @@
-"""How much alike two photos look to a model: the one measure that cam and serve both use."""
+"""Similarity of photos in the feature space of a model, used by both cam and serve."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,17 +7,17 @@ Features = npt.NDArray[np.float32]
 
 
 def similarity(training: Features, photo: Features) -> Features:
-    """Cosine similarity of a photo to each training photo, seen from the mean training photo.
+    """Computes the centred cosine similarity of a photo to each training photo.
 
-    Hidden units are never negative, so seen from zero all photos look alike: the cosine of any two
-    would be close to 1.
+    Features are centred on the mean of the training photos: hidden units are never negative, so
+    without centring, the cosine of any two photos would be close to 1.
 
     Args:
         training: float32 (N, 256), the head's hidden units for the training photos.
-        photo: float32 (256,), those for the photo.
+        photo: float32 (256,), the hidden units for the photo.
 
     Returns:
-        float32 (N,), in [-1, 1]; 0 for a photo that is the mean itself.
+        float32 (N,), in [-1, 1]; 0 if the photo equals the mean.
     """
     if not len(training):
         return np.zeros(0, np.float32)

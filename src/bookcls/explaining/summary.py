@@ -1,4 +1,4 @@
-"""Prints the summary: a table of all splits, and warnings."""
+"""Prints the summary: a table of all splits, warnings, and paired tests."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,25 +11,25 @@ from bookcls.explaining.records import Record, shortcuts, summarise
 from bookcls.scoring.statistics import mcnemar_test
 
 
-def print_summary(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]) -> None:
-    """Prints flags and numbers by run and split, shortcuts, and paired tests between runs.
+def print_summary(records: Mapping[str, Sequence[Record]], methods: Mapping[str, str]) -> None:
+    """Prints flags and scores by run and split, shortcuts, and paired tests between runs.
 
     Args:
-        found: Run -> its photos.
-        made: Run -> how its maps were made.
+        records: Run -> one record per photo.
+        methods: Run -> how its maps were computed.
     """
     console = Console(highlight=False)
     table = Table(
-        title=escape("; ".join(dict.fromkeys(made.values()))),
+        title=escape("; ".join(dict.fromkeys(methods.values()))),
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("")
     columns = [["photos", *FLAGS, "no evidence", "energy inside", "pointing", "ROAD"]]
-    for run, rows in found.items():
+    for run, rows in records.items():
         for split in dict.fromkeys(r["split"] for r in rows):
             table.add_column(
-                escape(f"{run}\n{split}" if len(found) > 1 else split), justify="right"
+                escape(f"{run}\n{split}" if len(records) > 1 else split), justify="right"
             )
             summary = summarise([r for r in rows if r["split"] == split])
             flags = [str(summary["flags"][word]) for word in FLAGS]
@@ -38,15 +38,15 @@ def print_summary(found: Mapping[str, Sequence[Record]], made: Mapping[str, str]
     for cells in zip(*columns, strict=True):
         table.add_row(*cells)
     table.caption = (
-        "energy inside: share of the evidence in the object named (random map, centre blob)\n"
-        "pointing: how often its peak is there (random map, centre blob)\n"
-        "ROAD: how much more losing the map's top hurts than losing its bottom (random map)"
+        "energy inside: share of the evidence in the predicted object (random map, centre blob)\n"
+        "pointing: how often the peak is in the object (random map, centre blob)\n"
+        "ROAD: removing the map's top pixels against its bottom pixels (random map)"
     )
     console.print(table)
-    for run, rows in found.items():
+    for run, rows in records.items():
         for line in shortcuts(rows):
-            print(f"warning: {run + ': ' if len(found) > 1 else ''}{line}")
-    for line in _paired(found):
+            print(f"warning: {run + ': ' if len(records) > 1 else ''}{line}")
+    for line in _paired(records):
         print(line)
 
 
@@ -63,9 +63,9 @@ def _numbers(summary: Record) -> list[str]:
     return [three("inside"), three("hit"), road]
 
 
-def _paired(found: Mapping[str, Sequence[Record]]) -> list[str]:
+def _paired(records: Mapping[str, Sequence[Record]]) -> list[str]:
     """Exact McNemar tests of the first run against each other one."""
-    (first, mine), *others = found.items()
+    (first, mine), *others = records.items()
     lines = []
     for name, rows in others:
         for split in dict.fromkeys(r["split"] for r in rows if r["correct"] is not None):
@@ -74,7 +74,7 @@ def _paired(found: Mapping[str, Sequence[Record]]) -> list[str]:
                 [bool(a["correct"]) for a, _ in pair], [bool(b["correct"]) for _, b in pair]
             )
             lines.append(
-                f"{split}: right only by {first} {test['only_ours']}, only by {name} "
+                f"{split}: only {first} correct {test['only_ours']}, only {name} "
                 f"{test['only_other']}, McNemar p = {test['p']:.2g}"
             )
     return lines

@@ -162,8 +162,8 @@ def make_trainer(config: PretrainConfig, run: Path, rounds: Rounds) -> pl.Traine
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise BookclsError(
-            f"accelerator={config.accelerator}, precision={precision} are not supported on this machine: "
-            f"{error}"
+            f"accelerator={config.accelerator}, precision={precision} are not supported on "
+            f"this machine: {error}"
         ) from error
 
 

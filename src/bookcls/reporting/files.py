@@ -57,7 +57,7 @@ def read_answers(path: Path) -> list[Answer]:
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise damaged_error(path, error) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged_error(path, "a row is cut off or not a number") from error
+        raise damaged_error(path, "a row is incomplete or not a number") from error
     if not answers:
         raise damaged_error(path, "it has no rows")
     return answers
@@ -83,7 +83,7 @@ def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
                     if row.get("val/loss"):
                         val[epoch] = float(row["val/loss"])
         except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
-            raise damaged_error(path, "a row is cut off or not a number") from error
+            raise damaged_error(path, "a row is incomplete or not a number") from error
         train |= fresh
     means = {epoch: sum(losses) / len(losses) for epoch, losses in train.items()}
     return [(e, means.get(e), val.get(e)) for e in sorted(means.keys() | val.keys())]

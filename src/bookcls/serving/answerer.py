@@ -10,7 +10,7 @@ from bookcls.data.images import load_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
-from bookcls.explaining.maps import Heat, heats
+from bookcls.explaining.maps import HeatMap, heat_maps
 from bookcls.explaining.settings import CamConfig
 from bookcls.predicting.decoding import Square
 from bookcls.predicting.prediction import Prediction
@@ -41,7 +41,7 @@ class ExplainedPrediction:
     found: Prediction
     photo: Square
     size: tuple[int, int]
-    heat: Heat
+    heat: HeatMap
     nearest: list[Neighbour]
 
 
@@ -118,7 +118,7 @@ class Answerer:
             method, layers = explainer.config.method, explainer.config.layers
             answer = explainer.class_names.index(found.answer)
             device = self.predictor.classifier.device
-            (heat,) = heats(
+            (heat,) = heat_maps(
                 explainer.model, preprocessing.with_size(explainer.size)(image)[None].to(device),
                 [answer], method, layers,
             )  # fmt: skip

@@ -1,9 +1,8 @@
-"""Selection without cheating: recipes are ranked by cross-validation on the training photos.
+"""Ranks recipes by cross-validation on the training photos; test photos are never used.
 
-- ``space``: what may vary, checked, and its values as settings. ``crossval``: folds, and what a
-  fold's model predicts for its held-out photos.
-- ``search``: which recipe is tried next, and when one is given up. ``trials``: what a trial scored,
-  and whether two can be told apart. ``results``: table, plot and the last lines.
+- ``space``: the search space. ``crossval``: the folds, and their held-out predictions.
+- ``search``: runs the trials, with early stopping. ``study``: proposes and stores them (Optuna).
+- ``trials``: scores of a trial, and significance tests. ``results``: table, plot and final summary.
 """
 
 __all__ = ["search", "settings", "space"]

@@ -23,7 +23,7 @@ from bookcls.training.datamodule import PhotoDataset
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 
 VIEWS = Transform(MEAN, STD, rotate=40.0, zoom=0.3, erase=0.5)
-"""The study's usual set without its mirror images, which no photo of print ever shows."""
+"""The usual augmentation of the study, without flips: a photo never shows mirrored print."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Fold:
     Attributes:
         train: Indices of the training part.
         held_out: Indices of the held-out part.
-        seed: Decides initialisation and batches, the same for every recipe.
+        seed: Seed of initialisation and batches, the same for every recipe.
     """
 
     train: list[int]
@@ -46,9 +46,9 @@ class FoldResult:
     """Predictions of a fold's model for its held-out photos, in the order of ``Fold.held_out``.
 
     Attributes:
-        nll: -log of the probability of the photo's class, mean over its views.
-        correct: Whether the plain photo's most probable class is its own.
-        probs: (1 + views, photos, C); first the photos as they are.
+        nll: Negative log-probability of the true class of each photo, averaged over its views.
+        correct: Whether the prediction for each unaugmented photo is correct.
+        probs: float64 (1 + views, photos, C); index 0 is the unaugmented photo.
     """
 
     nll: list[float]
@@ -57,16 +57,16 @@ class FoldResult:
 
 
 def make_folds(samples: Sequence[Sample], cv: int, repeats: int, seed: int) -> list[Fold]:
-    """Repeated stratified folds; copies of a photo, and groups, stay on one side.
+    """Creates repeated stratified folds; copies of a photo, and groups, stay in the same fold.
 
     Args:
         samples: Training photos, at least ``cv`` different ones of each class.
-        cv: Folds of a repeat.
-        repeats: How often the photos are divided anew.
-        seed: Decides the folds and their seeds.
+        cv: Number of folds per repeat.
+        repeats: Number of times that the photos are divided.
+        seed: Seed of the folds, and of their training seeds.
 
     Returns:
-        ``cv * repeats`` folds; those of a repeat hold out each photo once.
+        ``cv * repeats`` folds; the folds of a repeat hold out each photo once.
     """
     labels = {s.unit: s.label for s in samples}
     units = np.array(list(labels))
@@ -96,16 +96,16 @@ def evaluate_fold(
 ) -> FoldResult:
     """Trains on one part of a fold and evaluates the last (averaged) weights on the other.
 
-    Nothing is chosen on the held-out photos and nothing is written. Other recipes meet the same
-    photos, views, initialisation and order of batches.
+    Nothing is selected on the held-out photos, and nothing is written. Photos, views,
+    initialisation and order of batches are the same for every recipe.
 
     Args:
         config: The recipe.
-        start: The first weights.
+        start: The initial weights.
         folder: The dataset; only its training photos are used.
-        images: Those, decoded.
-        fold: The division.
-        views: Fixed augmented views of a held-out photo, besides the photo itself.
+        images: The decoded photos.
+        fold: The fold.
+        views: Number of fixed augmented views of each held-out photo, in addition to the photo.
 
     Raises:
         DivergedError: If the loss or a score is not finite.
@@ -139,12 +139,12 @@ def evaluate_fold(
         ]
         for v in range(views)
     ]
-    judged = evaluate_views(
+    result = evaluate_views(
         classifier, [folder.train[i] for i in fold.held_out], images, seeds, config.data.batch_size
     )
     del trainer, classifier
-    gc.collect()  # they refer to each other
-    return judged
+    gc.collect()  # they are in a reference cycle
+    return result
 
 
 def evaluate_views(
@@ -154,19 +154,19 @@ def evaluate_views(
     seeds: Sequence[Sequence[int]],
     batch_size: int,
 ) -> FoldResult:
-    """Evaluates photos unchanged and in augmented views, in float32.
+    """Evaluates photos without augmentation and in augmented views, in float32.
 
     Args:
         classifier: In evaluation mode.
         samples: The photos.
-        images: Those, decoded.
-        seeds: For each view a seed per photo.
-        batch_size: Photos at a time.
+        images: The decoded photos.
+        seeds: One seed per photo, for each view.
+        batch_size: Photos per batch.
 
     Raises:
         DivergedError: If a score is not finite.
     """
-    plain, turned = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
+    plain, augmented = (PhotoDataset(samples, images, t) for t in (Transform(MEAN, STD), VIEWS))
     nll = np.zeros((1 + len(seeds), len(samples)))
     probs = np.zeros((*nll.shape, len(classifier.class_names)))
     correct: list[bool] = []
@@ -174,7 +174,7 @@ def evaluate_views(
         part = range(start, min(start + batch_size, len(samples)))
         labels = torch.tensor([samples[i].label for i in part], device=classifier.device)
         batches = [[plain[i][0] for i in part]]
-        batches += [[turned[i, row[i]][0] for i in part] for row in seeds]
+        batches += [[augmented[i, row[i]][0] for i in part] for row in seeds]
         for view, batch in enumerate(batches):
             with torch.inference_mode():
                 logits = classifier(torch.stack(batch).to(classifier.device))

@@ -1,4 +1,4 @@
-"""Results of a search: a table, a plot, the best recipe and the last lines."""
+"""Results of a search: table, plot, best recipe and final summary."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ BEST = "tuned.yaml"
 
 
 def find_best(trials: Sequence[Trial]) -> Trial:
-    """The complete trial with the lowest score; of equal ones the first."""
+    """Returns the complete trial with the lowest score; on a tie, the first."""
     return min((t for t in trials if t.state == "complete"), key=lambda t: t.score)
 
 
@@ -44,7 +44,7 @@ def print_trial(trials: Sequence[Trial]) -> None:
     """Prints the result of the last trial, and the best so far."""
     last, best = trials[-1], find_best(trials)
     if last.state == "diverged":
-        print(f"trial {last.number}  given up: its loss became infinite or no number")
+        print(f"trial {last.number}  given up: its loss became infinite or NaN")
     elif last.state == "out of memory":
         print(f"trial {last.number}  given up: the device ran out of memory")
     elif last.state == "stopped":
@@ -93,7 +93,7 @@ def plot(run: Path, trials: Sequence[Trial]) -> None:
 def write_results(
     run: Path,
     trials: Sequence[Trial],
-    words: Sequence[str],
+    start_overrides: Sequence[str],
     settings: Mapping[str, Any],
     num_folds: int,
 ) -> None:
@@ -101,16 +101,16 @@ def write_results(
 
     Args:
         run: The run folder.
-        trials: All that ended; the first is the start.
-        words: The start as a command line.
+        trials: All ended trials; the first is the start.
+        start_overrides: The starting recipe as overrides for train.
         settings: The best recipe as an experiment.
-        num_folds: Folds of a repeat.
+        num_folds: Number of folds per repeat.
     """
     start, best = trials[0], find_best(trials)
-    # The start's own words may say null or auto, which stay as they are.
+    # Keep the overrides of the start, which may contain null or auto.
     new = [] if best is start else format_overrides(best)
     names = {word.partition("=")[0] for word in new}
-    kept = [word for word in words if word.partition("=")[0] not in names]
+    kept = [word for word in start_overrides if word.partition("=")[0] not in names]
     line = " ".join(["-m bookcls.train", *map(shlex.quote, [*kept, *new])])
     verdict = compare_with_start(best, start, num_folds, len(trials) - 1)
     print(f"\nbest     trial {best.number}: {format_score(best)}")
@@ -126,9 +126,9 @@ def write_results(
 def compare_with_start(best: Trial, start: Trial, num_folds: int, num_others: int) -> str:
     """Describes whether the best trial is significantly better than the start."""
     if not num_others:
-        return "note: nothing else was tried; trials=20 searches for something better."
+        return "note: nothing else was tried; trials=20 searches for a better recipe."
     if best is start:
-        return "note: nothing that was tried is better than the start."
+        return "note: no other trial is better than the start."
     p = corrected_p_value(best, start, num_folds, num_others)
     test = (
         f"NLL {start.score:.3f} -> {best.score:.3f}, p = {p:.2g} by a paired test over "
@@ -137,6 +137,6 @@ def compare_with_start(best: Trial, start: Trial, num_folds: int, num_others: in
     if p < 0.05:
         return f"note: better than the start ({test})."
     return (
-        f"warning: it cannot be told from the start ({test}): take it as a guess; data.repeats=4 "
-        "or more photos would tell more."
+        f"warning: the difference from the start is not significant ({test}); data.repeats=4 or "
+        "more photos give a more reliable answer."
     )

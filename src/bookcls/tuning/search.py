@@ -1,4 +1,4 @@
-"""Runs a search on checked input: trials on the same folds until time is up."""
+"""Runs a search on checked input: all trials use the same folds."""
 
 import gc
 import shlex
@@ -48,23 +48,23 @@ def search(
 
     Args:
         config: The settings.
-        run: Folder for the results; when resuming, it contains earlier ones.
+        run: Folder for the results; when resuming, it contains the earlier ones.
         folder: The dataset; only its training photos are used.
-        images: Those, decoded.
-        dimensions: What varies.
+        images: The decoded photos.
+        dimensions: The search space.
         start_overrides: The starting recipe as overrides for train.
         started: ``time.monotonic()`` when the command started.
 
     Raises:
-        BookclsError: If the settings do not fit the machine, what is stored of an earlier search
-            cannot be read, or the start diverges or runs out of memory.
+        BookclsError: If the machine does not support the settings, the stored search cannot be
+            read, or the starting recipe diverges or runs out of memory.
     """
     silence_lightning()
     start = find_start(config, run)
     recipe = with_start(config.start, start)
     data = config.data
     folds = make_folds(folder.train, data.cv, data.repeats, config.seed)
-    begin = {d.name: get_value(recipe, d.name) for d in dimensions}
+    start_values = {d.name: get_value(recipe, d.name) for d in dimensions}
     held_out = [fold.held_out for fold in folds]
     if (run / TRIALS_TABLE).is_file() and not (run / STUDY).is_file():
         raise BookclsError(
@@ -72,44 +72,44 @@ def search(
             "put it back, or start a new search."
         )
     try:
-        study = Study(run, dimensions, begin, held_out, len(folder.train), seed=config.seed)
+        study = Study(run, dimensions, start_values, held_out, len(folder.train), seed=config.seed)
     except DamagedError as error:
         raise BookclsError(f"{error}: put a copy back, or start a new search.") from error
     environment = describe_run(recipe, folder, (folder.train, []), make_trainer(recipe, epochs=1))
     write_json(run / runs.ENVIRONMENT, environment | start.to_dict())
     print_plan(config, folder, dimensions, start)
-    again = f"{python_command()} -m bookcls.tune resume={shlex.quote(str(run))}"
+    resume_command = f"{python_command()} -m bookcls.tune resume={shlex.quote(str(run))}"
     trials = study.trials()
-    with report_interruptions(data, again):
+    with report_interruptions(data, resume_command):
         while len(trials) < config.trials and not is_out_of_time(
             config, trials, len(folds), started
         ):
-            asked, values = study.ask()
-            state, judged, seconds = run_trial(
+            proposed, values = study.ask()
+            state, results, seconds = run_trial(
                 config, with_values(recipe, values), start, folder, images, folds, trials
             )
-            nll, correct = [j.nll for j in judged], [j.correct for j in judged]
+            nll, correct = [r.nll for r in results], [r.correct for r in results]
             if state == "complete" and is_best(
                 average_by_photo(held_out, nll, len(folder.train)), trials
             ):
-                # Before the study knows of the trial: what is cut off here is tried again.
+                # Before the study stores the trial: if interrupted here, the trial is repeated.
                 photos = [[folder.train[i] for i in fold.held_out] for fold in folds]
-                answers = list(zip(photos, [j.probs for j in judged], strict=True))
-                write_held_out(run, len(trials), folder.class_names, answers)
-            trials = [*trials, study.tell(asked, state, nll, correct, seconds)]
+                predictions = list(zip(photos, [r.probs for r in results], strict=True))
+                write_held_out(run, len(trials), folder.class_names, predictions)
+            trials = [*trials, study.tell(proposed, state, nll, correct, seconds)]
             print_trial(trials)
             write_table(run, trials)
     best = find_best(trials)
-    # The first recipe's own words may say null or auto, which stay as they are.
+    # Keep the settings of the start, which may contain null or auto.
     winner = with_values(config.start, {} if best is trials[0] else best.values)
     write_results(run, trials, start_overrides, to_experiment(winner), data.cv)
     if len(trials) < config.trials:
-        print(f"go on    {again} minutes=...")
+        print(f"resume   {resume_command} minutes=...")
     print(f"folder   {run}")
 
 
 def find_start(config: TuneConfig, run: Path) -> Start:
-    """Chooses the weights that all trials start from: when resuming, those used before."""
+    """Chooses the initial weights of all trials; a resumed search uses the same as before."""
     if (run / runs.ENVIRONMENT).is_file():
         return start_from_dict(read_json(run / runs.ENVIRONMENT))
     model = config.model
@@ -126,28 +126,28 @@ def run_trial(
     folds: Sequence[Fold],
     before: Sequence[Trial],
 ) -> tuple[str, list[FoldResult], float]:
-    """Evaluates a recipe fold by fold, as long as it may still be the best.
+    """Evaluates a recipe fold by fold; stops early if it is clearly worse than the best.
 
     Returns:
-        State (see :class:`bookcls.tuning.trials.Trial`), the result of each fold, and seconds.
+        State (see :class:`bookcls.tuning.trials.Trial`), result of each fold, and time in seconds.
 
     Raises:
-        BookclsError: If the start itself diverges.
-        RuntimeError: If the start itself needs too much memory (see ``ran_out_of_memory``).
+        BookclsError: If the first trial diverges.
+        RuntimeError: If the first trial needs too much memory (see ``ran_out_of_memory``).
     """
     best = min((t for t in before if t.state == "complete"), key=lambda t: t.score, default=None)
-    began = time.monotonic()
-    judged: list[FoldResult] = []
+    started = time.monotonic()
+    results: list[FoldResult] = []
     state = "complete"
     for fold in folds:
         try:
-            judged.append(
+            results.append(
                 evaluate_fold(recipe, start, folder, images, fold, views=config.data.views)
             )
         except DivergedError as error:
             if best is None:
                 raise BookclsError(
-                    "the start of the search diverges: its loss became infinite or no number. Try "
+                    "the start of the search diverges: its loss became infinite or NaN. Try "
                     f"a lower optim.lr (it was {recipe.optim.lr:g})."
                 ) from error
             state = "diverged"
@@ -158,22 +158,22 @@ def run_trial(
             state = "out of memory"
             break
         so_far = average_by_photo(
-            [f.held_out for f in folds], [j.nll for j in judged], len(folder.train)
+            [f.held_out for f in folds], [r.nll for r in results], len(folder.train)
         )
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         print(
-            f"  trial {len(before)}  fold {len(judged)} of {len(folds)}  "
+            f"  trial {len(before)}  fold {len(results)} of {len(folds)}  "
             f"NLL so far {np.nanmean(so_far):.3f}  {format_time(seconds)}",
             flush=True,
         )
-        if best is None and len(judged) == 1:
+        if best is None and len(results) == 1:
             print_time_estimate(config, seconds, len(folds))
-        if best is not None and len(judged) < len(folds) and is_worse(so_far, best.nll):
+        if best is not None and len(results) < len(folds) and is_worse(so_far, best.nll):
             state = "stopped"
             break
     if state == "out of memory":
-        gc.collect()  # the trainer and its model refer to each other
-    return state, judged, time.monotonic() - began
+        gc.collect()  # the trainer and its model are in a reference cycle
+    return state, results, time.monotonic() - started
 
 
 def is_best(nll: Photos, before: Sequence[Trial]) -> bool:
@@ -191,11 +191,11 @@ def is_out_of_time(
     config: TuneConfig, trials: Sequence[Trial], num_folds: int, started: float
 ) -> bool:
     """Whether another trial would exceed ``minutes``; the start is always tried."""
-    judged = sum(len(t.by_fold) for t in trials)
-    if config.minutes is None or not judged:
+    num_done = sum(len(t.by_fold) for t in trials)
+    if config.minutes is None or not num_done:
         return False
-    one = sum(t.seconds for t in trials) / judged * num_folds
-    return time.monotonic() - started + one > config.minutes * 60
+    per_trial = sum(t.seconds for t in trials) / num_done * num_folds
+    return time.monotonic() - started + per_trial > config.minutes * 60
 
 
 def print_plan(
@@ -207,13 +207,13 @@ def print_plan(
     views = f" and in {data.views} fixed views" if data.views else ""
     print(
         f"photos   {folder.root / 'train'}: {len(folder.class_names)} classes, "
-        f"{len(folder.train)} photos; no other is read"
+        f"{len(folder.train)} photos; no others are read"
     )
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     print(
-        f"judged   {times}in {data.cv} folds: each photo as it is{views}, by a model that has not "
-        "seen it"
+        f"scored   {times}in {data.cv} folds: each photo unaugmented{views}, by a model that has "
+        "not seen it"
     )
     print(f"weights  {start.name}")
     if start.warning:
@@ -224,19 +224,20 @@ def print_plan(
 
 def print_time_estimate(config: TuneConfig, seconds: float, num_folds: int) -> None:
     """Prints how long the search will take, once a fold has been timed."""
-    trial, most = seconds * num_folds, seconds * num_folds * config.trials
-    fold_time, trial_time, total = map(format_time, (seconds, trial, most))
-    line = f"time     {fold_time} a fold, {trial_time} a trial, {total} at most in all"
-    if config.minutes is not None and most > config.minutes * 60:
-        fit = max(1, int(config.minutes * 60 / trial))
+    trial, longest = seconds * num_folds, seconds * num_folds * config.trials
+    fold_time, trial_time, total = map(format_time, (seconds, trial, longest))
+    line = f"time     {fold_time} per fold, {trial_time} per trial, at most {total} in total"
+    if config.minutes is not None and longest > config.minutes * 60:
+        num_trials = max(1, int(config.minutes * 60 / trial))
         line += (
-            f"; minutes={config.minutes:g} ends it after {fit} or more of {config.trials} trials"
+            f"; minutes={config.minutes:g} ends it after {num_trials} or more of {config.trials} "
+            "trials"
         )
     print(line, flush=True)
 
 
 def format_time(seconds: float) -> str:
-    """Seconds as h:mm:ss.
+    """Formats a duration in seconds as h:mm:ss.
 
     Example:
         >>> format_time(3.2), format_time(3725)

@@ -1,4 +1,4 @@
-"""What tune may vary: the ``space`` of conf/tune.yaml, checked, and its values as settings."""
+"""The search space: reads and checks ``space`` of conf/tune.yaml."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -10,21 +10,21 @@ from bookcls.settings import TrainConfig
 GROUPS = ("model", "aug", "optim")
 FIXED = ("model.pretrained", "model.weights")
 WITH_WEIGHTS = ("model.freeze_to", "optim.layer_decay")
-"""Not searched from scratch: layers before freeze_to would stay random."""
+"""Not searched when training from scratch: layers before freeze_to would stay random."""
 
 Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One setting that varies: between two bounds, or among some choices.
+    """One setting that is searched: a range or a list of choices.
 
     Attributes:
-        name: The setting, ``optim.lr``.
-        low: Lower bound, included.
-        high: Upper bound, included.
-        log: Whether it is drawn evenly on a logarithmic scale.
-        choices: The values; where there are some, the bounds do not count.
+        name: Name of the setting, such as ``optim.lr``.
+        low: Lower bound, inclusive.
+        high: Upper bound, inclusive.
+        log: Whether to sample on a logarithmic scale.
+        choices: The values; if given, the bounds are ignored.
     """
 
     name: str
@@ -35,16 +35,16 @@ class Dimension:
 
     @property
     def is_integer(self) -> bool:
-        """Whether only integers are drawn: both bounds are integers."""
+        """Whether only integers are sampled: both bounds are integers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def limits(self) -> tuple[Value, ...]:
-        """The values to check: all choices, or both bounds."""
+        """The values to validate: all choices, or both bounds."""
         return self.choices or (self.low, self.high)
 
     def widened_for(self, value: Value) -> "Dimension":
-        """This dimension, extended to include a value.
+        """Returns a copy that is extended to include a value.
 
         Raises:
             BookclsError: If the value cannot be in a range.
@@ -54,8 +54,8 @@ class Dimension:
             return replace(self, choices=self.choices + more)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BookclsError(
-                f"space.{self.name}: the start is {format_value(value)}, which is in no range; use "
-                f"choices: [{format_value(value)}, ...]."
+                f"space.{self.name}: the start is {format_value(value)}, which cannot be in a "
+                f"range; use choices: [{format_value(value)}, ...]."
             )
         if self.log and not value > 0:
             raise BookclsError(
@@ -73,12 +73,12 @@ class Dimension:
 
 
 def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]:
-    """The dimensions of a search, in the order of the yaml.
+    """Reads the dimensions of a search, in the order of the YAML file.
 
     Args:
         space: Nested like the settings; each leaf is ``{low, high}`` with an optional ``log``,
-            ``{choices: [...]}``, or null to leave the setting alone.
-        config: The settings that they vary.
+            ``{choices: [...]}``, or null to exclude the setting from the search.
+        config: The settings of the starting recipe.
 
     Raises:
         BookclsError: For an unknown setting, or a leaf of another form.
@@ -87,7 +87,7 @@ def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]
     for group, settings in space.items():
         if group not in GROUPS or not isinstance(settings, Mapping):
             raise BookclsError(
-                f"space.{group}: what may vary are settings of {', '.join(GROUPS)}, each below "
+                f"space.{group}: only settings of {', '.join(GROUPS)} can be searched, each below "
                 "its group (space.optim.lr.high=1e-3)."
             )
         known = [f.name for f in fields(getattr(config, group))]
@@ -95,7 +95,8 @@ def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]
         for setting, leaf in settings.items():
             if setting not in known:
                 raise BookclsError(
-                    f"space.{group}.{setting}: what may vary of {group} is {', '.join(known)}."
+                    f"space.{group}.{setting}: the settings of {group} that can be searched are "
+                    f"{', '.join(known)}."
                 )
             name = f"{group}.{setting}"
             if leaf is not None and (config.model.pretrained or name not in WITH_WEIGHTS):
@@ -104,7 +105,7 @@ def read_space(space: Mapping[str, Any], config: TrainConfig) -> list[Dimension]
 
 
 def read_dimension(name: str, leaf: object) -> Dimension:
-    """One leaf of the space.
+    """Reads one leaf of the space.
 
     Raises:
         BookclsError: If it is neither a range nor choices.
@@ -124,13 +125,13 @@ def read_dimension(name: str, leaf: object) -> Dimension:
         if numbers and isinstance(log, bool) and low < high and (low > 0 or not log):
             return Dimension(name, low, high, log)
     raise BookclsError(
-        f"space.{name}={leaf}: give low and high, low below high (and log: true, where low is "
-        "above 0), or choices: [...], or null to leave the setting alone."
+        f"space.{name}={leaf}: give low and high, with low below high (and log: true, if low is "
+        "above 0), or choices: [...], or null to exclude the setting."
     )
 
 
 def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig:
-    """Replaces some settings, by dotted name."""
+    """Returns a copy of the settings with some replaced, by dotted name."""
     for name, value in values.items():
         group, setting = name.split(".")
         part = replace(getattr(config, group), **{setting: value})
@@ -139,7 +140,7 @@ def with_values(config: TrainConfig, values: Mapping[str, Value]) -> TrainConfig
 
 
 def to_experiment(config: TrainConfig) -> dict[str, Any]:
-    """Converts settings to an experiment of conf/: all but photos and machine."""
+    """Converts settings to an experiment of conf/, without the settings of photos and machine."""
     groups = ("model", "aug", "optim", "data", "trainer")
     settings = {group: dict(vars(getattr(config, group))) for group in groups}
     del settings["data"]["root"]
@@ -149,7 +150,7 @@ def to_experiment(config: TrainConfig) -> dict[str, Any]:
 
 
 def get_value(config: TrainConfig, name: str) -> Value:
-    """The value of a setting, by dotted name."""
+    """Returns the value of a setting, by dotted name."""
     group, setting = name.split(".")
     value: Value = getattr(getattr(config, group), setting)
     return value

@@ -20,7 +20,7 @@ from bookcls.tuning.trials import Trial, average_by_photo
 
 STUDY = "study.db"
 NUM_RANDOM = 5
-"""Trials drawn at random before TPE (Bergstra et al., NeurIPS 2011) models the others."""
+"""Number of random trials before TPE (Bergstra et al., NeurIPS 2011) is used."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 UNREADABLE = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 
@@ -32,8 +32,8 @@ class DamagedError(Exception):
 class Study:
     """Optuna's study of one run folder, minimising the cross-validated NLL.
 
-    It is stored after every step, and what it proposes depends on the trials before alone, so that
-    a resumed search continues as if it had not been stopped.
+    It is stored after every step, and its proposals depend only on the previous trials, so that a
+    resumed search continues as if it had not been stopped.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Study:
         """Opens or creates the study; an interrupted trial is proposed again.
 
         Args:
-            run: Its folder.
-            dimensions: What varies; made wide enough to hold the start.
-            start: The first trial's values.
-            held_out: For each fold the photos that it holds out.
-            num_photos: Training photos in all.
+            run: Folder of the search.
+            dimensions: The search space; it is extended to include the start.
+            start: Values of the first trial.
+            held_out: Indices of the held-out photos of each fold.
+            num_photos: Total number of training photos.
             seed: Seed of the proposals.
 
         Raises:
@@ -82,7 +82,7 @@ class Study:
             self.study.enqueue_trial(dict(start), user_attrs={"start": True})
 
     def ask(self) -> tuple[optuna.Trial, dict[str, Value]]:
-        """The next trial and its settings."""
+        """Proposes the next trial, with its settings."""
         seeds = np.random.SeedSequence([self.seed, Stream.TRIALS, len(self.trials())])
         state = seeds.generate_state(1)
         self.study.sampler = optuna.samplers.TPESampler(
@@ -104,9 +104,9 @@ class Study:
         Args:
             trial: From :meth:`ask`.
             state: See :class:`bookcls.tuning.trials.Trial`.
-            nll: For each fold that was judged one value per photo.
-            correct: Likewise.
-            seconds: How long it took.
+            nll: NLL of each held-out photo, for each evaluated fold.
+            correct: Whether each held-out photo was classified correctly, for each evaluated fold.
+            seconds: Duration of the trial.
         """
         record = {"state": state, "nll": nll, "correct": correct, "seconds": round(seconds, 1)}
         trial.set_user_attr("record", record)
@@ -118,14 +118,14 @@ class Study:
         if state == "complete":
             self.study.tell(trial, score)
         else:
-            # TPE ranks a trial that was given up by how far it came and how well it did.
+            # TPE ranks a trial that was given up by its number of folds and its score.
             if nll:
                 trial.report(score, len(nll))
             self.study.tell(trial, state=TrialState.PRUNED)
         return self.trials()[-1]
 
     def trials(self) -> list[Trial]:
-        """The trials that ended, in order, numbered from 0."""
+        """Returns the ended trials, in order, numbered from 0."""
         ended = self.study.get_trials(deepcopy=False, states=ENDED)
         return [self._trial(number, trial) for number, trial in enumerate(ended)]
 
@@ -141,7 +141,7 @@ class Study:
 
 
 def trial_values(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
-    """A trial's settings: those of the start exactly, others to three digits where those fit."""
+    """Returns the settings of a trial, rounded to three digits except for the start."""
     if "start" in trial.user_attrs:
         return dict(trial.params)
     return {
@@ -150,7 +150,7 @@ def trial_values(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
 
 
 def round_value(value: Value, within: BaseDistribution) -> Value:
-    """A value to three digits, or as it is where those lie outside its range."""
+    """Rounds a value to three digits, unless the result would be out of range."""
     if not isinstance(value, float) or not isinstance(within, FloatDistribution):
         return value
     short = float(f"{value:.3g}")

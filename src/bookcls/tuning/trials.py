@@ -12,7 +12,7 @@ from bookcls.tuning.space import Value
 Photos = npt.NDArray[np.float64]
 """One value per training photo; NaN where it was not evaluated."""
 MAX_SIGNS = 2_000_000
-"""Random signs in memory at a time, 8 bytes each."""
+"""Maximum number of random signs in memory at a time, 8 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Trial:
     """One recipe and its result.
 
     Attributes:
-        number: From 0, the start.
+        number: Number of the trial; 0 is the start.
         state: ``complete``; ``stopped`` early, as clearly worse; ``diverged``; ``out of memory``.
-        values: Its settings, by dotted name.
-        nll: Per photo, see :class:`bookcls.tuning.crossval.FoldResult`; mean over the repeats.
-        correct: Per photo, the share of the repeats in which it was classified correctly.
-        by_fold: For each fold that was judged the mean NLL of its photos.
-        seconds: How long they took.
+        values: Settings, by dotted name.
+        nll: float64 (photos,), see :class:`bookcls.tuning.crossval.FoldResult`; mean over repeats.
+        correct: float64 (photos,), share of the repeats that classified the photo correctly.
+        by_fold: float64 (evaluated folds,), mean NLL of the held-out photos.
+        seconds: Duration of the trial.
     """
 
     number: int
@@ -39,38 +39,38 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """The objective: mean NLL of the photos judged so far; lower is better."""
+        """The objective: mean NLL of the photos evaluated so far; lower is better."""
         return float(np.nanmean(self.nll)) if len(self.by_fold) else float("inf")
 
     @property
     def error(self) -> float:
         """Standard error of the score over photos."""
-        judged = self.nll[~np.isnan(self.nll)]
-        return float(judged.std(ddof=1) / np.sqrt(len(judged))) if len(judged) > 1 else 0.0
+        values = self.nll[~np.isnan(self.nll)]
+        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
     @property
     def num_photos(self) -> int:
-        """Photos judged so far."""
+        """Number of photos evaluated so far."""
         return int((~np.isnan(self.nll)).sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of them classified correctly, without augmentation."""
+        """Share of these photos that were classified correctly, without augmentation."""
         return float(np.nanmean(self.correct)) if len(self.by_fold) else 0.0
 
 
 def average_by_photo(
     held_out: Sequence[Sequence[int]], values: Sequence[Sequence[float]], num_photos: int
 ) -> Photos:
-    """Averages the folds' values for each photo.
+    """Averages the values of each photo over the folds.
 
     Args:
-        held_out: For each fold the photos that it held out.
-        values: For each of the first folds one value per held-out photo.
-        num_photos: Training photos in all.
+        held_out: Indices of the held-out photos of each fold.
+        values: One value per held-out photo, for each evaluated fold.
+        num_photos: Total number of training photos.
 
     Returns:
-        The mean over the repeats.
+        float64 (num_photos,), the mean over the repeats; NaN for photos that were not evaluated.
     """
     sums, counts = np.zeros(num_photos), np.zeros(num_photos)
     for photos, row in zip(held_out, values, strict=False):
@@ -87,8 +87,11 @@ def sign_flip(differences: Photos, *, draws: int = 9999) -> float:
     with sums under random signs (Good, Permutation Tests, 2000).
 
     Args:
-        differences: One per photo; NaN counts as not there.
-        draws: Random signs, the same in every call.
+        differences: One value per photo; NaN is ignored.
+        draws: Number of random sign vectors; they are the same in every call.
+
+    Returns:
+        The p-value, in (0, 1].
 
     Example:
         >>> sign_flip(np.ones(20)) < 0.001, sign_flip(np.zeros(20))
@@ -105,18 +108,18 @@ def sign_flip(differences: Photos, *, draws: int = 9999) -> float:
 
 
 def corrected_p_value(best: Trial, start: Trial, num_folds: int, num_others: int) -> float:
-    """p-value of the best of several trials against the start, on the same folds.
+    """p-value of the best of several trials compared with the start, on the same folds.
 
-    Photos of a fold were judged by one model, which may have been lucky, and models of different
-    folds share photos: the corrected resampled t-test over folds knows of both (Nadeau & Bengio,
-    Machine Learning 2003), which a test over photos does not.
+    The photos of a fold are predicted by the same model, and the models of different folds share
+    training photos. The corrected resampled t-test over folds (Nadeau & Bengio, Machine Learning
+    2003) accounts for both; a test over photos would not.
 
     Args:
         best: The trial with the lowest score.
         start: The first one.
-        num_folds: Folds of a repeat.
-        num_others: Trials that the best was picked from, the start apart; the p-value is multiplied
-            by it (Bonferroni), since the best of many looks better than it is.
+        num_folds: Number of folds per repeat.
+        num_others: Number of trials that the best was selected from, without the start; the p-value
+            is multiplied by it (Bonferroni), since the best of many looks better than it is.
     """
     differences = best.by_fold - start.by_fold
     num = len(differences)
