@@ -27,7 +27,7 @@ from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.map_scores import WRONG_REASON
 from bookcls.explaining.maps import HeatMap
 from bookcls.explaining.resolve import find_earlier_files, resolve_settings
-from bookcls.explaining.road import road
+from bookcls.explaining.road import road_scores
 from bookcls.explaining.settings import METHODS, CamConfig, CamData
 from bookcls.models.layers import HEADS, first_trained
 from bookcls.models.vgg16 import VGG16
@@ -148,7 +148,7 @@ def test_a_planted_shortcut_is_caught_and_an_honest_model_is_not(taught):
     rows = [records.record(one, CLASSES) for one in found]
     assert [r["flag"] for r in rows if r["pred"] == "red"] == [WRONG_REASON] * 2
     assert [line.partition("'red'")[0] for line in records.shortcuts(rows)] == [
-        "shortcut? 2 of 2 answers "
+        "shortcut? 2 of 2 predictions "
     ]
     explainer, found = explained(taught[False], size=64)
     rows = [records.record(one, CLASSES) for one in found]
@@ -387,7 +387,7 @@ def test_road_repeats_itself_and_takes_ties(model, batch, monkeypatch):
     small = batch[1:2, :, ::2, ::2]
     one_cell = heat_of(np.eye(4)[:1]).map  # mostly ties at zero
     state = torch.random.get_rng_state()
-    scores = [road(model, small, [one_cell], [1], seed=3) for _ in range(2)]
+    scores = [road_scores(model, small, [one_cell], [1], seed=3) for _ in range(2)]
     assert scores[0] == scores[1]
     assert np.isfinite(scores[0]).all()
     assert torch.equal(state, torch.random.get_rng_state())

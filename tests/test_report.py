@@ -350,7 +350,7 @@ def test_pools_name_the_next_conv_and_the_curve_is_drawn(tmp_path, shared_photos
         ("predictions.csv", "split,file\ntest_easy", "a row is incomplete or not a number"),
         ("predictions.csv", "", "it has no rows"),
         ("metrics.json", "{", "cannot be read"),
-        ("metrics.json", '{"test/easy_n": 5, "test/easy_correct": 1}', "does not agree with"),
+        ("metrics.json", '{"test/easy_n": 5, "test/easy_correct": 1}', "does not match"),
         ("environment.json", "[]", "does not contain a json object"),
         ("environment.json", "{}", "KeyError"),
         ("config.yaml", "a: [", "is damaged"),
@@ -422,7 +422,7 @@ def test_what_the_runs_looked_at_stands_beside_its_floors(sweep, no_plots, run_v
     assert line["right / wrong reason / unsure / wrong"] == "38 / 0 / 0 / 2"
     assert none[:3] == ["aug=none", "1", "2"]
     assert none[3] == "0.20 (0.25, 0.50)"
-    assert "- maps not counted, of other answers (1): 12" in told
+    assert "- maps not counted, they explain other predictions (1): 12" in told
     page = (sweep / "report" / "report.html").read_text(encoding="utf-8")
     assert "0.50, 0.40 - 0.60 (0.25, 0.50)" in page
     (sweep / "10" / runs.CAM / runs.CAM_JSON).write_text("{}")

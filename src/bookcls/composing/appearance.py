@@ -1,4 +1,4 @@
-"""Sizes, lighting and backgrounds of scenes, and objects of no class."""
+"""Size, lighting and background of composed scenes, and objects of no class."""
 
 from functools import lru_cache
 
@@ -12,30 +12,30 @@ from bookcls.synthetic.designs import design
 from bookcls.synthetic.sampling import Size
 
 NUM_UNKNOWN = 64
-"""Rendered covers that stand for things of no class."""
+"""Number of rendered covers that serve as objects of no class."""
 
 _UNKNOWN_BASE = 3_000_000_000
 
 
 @lru_cache(maxsize=2)
-def unknown_things(height: int) -> tuple[Bytes, ...]:
-    """Fronts of invented books that no dataset holds, uint8 RGBA like cut-outs.
+def unknown_objects(height: int) -> tuple[Bytes, ...]:
+    """Renders front covers of invented books, uint8 RGBA like cut-outs.
 
-    They have no sides: painted ones would tell them from cut-outs, whatever they show.
+    Their sides are not rendered, since these would distinguish them from cut-outs.
     """
     fronts = (covers.render(design(_UNKNOWN_BASE + k), height) for k in range(NUM_UNKNOWN))
     return tuple(apply_mask(*_add_margin(front)) for front in fronts)
 
 
 def _add_margin(front: Bytes) -> tuple[Bytes, Bytes]:
-    """A picture with a margin, and the mask that leaves the margin out."""
+    """Adds a margin to a picture; returns it with a mask that excludes the margin."""
     mask = np.full(front.shape[:2], 255, np.uint8)
     wider = cv2.copyMakeBorder(front, 4, 4, 4, 4, cv2.BORDER_REPLICATE)
     return np.asarray(wider, np.uint8), np.pad(mask, 4)
 
 
 def scene_size(picture: Bytes) -> Size:
-    """How large a cut-out is laid, in book heights: photos do not tell, so all have one area."""
+    """Size of a cut-out in the scene, in book heights: the same area for all, as it is unknown."""
     height, width = picture.shape[:2]
     scale = 0.85 / float(np.sqrt(height * width))
     return width * scale, height * scale, 0.06
@@ -50,7 +50,7 @@ def relight(rng: np.random.Generator, picture: Bytes) -> Bytes:
 
 
 def random_part(rng: np.random.Generator, picture: Bytes, height: int, width: int) -> Bytes:
-    """Crops a background photo at about its own resolution: shifted, scaled, slightly rotated."""
+    """Crops a background photo at about its resolution, randomly shifted, scaled and rotated."""
     rows, cols = picture.shape[:2]
     quarter = int(rng.integers(4))
     across, down = (cols, rows) if quarter % 2 == 0 else (rows, cols)

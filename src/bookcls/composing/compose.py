@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bookcls.composing.appearance import random_part, relight, scene_size, unknown_things
+from bookcls.composing.appearance import random_part, relight, scene_size, unknown_objects
 from bookcls.composing.cutout import Cutout
 from bookcls.data.images import fit_square
 from bookcls.data.samples import Sample
@@ -70,7 +70,7 @@ class Scenes:
         """
         self.num_classes, self.background = num_classes, background
         self.size, self.fit, self.share, self.unknown = size, fit, share, unknown
-        self.strangers = list(unknown_things(max(192, 3 * size // 2))) if unknown else []
+        self.strangers = list(unknown_objects(max(192, 3 * size // 2))) if unknown else []
         self.cutouts = list(cutouts)
         self.aspects = [c.aspect for c in cutouts]
         self.things: dict[int, list[Bytes]] = {}

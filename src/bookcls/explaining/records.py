@@ -101,7 +101,7 @@ def shortcuts(records: Sequence[Record]) -> list[str]:
     same = Counter(r["pred"] for r in records if r["same_on_background"])
     return [
         f"shortcut? {same[name]} of {tested[name]} predictions '{name}' stay the same, with at "
-        f"least {SURE:g}, when every object is removed from the photo: the evidence is in the background"
+        f"least {SURE:g}, when all objects are removed: the evidence is in the background"
         for name in sorted(same)
         if same[name] >= SUSPECT and 2 * same[name] >= tested[name]
     ]

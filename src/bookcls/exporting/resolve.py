@@ -1,4 +1,4 @@
-"""Resolves the checkpoint, the photos to check on and the output file. Does not import torch."""
+"""Resolves the paths of checkpoint, photos and output file. Does not import torch."""
 
 import os
 from dataclasses import dataclass

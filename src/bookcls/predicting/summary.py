@@ -1,4 +1,4 @@
-"""Prints the summary: a table, and what to do next."""
+"""Counts predictions, and prints the summary and the next step."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from rich.table import Table
 from bookcls.predicting.prediction import Prediction
 
 SHOWN = 5
-"""Number of unreadable photos named; the table lists all of them."""
+"""Maximum number of unreadable photos that are printed; the csv file lists all."""
 
 
 class Tally:
-    """Counts predictions as they come."""
+    """Counts predictions per class."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
-        """Starts at zero for each class."""
+        """Creates counters for the given classes."""
         self.class_names = list(class_names)
         self.answers, self.unsure = Counter[str](), Counter[str]()
         self.unreadable = 0
@@ -52,7 +52,7 @@ class Tally:
             print(f"          and {self.unreadable - len(self.named)} more: see the column error")
 
     def next_step(self, *, pictures: bool) -> str:
-        """What to do with the predictions, in a sentence or two."""
+        """Suggests what to do with the predictions, in a sentence or two."""
         answered, unsure = self.answers.total(), self.unsure.total()
         cam_hint = "" if pictures else " cam=DIR draws what the model looked at."
         if 2 * unsure > answered:

@@ -1,3 +1,3 @@
-"""From a folder of runs to tables, plots and one page: what numbers say, and what they do not."""
+"""Summarises a folder of runs in tables, plots and one page, with significance tests."""
 
 __all__ = ["cells", "collect", "markdown", "page", "plots", "settings", "summary", "tables"]

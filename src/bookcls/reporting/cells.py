@@ -1,4 +1,4 @@
-"""Runs that differ only in their seed form a cell; what else differs between cells is its label."""
+"""Groups runs that differ only in their seed into cells, and labels the cells."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -17,11 +17,11 @@ from bookcls.reporting.collect import Run
 from bookcls.reporting.files import read_yaml
 
 Photo = tuple[str, str, str, tuple[str, ...]]
-"""Split, file, dominant class, accepted classes: photos with other answers are other photos."""
+"""Split, file, dominant class, accepted classes: a photo with other labels is another photo."""
 
 SOURCES = ("scratch", "rendered", "keras", "imagenet", "file")
 AUGS = ("none", "mixup", "usual", "all")
-"""The study's names."""
+"""Names of the study's augmentations."""
 NAMED_AUGS = (*AUGS, "turn", "scenes")
 SHORTENED = ("model.pretrained", "model.weights", "model.freeze_to")
 """Settings that the labels show as weights and freeze_to."""
@@ -32,11 +32,11 @@ class Cell:
     """Runs of the same settings, code, weights and data, one for each seed.
 
     Attributes:
-        facets: Name -> value of everything that may stand in its label.
-        runs: By seed.
+        facets: Name -> value of everything that its label may contain.
+        runs: One run per seed, sorted by seed.
         superseded: Names of older runs of a seed that has a newer one.
-        label: What differs among the cells.
-        marks: What keeps it from being compared like the others.
+        label: The settings that differ between the cells.
+        marks: Reasons why it cannot be compared like the others.
     """
 
     facets: dict[str, str]
@@ -55,7 +55,7 @@ class Cell:
         return sorted(photo_key(a) for a in self.runs[0].answers if a.split == split)
 
     def values(self, split: str, value: Callable[[Answer], float]) -> npt.NDArray[np.float64]:
-        """A value of each answer: float64 (seeds, photos), in the order of ``photos``."""
+        """Applies a function to each prediction: float64 (seeds, photos), ordered as ``photos``."""
         rows = [
             [value(a) for a in sorted(run.answers, key=photo_key) if a.split == split]
             for run in self.runs
@@ -64,12 +64,12 @@ class Cell:
 
 
 def photo_key(answer: Answer) -> Photo:
-    """What identifies the photo of an answer."""
+    """Key that identifies the photo of a prediction."""
     return answer.split, answer.file, answer.dominant, answer.accepted
 
 
 def make_cells(runs: Sequence[Run]) -> list[Cell]:
-    """Groups runs into cells, labels and marks them, in the order of their labels."""
+    """Groups runs into cells, labels and marks the cells, and sorts them by label."""
     groups: dict[Hashable, list[Run]] = {}
     for run in runs:
         photos = tuple(sorted(photo_key(a) for a in run.answers))
@@ -90,7 +90,7 @@ def make_cells(runs: Sequence[Run]) -> list[Cell]:
 
 
 def find_facets(runs: Sequence[Run]) -> dict[str, str]:
-    """Everything that may tell a cell from others, the most telling first."""
+    """Collects everything that may distinguish a cell from others, most informative first."""
     settings = runs[0].settings
     words = [word.partition("=") for run in runs for word in run.overrides]
     experiments = {value for name, _, value in words if name == "experiment"}
@@ -105,7 +105,7 @@ def find_facets(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def aug_name(settings: dict[str, Any]) -> str:
-    """The option of conf/aug that a run trained with, and what was set otherwise.
+    """Names the option of conf/aug that is closest to a run's settings, and the differences.
 
     Example:
         >>> aug_name({"aug.mixup_alpha": 0.2})
@@ -117,11 +117,11 @@ def aug_name(settings: dict[str, Any]) -> str:
     options = aug_options()
 
     def changes(name: str) -> dict[str, float]:
-        # Runs of earlier versions lack the augmentations that came later.
+        # Runs of earlier versions lack augmentations that were added later.
         return {k: own.get(k, 0.0) for k, v in options[name].items() if own.get(k, 0.0) != v}
 
     def distance(name: str) -> tuple[int, int]:
-        # Another strength is less of a change than another augmentation.
+        # A different strength is a smaller change than a different augmentation.
         changed = changes(name)
         return sum(bool(v) != bool(options[name][k]) for k, v in changed.items()), len(changed)
 
@@ -131,7 +131,7 @@ def aug_name(settings: dict[str, Any]) -> str:
 
 @cache
 def aug_options() -> dict[str, dict[str, float]]:
-    """The options of conf/aug with all their values, the study's first."""
+    """Reads the options of conf/aug with all their values, those of the study first."""
     folder = conf_dir("train") / "aug"
 
     def values(name: str) -> dict[str, float]:
@@ -144,17 +144,17 @@ def aug_options() -> dict[str, dict[str, float]]:
 
 
 def add_labels(cells: list[Cell]) -> None:
-    """Labels cells by what differs among them, and sorts them by it.
+    """Labels cells by the settings that differ between them, and sorts them by label.
 
-    A setting that follows from those before it (the length of the probe from the weights) is left
-    out, unless a command line has set it.
+    A setting that is determined by previous ones (such as the length of the probe stage by the
+    weights) is left out, unless it was set on a command line.
     """
     overridden = {
         w.lstrip("+").partition("=")[0] for c in cells for r in c.runs for w in r.overrides
     }
     overridden |= {"weights"} if overridden & set(SHORTENED[:2]) else set()
     overridden |= {"freeze_to"} if SHORTENED[2] in overridden else set()
-    overridden.discard("experiment")  # It stands for settings that are shown where they differ.
+    overridden.discard("experiment")  # It sets others, which are shown if they differ.
     keys: list[str] = []
     for key in dict.fromkeys(key for cell in cells for key in cell.facets):
         values = [cell.facets.get(key, "") for cell in cells]
@@ -170,7 +170,7 @@ def add_labels(cells: list[Cell]) -> None:
 
 
 def sort_key(key: str, value: str) -> tuple[float, str]:
-    """Where a value stands among those of its setting."""
+    """Sort key of a value among those of its setting."""
     if key == "aug":
         option, _, changes = value.partition("+")
         if option in NAMED_AUGS:
@@ -185,7 +185,7 @@ def sort_key(key: str, value: str) -> tuple[float, str]:
 
 
 def add_marks(cells: list[Cell]) -> None:
-    """Marks cells with fewer seeds, other code, weights or data than most."""
+    """Marks cells with fewer seeds, or with other code, weights or data than most."""
     max_seeds = max(len(cell.runs) for cell in cells)
     code = most_common(run.code for cell in cells for run in cell.runs)
     data = most_common(run.data for cell in cells for run in cell.runs)
@@ -203,12 +203,12 @@ def add_marks(cells: list[Cell]) -> None:
 
 
 def most_common(values: Iterable[str]) -> str:
-    """The value that most have; the first one of several."""
+    """Returns the most frequent value; on a tie, the first."""
     return Counter(values).most_common(1)[0][0]
 
 
 def shorten_hashes(words: str) -> str:
-    """Hashes cut to seven digits."""
+    """Shortens hashes to seven digits."""
     return " ".join(
         f"{word[:7]}{'+changes' if word.endswith('+changes') else ''}" if len(word) > 30 else word
         for word in words.split()
@@ -216,5 +216,5 @@ def shorten_hashes(words: str) -> str:
 
 
 def pluralise(number: int, noun: str) -> str:
-    """A number with its noun: 1 seed, 3 seeds."""
+    """Formats a number with a noun: 1 seed, 3 seeds."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

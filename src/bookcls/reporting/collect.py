@@ -1,4 +1,4 @@
-"""Reads what runs have written. Runs that are skipped are listed."""
+"""Collects the results of runs from their folders; lists the runs that are skipped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from bookcls.runs import (
 
 IGNORED_SETTINGS = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip
-"""Settings that do not separate cells; for the device, only the precision counts."""
+"""Settings that do not distinguish cells; of the device settings, only the precision counts."""
 
 
 @dataclass
@@ -31,22 +31,22 @@ class Run:
     """A finished run.
 
     Attributes:
-        folder: Where it is.
-        name: Its path below the folder that is reported on.
-        settings: Dotted name -> value, of all that decides a result but the seed.
-        seed: Its seed.
+        folder: The run folder.
+        name: Its path relative to the folder of the report.
+        settings: Dotted name -> value, of all settings that affect the result, without the seed.
+        seed: The seed.
         code: Version and commit.
-        source: Where the weights are from: scratch, keras, imagenet, rendered, file.
+        source: Source of the weights: scratch, keras, imagenet, rendered, file.
         weights: Name and hash of the weights.
         data: Fingerprint of the dataset.
-        environment: environment.json.
-        metrics: metrics.json.
-        overrides: The words of its command line.
-        answers: Its answers, in the order of the file.
-        finished: When it ended, in seconds since 1970.
-        curve: (epoch, train loss or None, validation loss or None).
-        maps: Test split -> what it looked at, where that was measured; None where the maps are
-            of other answers than its last.
+        environment: Contents of environment.json.
+        metrics: Contents of metrics.json.
+        overrides: Overrides of its command line.
+        answers: Its predictions, in the order of predictions.csv.
+        finished: Time of completion, in seconds since 1970.
+        curve: (epoch, training loss or None, validation loss or None) of each epoch.
+        maps: Test split -> summary of the activation maps, if any; None if the maps explain other
+            predictions than the current ones.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class Run:
 
 @dataclass
 class RunCollection:
-    """Everything below a folder.
+    """All runs below a folder.
 
     Attributes:
         root: The folder.
@@ -90,7 +90,7 @@ def find_runs(root: Path) -> RunCollection:
         BookclsError: If there is no run, or a finished one is damaged.
     """
     if not root.is_dir():
-        raise BookclsError(f"runs={root}: there is no such folder; training writes into runs/.")
+        raise BookclsError(f"runs={root}: there is no such folder; training writes to runs/.")
     collection = RunCollection(root, [], [], [])
     for folder in run_folders(root):
         name = folder.relative_to(root).as_posix()
@@ -102,8 +102,8 @@ def find_runs(root: Path) -> RunCollection:
         else:
             collection.runs.append(read_run(folder, name))
     if not collection.runs:
-        waiting = len(collection.unfinished) + len(collection.untested)
-        has = f"{waiting} runs, none finished and tested" if waiting else "no run"
+        num_skipped = len(collection.unfinished) + len(collection.untested)
+        has = f"{num_skipped} runs, none finished and tested" if num_skipped else "no run"
         raise BookclsError(
             f"runs={root} contains {has}: give a folder where python -m bookcls.train has finished "
             "on a dataset with test photos."
@@ -112,12 +112,12 @@ def find_runs(root: Path) -> RunCollection:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Folders of training runs; pretraining and tuning have a config.yaml of another kind.
+    """Yields the folders of training runs, but not those of pretraining and tuning.
 
-    An ensemble is one run: its members are left out, unless ``root`` lies in it.
+    An ensemble is one run: its members are skipped, unless ``root`` is inside it.
 
     Raises:
-        BookclsError: If anything in one leads elsewhere.
+        BookclsError: If a run folder contains links to outside.
     """
     for path in sorted(root.rglob(CONFIG)):
         members = path.parent.parent
@@ -135,10 +135,10 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """A finished run.
+    """Reads a finished run.
 
     Raises:
-        BookclsError: If a file of it is damaged, or its files do not agree.
+        BookclsError: If one of its files is damaged, or the files are inconsistent.
     """
     config = read_yaml(folder / CONFIG)
     environment = read_json(folder / ENVIRONMENT)
@@ -151,7 +151,7 @@ def read_run(folder: Path, name: str) -> Run:
         }
         answers = read_answers(folder / PREDICTIONS)
         provenance = environment["weights"]
-        # Name and hash stand for the weights, whichever way they were asked for.
+        # Name and hash identify the weights, however they were selected.
         del settings["model.weights"], settings["model.pretrained"]
         settings["model.freeze_to"] = freeze_name(environment["freeze_to"])
         if settings["trainer.precision"] == "auto":
@@ -177,26 +177,26 @@ def read_run(folder: Path, name: str) -> Run:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_error(folder, f"{type(error).__name__}: {error}") from error
     for split in dict.fromkeys(a.split for a in run.answers):
-        told = metrics.get(f"test/{split}_n"), metrics.get(f"test/{split}_correct")
-        mine = [a for a in run.answers if a.split == split]
-        if told != (len(mine), sum(a.correct for a in mine)):
-            raise damaged_error(folder / PREDICTIONS, f"{split} does not agree with {METRICS}")
+        logged = metrics.get(f"test/{split}_n"), metrics.get(f"test/{split}_correct")
+        predictions = [a for a in run.answers if a.split == split]
+        if logged != (len(predictions), sum(a.correct for a in predictions)):
+            raise damaged_error(folder / PREDICTIONS, f"{split} does not match {METRICS}")
     return run
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    out: dict[str, Any] = {}
+    """Flattens nested settings to dotted names."""
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            out |= flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
-            out[f"{prefix}{key}"] = value
-    return out
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def freeze_name(freeze_to: str | int | None) -> str:
-    """One name for all values that train the same layers: input, a conv, or head."""
+    """Returns one name for all values that train the same layers: input, a convolution, or head."""
     index = first_trained(freeze_to)
     if index == 0:
         return "input"

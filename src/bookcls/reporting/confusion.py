@@ -1,4 +1,4 @@
-"""Which class was taken for which, with photos that have several fair answers."""
+"""Confusion matrices, also for photos with several accepted classes."""
 
 from typing import Any, NamedTuple
 
@@ -9,13 +9,13 @@ from bookcls.reporting.cells import Cell
 
 
 class Confusion(NamedTuple):
-    """Answers of all seeds of a cell on a split.
+    """Confusion matrix of all seeds of a cell on a split.
 
     Attributes:
-        rows: What is in the photo: the dominant class, or all accepted ones where none leads.
-        columns: The class answered.
-        answers: int64 (rows, columns), how many answers.
-        right: int64 (rows, columns), how many of them are accepted ones.
+        rows: True classes: the dominant class, or all accepted classes if there is none.
+        columns: Predicted classes.
+        answers: int64 (rows, columns), number of predictions.
+        right: int64 (rows, columns), number of correct predictions.
     """
 
     rows: list[str]
@@ -25,7 +25,7 @@ class Confusion(NamedTuple):
 
 
 def count_confusions(cell: Cell, split: str) -> Confusion:
-    """Counts a cell's answers on a split."""
+    """Counts the predictions of a cell on a split."""
     answers = [a for run in cell.runs for a in run.answers if a.split == split]
     columns = sorted({name for a in answers for name in a.probs})
     dominant = {a.dominant for a in answers if a.dominant}

@@ -1,4 +1,4 @@
-"""Reads the single files of a run folder; a damaged one is named in one sentence."""
+"""Reads the files of a run folder; the error names the damaged file."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ PROB = "prob_"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A yaml file of names and values.
+    """Reads a YAML file of names and values.
 
     Raises:
         BookclsError: If it is damaged.
@@ -29,14 +29,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def damaged_error(path: Path, why: object) -> BookclsError:
-    """The one sentence about a file that cannot be read."""
+    """Creates the error for a file that cannot be read."""
     return BookclsError(
         f"{path} is damaged ({why}): train this run again, or move its folder away from the others."
     )
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """The rows of predictions.csv.
+    """Reads predictions.csv.
 
     Raises:
         BookclsError: If it is damaged.
@@ -64,7 +64,7 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def read_curve(folder: Path) -> list[tuple[int, float | None, float | None]]:
-    """Mean training loss and validation loss of each epoch; a resumed run has several logs.
+    """Reads the mean training loss and the validation loss of each epoch, from all logs of a run.
 
     Raises:
         BookclsError: If a log is damaged.

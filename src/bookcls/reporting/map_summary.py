@@ -25,13 +25,14 @@ MEANS = (
 
 @dataclass(frozen=True)
 class MapSummary:
-    """One run on one test split.
+    """Summary of the activation maps of a run on a test split.
 
     Attributes:
-        method: How the maps were made.
-        flags: Flag -> photos.
-        num_measured: Answers whose object has a mask and a map that is not empty.
-        means: By ``MEANS``; those of ROAD are over all photos, the others over the measured.
+        method: How the maps were computed.
+        flags: Flag -> number of photos.
+        num_measured: Number of predictions whose object has a mask and a non-empty map.
+        means: Means of the scores in ``MEANS``: of ROAD over all photos, of the others over the
+            measured predictions.
     """
 
     method: str
@@ -41,7 +42,14 @@ class MapSummary:
 
 
 def read_map_summaries(folder: Path, answers: Iterable[Answer]) -> dict[str, MapSummary] | None:
-    """Test split -> what a run looked at; empty without maps, None if they show other predictions.
+    """Reads the map summary of each test split.
+
+    Args:
+        folder: The run folder.
+        answers: The current predictions of the run.
+
+    Returns:
+        Test split -> summary; empty without maps, None if they explain other predictions.
 
     Raises:
         BookclsError: If the file is damaged.
@@ -74,9 +82,9 @@ def read_map_summaries(folder: Path, answers: Iterable[Answer]) -> dict[str, Map
 
 
 def is_measured(value: float | None) -> bool:
-    """Whether a number was measured.
+    """Whether a score is available.
 
     Raises:
-        TypeError: If it is no number.
+        TypeError: If it is not a number.
     """
     return value is not None and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""A table of what the cells of a report looked at, next to uninformed baseline maps."""
+"""Tables of the activation maps of each cell, compared with uninformed baseline maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from bookcls.reporting.map_summary import FLAGS, MapSummary
 
 @dataclass
 class MapRow:
-    """One cell on one test split.
+    """The activation maps of a cell on a test split.
 
     Attributes:
         cell: The cell.
-        made: How its maps were made.
-        looked: Of each seed that has maps.
+        method: How the maps were computed.
+        summaries: One summary for each seed that has maps.
     """
 
     cell: Cell
@@ -22,7 +22,7 @@ class MapRow:
     summaries: list[MapSummary]
 
     def mean(self, key: str) -> float | None:
-        """Mean over all measured answers of all seeds, of ROAD over seeds; None without any."""
+        """Mean over all measured predictions of all seeds (ROAD: over seeds); None without any."""
         pairs = [
             (one.num_measured if not key.startswith("road") else 1, one.means[key])
             for one in self.summaries
@@ -32,23 +32,23 @@ class MapRow:
         return sum(n * value for n, value in pairs) / weight if weight else None
 
     def seed_range(self, key: str) -> tuple[float, float] | None:
-        """Lowest and highest seed; None where fewer than two seeds have the number."""
+        """Lowest and highest value over seeds; None if fewer than two seeds have one."""
         values = [one.means[key] for one in self.summaries if key in one.means]
         return (min(values), max(values)) if len(values) > 1 else None
 
     @property
     def num_measured(self) -> int:
-        """Measured answers of all seeds."""
+        """Number of measured predictions over all seeds."""
         return sum(one.num_measured for one in self.summaries)
 
     @property
     def flags(self) -> dict[str, int]:
-        """Flag -> photos of all seeds."""
+        """Flag -> number of photos over all seeds."""
         return {flag: sum(one.flags.get(flag, 0) for one in self.summaries) for flag in FLAGS}
 
 
 def summarise_maps(cells: Sequence[Cell]) -> dict[str, list[MapRow]]:
-    """Test split -> a line for each cell, and each way of making maps, that has numbers."""
+    """Summarises the maps: test split -> one row for each cell and method."""
     table: dict[str, list[MapRow]] = {}
     for cell in cells:
         rows: dict[tuple[str, str], MapRow] = {}
@@ -63,21 +63,21 @@ def summarise_maps(cells: Sequence[Cell]) -> dict[str, list[MapRow]]:
 
 
 NOTE = (
-    "From the maps of the answers that python -m bookcls.cam made. Inside: share of the map's "
-    "energy in the object that was named; peak: how often its highest point is there (pointing "
-    "game); both where the object is in the photo and has a mask, so mostly right answers. In "
-    "brackets the same for a random map and for a blob in the centre: the floors. ROAD: by how "
-    "much more the probability drops without the pixels at the top of the map than without those "
-    "at its bottom. Measured answers and flags are counted over all seeds."
+    "From the maps of python -m bookcls.cam. Inside: share of the map's energy in the predicted "
+    "object; peak: how often its highest point is in the object (pointing game). Both need an "
+    "object that is in the photo and has a mask, so most of these predictions are correct. In "
+    "brackets: the baselines, a random map and a blob in the centre. ROAD: how much more the "
+    "probability drops when the top pixels of the map are removed than when the bottom pixels "
+    "are. Measured predictions and flags are counted over all seeds."
 )
 
 
 COUNTS = "right / wrong reason / unsure / wrong"
-"""Heading of the counts of ``FLAGS``."""
+"""Heading of the column that counts ``FLAGS``."""
 
 
 def headings(rows: Sequence[MapRow]) -> list[str]:
-    """Headings of ``format_row``."""
+    """Returns the headings of the columns of :func:`format_row`."""
     masks = any(row.num_measured for row in rows)
     road = any(row.mean("road") is not None for row in rows)
     return [
@@ -89,13 +89,13 @@ def headings(rows: Sequence[MapRow]) -> list[str]:
 
 
 def row_label(row: MapRow, rows: Sequence[MapRow]) -> str:
-    """The cell, and how the maps were made where that differs."""
+    """Label of the cell, and the method if it differs between rows."""
     several = len({other.method for other in rows}) > 1
     return f"{row.cell.label}: {row.method}" if several else row.cell.label
 
 
 def format_row(row: MapRow, rows: Sequence[MapRow]) -> list[str]:
-    """A line's figures under ``headings``, as people read them."""
+    """Formats the values of a row, for the columns of :func:`headings`."""
     values = {
         "seeds": str(len(row.summaries)),
         "measured": str(row.num_measured),
@@ -110,7 +110,7 @@ def format_row(row: MapRow, rows: Sequence[MapRow]) -> list[str]:
 
 
 def format_with_baselines(row: MapRow, key: str, *keys: str) -> str:
-    """A mean with its range over seeds, and its floors in brackets."""
+    """Formats a mean with its range over seeds, and its baselines in brackets."""
     mean, seed_range = row.mean(key), row.seed_range(key)
     if mean is None:
         return "-"

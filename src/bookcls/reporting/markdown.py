@@ -1,4 +1,4 @@
-"""The report's numbers as Markdown."""
+"""Writes the report as Markdown."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from bookcls.reporting.summary import Row
 def to_markdown(
     collection: RunCollection, cells: Sequence[Cell], table: dict[str, list[Row]]
 ) -> str:
-    """The tables of all test splits, how to read them, and what is missing."""
+    """Formats the tables of all test splits, with notes and the runs that were skipped."""
     lines = [f"# {md(collection.root.name)}", ""]
     for split, rows in table.items():
         lines += [f"## {md(split)}, {pluralise(rows[0].num_photos, 'photo')}", ""]
@@ -36,7 +36,7 @@ def to_markdown(
 
 
 def maps_markdown(cells: Sequence[Cell]) -> list[str]:
-    """What the cells looked at, a table per test split; nothing where no run has maps."""
+    """Formats a table of the activation maps per test split; nothing if no run has maps."""
     lines = []
     for split, group in map_tables.summarise_maps(cells).items():
         headings = map_tables.headings(group)
@@ -54,7 +54,7 @@ def maps_markdown(cells: Sequence[Cell]) -> list[str]:
 
 
 def md(text: object) -> str:
-    """Text that Markdown shows as it is, in one table cell."""
+    """Escapes text for a table cell in Markdown."""
     out = " ".join(str(text).split())
     for sign in "\\`*_|[]<>":
         out = out.replace(

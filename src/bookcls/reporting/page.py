@@ -1,4 +1,4 @@
-"""The one self-contained page: tables, figures, and the test photos with what was answered."""
+"""Renders the self-contained page: tables, figures, and the test photos with predictions."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from bookcls.reporting.summary import Row
 HERE = Path(__file__).parent
 FIGURES = {
     "ablation": "Every cell: seeds, mean and 95 % interval",
-    "freeze": "Where to freeze: the layer from which all train",
+    "freeze": "Accuracy by the first trained layer",
     "learning": "Loss by epoch, every seed",
 }
 TOP = 3
@@ -32,13 +32,13 @@ def render(
     table: dict[str, list[Row]],
     figures: dict[str, str],
 ) -> str:
-    """The page as html: no script, style, font or picture from elsewhere.
+    """Renders the page as html, without external scripts, styles, fonts or pictures.
 
     Args:
         collection: The runs.
-        cells: In the order of their labels.
-        table: From ``summarise``.
-        figures: Name -> svg, from ``draw_all``.
+        cells: The cells, sorted by label.
+        table: Result of :func:`bookcls.reporting.summary.summarise`.
+        figures: Name -> svg, from :func:`bookcls.reporting.plots.draw_all`.
     """
     number = {id(cell): i for i, cell in enumerate(cells)}
     return template(HERE / "page.html").render(
@@ -64,7 +64,7 @@ def render(
 
 
 def as_json(value: dict[str, Any]) -> str:
-    """Json that cannot end the script element it stands in."""
+    """Converts to JSON that cannot end the surrounding script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
@@ -72,7 +72,7 @@ def as_json(value: dict[str, Any]) -> str:
 def split_context(
     index: int, split: str, rows: Sequence[Row], number: dict[int, int]
 ) -> dict[str, Any]:
-    """What the template shows of a test split."""
+    """The template's values for a test split."""
     return {
         "name": split,
         "index": index,
@@ -103,7 +103,7 @@ def split_context(
 
 
 def maps_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """What the template shows of the activation maps, a table per test split."""
+    """The template's values for the activation maps, one table per test split."""
     return [
         {
             "name": split,
@@ -118,7 +118,7 @@ def maps_context(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def cell_context(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
-    """What the foot of the page says of a cell: its runs and every setting that is not shared."""
+    """The template's values for a cell: its runs, and the settings that differ between cells."""
     keys = dict.fromkeys(key for other in cells for key in other.facets)
     differs = [k for k in keys if len({other.facets.get(k) for other in cells}) > 1]
     run = cell.runs[0]
@@ -134,7 +134,7 @@ def cell_context(cell: Cell, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """Name of a fact of environment.json -> its values, each with the number of runs if several."""
+    """Collects facts from environment.json: name -> values, with numbers of runs if they differ."""
     facts: dict[str, dict[str, int]] = {}
     for run in runs:
         env, data = run.environment, run.environment["dataset"]
@@ -162,12 +162,12 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 
 
 def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
-    """What the script needs: photos, each thumbnail once, and every answer.
+    """Collects the data for the script: photos, each thumbnail once, and all predictions.
 
     Returns:
         ``classes``, ``splits``, ``cells`` (label, seeds), ``photos`` (split, file, accepted,
         dominant or -1, thumbnail or -1), ``thumbs``, and ``answers[cell][seed]``: lists of photo,
-        class answered, right or not, and the most probable classes with their probabilities.
+        predicted class, correct or not, and the most probable classes with their probabilities.
     """
     names = {name for c in cells for r in c.runs for a in r.answers for name in a.probs}
     classes = sorted(names | {n for c in cells for a in c.runs[0].answers for n in a.accepted})
@@ -213,6 +213,6 @@ def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
 
 
 def top_classes(probs: dict[str, float], index: dict[str, int]) -> list[list[float]]:
-    """The most probable classes: index and probability."""
+    """Returns index and probability of the most probable classes."""
     first = sorted(probs.items(), key=lambda item: -item[1])[:TOP]
     return [[index[name], round(p, 3)] for name, p in first]

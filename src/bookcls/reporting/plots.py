@@ -1,4 +1,4 @@
-"""The report's figures: a png beside the page and, for most, an svg inside it."""
+"""Draws the figures of the report: as png files and, for most, as svg for the page."""
 
 import io
 import re
@@ -22,11 +22,11 @@ from bookcls.reporting.confusion import count_confusions
 from bookcls.reporting.summary import Row
 
 INK = "#757575"
-"""Text and axes: legible on white and on black. The page replaces it by its own colour of text."""
+"""Colour of text and axes, legible on white and black; the page replaces it by its text colour."""
 COLOURS = ("#3f88c5", "#e07a3f", "#3a9d6e", "#9a6fc0", "#c9515f", "#8a8f3c")
 BLUE, ORANGE, GREEN, _, RED, _ = COLOURS
 LINE_STYLES = ("-", "--", ":", "-.")
-"""Once every colour is taken they begin again with the next of these."""
+"""Used in turn when all colours are in use."""
 MAX_POINTS = 300
 """A learning curve with more epochs is thinned to about this many points."""
 STYLE: dict[Any, Any] = {
@@ -57,12 +57,12 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
     """Draws every figure that the cells have data for.
 
     Args:
-        cells: In the order of their labels.
-        table: From ``summarise``.
+        cells: The cells, sorted by label.
+        table: Result of :func:`bookcls.reporting.summary.summarise`.
         output: Folder for the png files; those that no longer apply are removed.
 
     Returns:
-        Name of a figure -> svg to put into a page.
+        Name of a figure -> svg for the page.
     """
     figures: dict[str, Callable[[], Figure | None]] = {
         "ablation": partial(draw_ablation, cells, table),
@@ -74,7 +74,7 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
         figures[f"confusion_{name}"] = partial(draw_confusions, cells, split)
     drawn = {}
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # Kanji in a class name: the page's own fonts have them, the png shows boxes.
+        # Kanji in a class name: the browser has fonts for them, the png shows boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         for name, draw in figures.items():
             figure = draw()
@@ -83,13 +83,13 @@ def draw_all(cells: Sequence[Cell], table: dict[str, list[Row]], output: Path) -
                 continue
             with atomic_write(output / f"{name}.png") as temporary:
                 figure.savefig(temporary, format="png", facecolor="white")
-            if not name.startswith("confusion"):  # The page has one that can be clicked.
+            if not name.startswith("confusion"):  # The page has an interactive one.
                 drawn[name] = to_svg(figure, name)
     return drawn
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """An svg element for a page: no address in it, ids of its own, the page's colour of text."""
+    """Converts a figure to an svg element with unique ids, no URLs, and the page's text colour."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
@@ -102,7 +102,7 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def draw_ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
-    """A line per cell: every seed, the mean with its interval, and the floor."""
+    """Draws one line per cell: every seed, the mean with its interval, and the floor."""
     labels = [plain(cell.label) for cell in cells]
     lines = sum(1 + label.count("\n") for label in labels)
     figure = Figure(figsize=(3.2 + 2.6 * len(table), 1.4 + 0.27 * max(lines, len(cells))))
@@ -124,7 +124,7 @@ def draw_ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
     axes[0].set_ylim(len(cells) - 0.5, -0.5)
     handles = [
         axes[0].plot([], [], "o-", color=BLUE, ms=6, label="mean, 95 % interval")[0],
-        axes[0].plot([], [], "o", mfc="none", color=BLUE, ms=4, label="a seed")[0],
+        axes[0].plot([], [], "o", mfc="none", color=BLUE, ms=4, label="single seed")[0],
         axes[0].plot([], [], linestyle=(0, (4, 3)), color=INK, linewidth=1, label="floor")[0],
         axes[0].plot([], [], color=GREEN, alpha=0.25, linewidth=7, label="tied with the best")[0],
     ]
@@ -133,13 +133,13 @@ def draw_ablation(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure:
 
 
 def draw_freeze_curve(cells: Sequence[Cell], table: dict[str, list[Row]]) -> Figure | None:
-    """Accuracy by the layer from which all train, a panel for each test split.
+    """Draws accuracy by the first trained layer, one panel per test split.
 
-    The input and the pools train the same layers as the conv after them: their points repeat that
-    conv's, hollow and without a line.
+    Freezing to the input or to a pool trains the same layers as freezing to the next convolution:
+    its point is repeated there, hollow and without a line.
 
     Returns:
-        None without three such layers under otherwise equal settings.
+        The figure; None without three such layers under otherwise equal settings.
     """
     series: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -180,7 +180,7 @@ def draw_freeze_series(
     name: str,
     number: int,
 ) -> None:
-    """One series of the freeze curve: seeds as dots, their mean as a line."""
+    """Draws one series of the freeze curve: seeds as dots, their mean as a line."""
     colour = COLOURS[number % len(COLOURS)]
     style = LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)]
     by_layer = {row.cell.facets["freeze_to"]: row for row in rows if row.cell in group}
@@ -201,7 +201,7 @@ def draw_freeze_series(
 
 
 def draw_learning_curves(cells: Sequence[Cell]) -> Figure | None:
-    """Training and validation loss by epoch, every seed; None where no run kept a log."""
+    """Draws training and validation loss by epoch, for every seed; None if there are no logs."""
     shown = [cell for cell in cells if any(run.curve for run in cell.runs)]
     if not shown:
         return None
@@ -231,7 +231,7 @@ def draw_learning_curves(cells: Sequence[Cell]) -> Figure | None:
 
 
 def draw_confusions(cells: Sequence[Cell], split: str) -> Figure:
-    """Per cell: what was in the photo (rows) and what was answered (columns), over all seeds."""
+    """Draws a confusion matrix per cell, over all seeds: true classes by predicted classes."""
     tables = [(cell, count_confusions(cell, split)) for cell in cells if cell.photos(split)]
     columns = min(3, len(tables))
     lines = -(-len(tables) // columns)
@@ -257,6 +257,6 @@ def draw_confusions(cells: Sequence[Cell], split: str) -> Figure:
         ax.set_title(plain(cell.label, 40), fontsize=8)
     for ax in axes[len(tables) :]:
         ax.set_axis_off()
-    figure.suptitle("answers of all seeds; green: accepted, red: wrong, orange: some accepted",
+    figure.suptitle("predictions of all seeds; green: accepted, red: wrong, orange: some accepted",
                     fontsize=8)  # fmt: skip
     return figure

@@ -14,6 +14,8 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         if not self.runs.strip():
-            raise BookclsError("runs is empty: give the folder of a sweep, or one that holds some.")
+            raise BookclsError(
+                "runs is empty: give the folder of a sweep, or a folder that contains runs."
+            )
         if self.output is not None and not self.output.strip():
             raise BookclsError("output is empty: give a folder, or leave it out.")

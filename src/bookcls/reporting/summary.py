@@ -13,31 +13,32 @@ from bookcls.scoring import statistics
 from bookcls.scoring.statistics import Interval
 
 MIN_PROB = 5e-7
-"""Stands for a probability that predictions.csv, with its six digits, shows as zero."""
+"""Replaces probabilities that predictions.csv, with its six digits, rounds to zero."""
 
 
 @dataclass
 class Row:
-    """One cell on one test split. Accuracies are in [0, 1] and count accepted answers.
+    """Scores of a cell on a test split. Accuracies are in [0, 1]; accepted classes are correct.
 
     Attributes:
         cell: The cell.
         split: The test split.
-        num_photos: Photos in it.
+        num_photos: Number of photos.
         by_seed: Accuracy of each seed.
-        interval: Of the mean accuracy.
-        strict: Mean accuracy on photos where one class leads, that class only; None without any.
+        interval: Confidence interval of the mean accuracy.
+        strict: Mean accuracy for the dominant class, on photos that have one; None without any.
         strict_n: Number of such photos.
         nll: Mean over seeds and photos of -log of the accepted classes' summed probability.
-        brier: Mean of (1 - that sum) squared, with its interval.
+        brier: Mean of (1 - that sum) squared.
+        brier_interval: Its confidence interval.
         p_accepted: Mean of that sum.
-        floor: Accuracy of the best constant answer.
-        constant: That answer.
+        floor: Accuracy of the best constant prediction.
+        constant: That prediction.
         probe: Mean accuracy of the probes that the runs were compared with; None without any.
-        p_photos: Of the sign-flip test against the best; None for the best itself.
-        p_crossed: Of the t-test over photos and seeds; None where no cell has two seeds.
-        p: The larger of both, corrected for the number of cells.
-        verdict: best, tie, worse, or apart: has other photos, so that it is not compared.
+        p_photos: p-value of the sign-flip test against the best; None for the best itself.
+        p_crossed: p-value of the t-test over photos and seeds; None if no cell has two seeds.
+        p: The larger of the two, corrected for the number of cells.
+        verdict: best, tie, worse, or apart (other photos, not compared).
     """
 
     cell: Cell
@@ -66,25 +67,25 @@ class Row:
 
     @property
     def tied(self) -> bool:
-        """Whether it may be the best."""
+        """Whether it is the best or tied with the best."""
         return self.verdict in ("best", "tie")
 
 
 def summarise(cells: Sequence[Cell]) -> dict[str, list[Row]]:
-    """Test split -> a row for each cell that has it, the highest mean first."""
+    """Summarises the cells: test split -> one row per cell, highest mean first."""
     splits = dict.fromkeys(a.split for cell in cells for a in cell.runs[0].answers)
     table = {}
     for split in sorted(splits, key=lambda split: split != "easy"):
         rows = [make_row(cell, split) for cell in cells if cell.photos(split)]
         rows.sort(key=lambda row: (-round(row.mean, 9), row.nll))
         compare(rows)
-        # Cells on other photos stand at the end: their numbers belong to another test.
+        # Cells tested on other photos come last: their scores are not comparable.
         table[split] = sorted(rows, key=lambda row: row.verdict == "apart")
     return table
 
 
 def make_row(cell: Cell, split: str) -> Row:
-    """Scores of a cell on a split."""
+    """Computes the scores of a cell on a split."""
     photos = cell.photos(split)
     correct = cell.values(split, lambda a: a.correct)
     p_accepted = cell.values(split, lambda a: a.p_accepted)
@@ -111,7 +112,7 @@ def make_row(cell: Cell, split: str) -> Row:
 
 
 def mean_probe_accuracy(cell: Cell, split: str) -> float | None:
-    """Mean accuracy of the runs' probes, from metrics.json; None if one has none."""
+    """Mean accuracy of the runs' probes, from metrics.json; None if a run has none."""
     values = [run.metrics.get(f"probe/{split}_acc") for run in cell.runs]
     if not all(isinstance(value, int | float) for value in values):
         return None
@@ -119,7 +120,7 @@ def mean_probe_accuracy(cell: Cell, split: str) -> float | None:
 
 
 def mean_nll(cell: Cell, split: str) -> float:
-    """Mean over seeds, from metrics.json, which has all digits, else from the predictions."""
+    """Mean NLL over seeds, from metrics.json if available, else from the rounded predictions."""
     logged = [run.metrics.get(f"test/{split}_nll") for run in cell.runs]
     if all(isinstance(value, int | float) and math.isfinite(value) for value in logged):
         return sum(logged) / len(logged)  # type: ignore[arg-type]  # checked above
@@ -128,7 +129,7 @@ def mean_nll(cell: Cell, split: str) -> float:
 
 
 def best_constant(photos: Sequence[Photo]) -> tuple[str, int]:
-    """The best constant answer, and how many photos it gets right."""
+    """Finds the best constant prediction, and the number of photos that it gets right."""
     counts = Counter(name for *_, accepted in photos for name in accepted)
     return min(counts.items(), key=lambda item: (-item[1], item[0]))
 
@@ -136,15 +137,15 @@ def best_constant(photos: Sequence[Photo]) -> tuple[str, int]:
 def compare(rows: Sequence[Row]) -> None:
     """Finds the cells of a split that cannot be distinguished from the best.
 
-    A cell is called worse only if two tests find it at 0.05, each against its kind of doubt: a
-    sign-flip test on each photo's mean over seeds, which is exact for few photos but blind to the
-    luck of the seeds, and a t-test that counts photos and seeds as chance. The larger p counts,
-    corrected by Holm for the number of cells. In simulated sweeps of 8 equal cells with 3 seeds and
+    A cell is called worse only if two tests are significant at 0.05: a sign-flip test on each
+    photo's mean over seeds, which is exact for few photos but ignores the variance between seeds,
+    and a t-test that treats both photos and seeds as random. The larger p-value is used,
+    Holm-corrected for the number of cells. In simulated sweeps of 8 equal cells with 3 seeds and
     20 photos, where seeds alone move a cell by some 0.08, the first test by itself calls a cell
     worse in 27 of 100, both together in 2.
 
     Args:
-        rows: Of one split, the best first; their verdicts and p-values are set.
+        rows: Rows of a split, the best first; their verdicts and p-values are set.
     """
     photo_sets = [tuple(row.cell.photos(row.split)) for row in rows]
     common = Counter(photo_sets).most_common(1)[0][0]
@@ -169,5 +170,5 @@ def compare(rows: Sequence[Row]) -> None:
 
 
 def is_correct(answer: Answer) -> float:
-    """1 for a right answer, 0 for a wrong one."""
+    """Returns 1 for a correct prediction, 0 for a wrong one."""
     return float(answer.correct)

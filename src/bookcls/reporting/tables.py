@@ -1,4 +1,4 @@
-"""The report's numbers as csv and on a terminal, and the words around them."""
+"""Formats the report as csv and for the terminal, with notes."""
 
 import csv
 import io
@@ -21,69 +21,75 @@ VERDICT_TEXT = {
     "apart": "other photos, not compared",
 }
 CLEAR_BEST = "above the others"
-"""Instead of ``highest mean`` where no other cell is tied with it."""
+"""Instead of ``highest mean`` if no other cell is tied with it."""
 COLUMN_NOTES = (
-    "Accuracy: share of photos whose answer is one of their accepted classes; mean over seeds, "
-    "with the lowest and the highest seed.",
-    "Interval: 95 %; exact (Clopper-Pearson, on photos) for one seed or where fewer than five "
-    "photos are right or wrong, else a t-interval that counts photos and seeds as chance: wide "
-    "where few seeds differ.",
-    "Tied: not told apart from the highest mean at 0.05. A difference counts only if a paired "
-    "sign-flip test over photos (each photo's mean over seeds) finds it and, where cells have "
-    "several seeds, a t-test that counts photos and seeds as chance; p is the larger one, "
+    "Accuracy: share of photos whose predicted class is one of their accepted classes; mean over "
+    "seeds, with the lowest and the highest seed.",
+    "Interval: 95 %; exact (Clopper-Pearson, over photos) for one seed, or if fewer than five "
+    "photos are right or wrong; otherwise a t-interval that treats photos and seeds as random, "
+    "which is wide for few seeds.",
+    "Tied: not significantly different from the highest mean at 0.05. A difference is significant "
+    "only by a paired sign-flip test over photos (each photo's mean over seeds) and, if cells have "
+    "several seeds, also by a t-test that treats photos and seeds as random; p is the larger one, "
     "Holm-corrected over the cells.",
-    "Floor: the best constant answer. Strict: only photos where one class leads, and only that "
-    "class. NLL and Brier judge the probability of the accepted classes; lower is better.",
+    "Floor: the best constant prediction. Strict: only photos with a dominant class, and only that "
+    "class. NLL and Brier score the probability of the accepted classes; lower is better.",
     "Probe: accuracy of a linear model on the features that training started from.",
 )
-"""How to read the table, one thing a line."""
+"""Notes on the columns of the table."""
 ONE_SEED_NOTE = (
-    "With one seed a cell the tests compare these trained models; other seeds may turn the order."
+    "With one seed per cell, the tests compare these trained models; other seeds may reverse the "
+    "order."
 )
 
 
 def describe_verdict(row: Row, rows: Sequence[Row]) -> str:
-    """A row's standing in words; a lone highest mean is a finding only if all others are below."""
+    """Describes the verdict of a row; it depends on the other rows for the highest mean."""
     if row.verdict == "best" and not any(other.verdict == "tie" for other in rows):
         return CLEAR_BEST if any(other.verdict == "worse" for other in rows) else "alone"
     return VERDICT_TEXT[row.verdict]
 
 
 def footnotes(table: dict[str, list[Row]]) -> list[str]:
-    """The lines under a table."""
+    """Returns the notes below a table."""
     one_seed_each = all(len(row.by_seed) == 1 for rows in table.values() for row in rows)
     return [*COLUMN_NOTES, *([ONE_SEED_NOTE] if one_seed_each else [])]
 
 
 def describe_result(rows: Sequence[Row]) -> str:
-    """What a split says, in a sentence or two."""
+    """Describes the result on a split in a sentence or two."""
     best = rows[0]
     tied = [row for row in rows if row.tied]
     photos = pluralise(best.num_photos, "photo")
     if len(rows) == 1:
         text = f"One cell on {photos}: {best.mean:.2f}."
     elif len(tied) == len(rows):
-        text = f"On {photos} none of the {len(rows)} cells can be told from the highest mean."
+        text = (
+            f"On {photos}, none of the {len(rows)} cells differs significantly from the highest "
+            "mean."
+        )
     elif len(tied) == 1:
         below = sum(row.verdict == "worse" for row in rows)
-        text = f"On {photos} {best.cell.label} ({best.mean:.2f}) is above "
+        text = f"On {photos}, {best.cell.label} ({best.mean:.2f}) is above "
         text += (
-            f"{pluralise(below, 'other cell')}." if below else "none: the others saw other photos."
+            f"{pluralise(below, 'other cell')}."
+            if below
+            else "none: the others were tested on other photos."
         )
     else:
         text = (
-            f"On {photos} {len(tied)} of {len(rows)} cells cannot be told from the highest mean, "
-            f"{best.mean:.2f}."
+            f"On {photos}, {len(tied)} of {len(rows)} cells do not differ significantly from the "
+            f"highest mean, {best.mean:.2f}."
         )
     at_floor = sum(row.interval.low <= row.floor for row in rows if row.verdict != "apart")
-    text += f" The best constant answer, {best.constant}, reaches {best.floor:.2f}"
+    text += f" The best constant prediction, {best.constant}, reaches {best.floor:.2f}"
     if at_floor:
-        text += f"; the intervals of {pluralise(at_floor, 'cell')} reach down to it"
+        text += f"; the intervals of {pluralise(at_floor, 'cell')} include it"
     return f"{text}."
 
 
 def to_csv(table: dict[str, list[Row]]) -> str:
-    """One line per cell and test split, all figures with six digits."""
+    """Formats one csv row per cell and test split, with six digits."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = (
@@ -125,7 +131,7 @@ def to_csv(table: dict[str, list[Row]]) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Six digits; whole numbers as they are; nothing for None."""
+    """Formats a number with six digits; integers in full; "" for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.6g}"
@@ -135,7 +141,7 @@ COLUMNS = ("mean", "min - max", "95 %", "strict", "NLL", "Brier", "probe")
 
 
 def format_row(row: Row) -> list[str]:
-    """A row's figures under ``COLUMNS``, as people read them."""
+    """Formats the values of a row, for the columns of ``COLUMNS``."""
     return [
         f"{row.mean:.2f}",
         f"{min(row.by_seed):.2f} - {max(row.by_seed):.2f}" if len(row.by_seed) > 1 else "one seed",
@@ -148,7 +154,7 @@ def format_row(row: Row) -> list[str]:
 
 
 def describe_runs(collection: RunCollection, cells: Sequence[Cell]) -> list[str]:
-    """Which runs were counted and which were not."""
+    """Describes which runs were included and which were not."""
     superseded = [name for cell in cells for name in cell.superseded]
     outdated = [run.name for cell in cells for run in cell.runs if run.maps is None]
     counted = len(collection.runs) - len(superseded)
@@ -157,7 +163,7 @@ def describe_runs(collection: RunCollection, cells: Sequence[Cell]) -> list[str]
         (collection.unfinished, "not counted, unfinished"),
         (collection.untested, "not counted, no test photos"),
         (superseded, "not counted, the same seed was run again later"),
-        (outdated, "maps not counted, of other answers"),
+        (outdated, "maps not counted, they explain other predictions"),
     ):
         if names:
             lines.append(f"{why} ({len(names)}): {', '.join(names)}")
@@ -169,7 +175,7 @@ def describe_runs(collection: RunCollection, cells: Sequence[Cell]) -> list[str]
 
 
 def print_tables(table: dict[str, list[Row]], console: Console) -> None:
-    """Prints a table per test split; the cells that may be the best come first, none in bold."""
+    """Prints one table per test split; the best cell and those tied with it are marked with =."""
     for split, rows in table.items():
         title = f"{escape(split)}, {pluralise(rows[0].num_photos, 'photo')}"
         shown = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)

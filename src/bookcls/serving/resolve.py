@@ -1,4 +1,4 @@
-"""Resolves the model, the photos and the address, before torch is imported."""
+"""Resolves the checkpoint, the photos and the address. Does not import torch."""
 
 import errno
 import ipaddress
