@@ -507,7 +507,10 @@ def test_photos_that_are_gone_are_missed(taught, run_verb, tmp_path, capsys):
     (run / "best.ckpt").write_bytes(b"")
     (run / "config.yaml").write_text("data:\n  root: /gone\n")
     assert run_verb(cam.main, f"ckpt={run}") == 1
-    assert "data.root=/gone, the folder of the run's photos, is gone." in capsys.readouterr().err
+    assert (
+        "data.root=/gone, the folder of the run's photos, no longer exists."
+        in capsys.readouterr().err
+    )
 
 
 def test_a_trained_run_knows_its_photos(tmp_path):
@@ -661,7 +664,7 @@ def test_answers_of_other_systems_are_read(tmp_path, text):
         ('{"image": 1}', "line 1 has neither of the two formats"),
         ("file,label,score", "contains no predictions"),
         ("file,label\n,red", "line 2: no file name"),
-        ('[{"ID":"a","annotations":[]}]', "a json array: write one object a line"),
+        ('[{"ID":"a","annotations":[]}]', "a json array: write one object per line"),
         ('{"ID": "\\udcff", "annotations": []}', "line 1 has neither of the two formats"),
     ],
 )

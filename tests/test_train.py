@@ -174,7 +174,7 @@ def test_resume_wants_the_photos_of_the_run_wherever_they_are(photos, run_verb, 
         run_verb(train.main, f"data.root={photos}", *TINY, f"hydra.run.dir={run}")
     extra = draw(photos / "train" / "red" / "more.png", (200, 40, 40), 500)
     assert run_verb(train.main, f"resume={run}") == 1
-    assert "have changed since this run began" in capsys.readouterr().err
+    assert "have changed since this run started" in capsys.readouterr().err
     extra.unlink()
     photos.rename(tmp_path / "moved")
     assert run_verb(train.main, f"resume={run}") == 1

@@ -1,4 +1,4 @@
-"""``python -m bookcls.init``: arranges photos for training, or makes the folders for them."""
+"""``python -m bookcls.init``: arranges photos for training, or creates the folders for them."""
 
 from pathlib import Path
 

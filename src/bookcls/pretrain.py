@@ -1,4 +1,4 @@
-"""``python -m bookcls.pretrain``: VGG16 weights from rendered scenes alone."""
+"""``python -m bookcls.pretrain``: pretrains VGG16 on rendered scenes."""
 
 import time
 from dataclasses import asdict, replace

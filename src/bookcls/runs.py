@@ -59,14 +59,14 @@ def check_same_photos(run: Path, folder: PhotoFolder) -> None:
     """Refuses to resume on other photos: the split, the schedule and the scores would differ.
 
     Raises:
-        BookclsError: If photos or labels changed since the run began.
+        BookclsError: If photos or labels changed since the run started.
     """
     if not (run / ENVIRONMENT).is_file():
         return
     dataset = read_json(run / ENVIRONMENT).get("dataset")
     if not isinstance(dataset, dict) or dataset.get("fingerprint") != folder.fingerprint():
         raise BookclsError(
-            f"resume={run}: photos or labels in {folder.root} have changed since this run began. "
+            f"resume={run}: photos or labels in {folder.root} have changed since this run started. "
             "Put them back, or start a new run."
         )
 
@@ -132,7 +132,7 @@ class TrainedRun:
         return data or {}
 
     def root(self, given: str | None) -> Path | None:
-        """Folder of photos: the given one, or the run's; None if that is unknown or gone.
+        """Folder of photos: the given one, or the run's; None if it is unknown or missing.
 
         Args:
             given: ``data.root`` of the command.
@@ -169,8 +169,8 @@ class TrainedRun:
                 f"are. Give {_PHOTOS}{alternative}."
             )
         raise BookclsError(
-            f"data.root={self.data['root']}, the folder of the run's photos, is gone. Give "
-            f"{_PHOTOS}{alternative}."
+            f"data.root={self.data['root']}, the folder of the run's photos, no longer exists. "
+            f"Give {_PHOTOS}{alternative}."
         )
 
     def batch_size(self, given: int | None) -> int:

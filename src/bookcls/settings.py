@@ -173,7 +173,7 @@ class TrainerConfig:
 
 @dataclass
 class LoggerConfig:
-    """conf/logger: who records losses and accuracy besides csv."""
+    """conf/logger: the logger of losses and accuracy, in addition to csv."""
 
     kind: str = "csv"
     tracking_uri: str = "sqlite:///runs/mlflow.db"

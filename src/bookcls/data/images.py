@@ -40,7 +40,7 @@ TRANSPOSES = {
 PAD_RGB = (124, 116, 104)
 """ImageNet's mean colour, which becomes zero after normalisation."""
 
-# What Pillow's decoders raise on broken files, besides UnidentifiedImageError (an OSError).
+# Raised by Pillow's decoders on broken files; UnidentifiedImageError is an OSError.
 DECODER_ERRORS = (
     OSError,
     AttributeError,

@@ -29,10 +29,12 @@ class Training:
     samples: list[Sample]
     features: npt.NDArray[np.float32]
 
-    def nearest(self, found: Explanation) -> list[tuple[Sample, float]]:
+    def nearest(self, explanation: Explanation) -> list[tuple[Sample, float]]:
         """Finds the most similar training photos, with their similarity; never the photo itself."""
-        similarities = similarity(self.features, found.features)
-        order = [i for i in np.argsort(-similarities) if self.samples[i].path != found.sample.path]
+        similarities = similarity(self.features, explanation.features)
+        order = [
+            i for i in np.argsort(-similarities) if self.samples[i].path != explanation.sample.path
+        ]
         return [(self.samples[i], float(similarities[i])) for i in order[:NEAREST]]
 
 
@@ -54,14 +56,14 @@ class FailureGallery:
         """Creates an empty gallery."""
         self.kept: list[Explanation] = []
 
-    def add(self, found: Explanation) -> None:
+    def add(self, explanation: Explanation) -> None:
         """Adds a prediction; at most ``MAX_FAILURES`` stay in memory."""
-        self.kept = sorted([*self.kept, found], key=_rank)[:MAX_FAILURES]
+        self.kept = sorted([*self.kept, explanation], key=_rank)[:MAX_FAILURES]
 
 
-def _rank(found: Explanation) -> tuple[bool, float]:
-    prob = float(found.probs[found.pred])
-    wrong = found.flag == WRONG
+def _rank(explanation: Explanation) -> tuple[bool, float]:
+    prob = float(explanation.probs[explanation.pred])
+    wrong = explanation.flag == WRONG
     return not wrong, -prob if wrong else prob
 
 
@@ -93,26 +95,26 @@ def _page(part: Sequence[Explanation], training: Training | None, explainer: Exp
     columns = 2 + (NEAREST if training else 0)
     figure = Figure(figsize=(2.1 * columns + 0.6, 2.15 * len(part) + 0.4), layout="constrained")
     grid = figure.subplots(len(part), columns, squeeze=False)
-    for line, found in zip(grid, part, strict=True):
+    for line, explanation in zip(grid, part, strict=True):
         hide_ticks(line[0])
-        line[0].imshow(found.photo)
-        heading = literal(title(found, names))
+        line[0].imshow(explanation.photo)
+        heading = literal(title(explanation, names))
         line[0].set_title(heading, fontsize=9, fontweight="bold", loc="left")
-        accepted = ", ".join(names[k] for k in found.sample.accepted)
-        foot = f"{found.split}/{found.sample.name}" + (
+        accepted = ", ".join(names[k] for k in explanation.sample.accepted)
+        foot = f"{explanation.split}/{explanation.sample.name}" + (
             f"\naccepted: {accepted}" if accepted else ""
         )
         line[0].set_xlabel(literal(foot), fontsize=6)
-        top = np.argsort(-found.probs)[:BARS][::-1]
-        colours = ["C2" if k in found.sample.accepted else "0.6" for k in top]
-        line[1].barh(range(len(top)), found.probs[top], color=colours)
+        top = np.argsort(-explanation.probs)[:BARS][::-1]
+        colours = ["C2" if k in explanation.sample.accepted else "0.6" for k in top]
+        line[1].barh(range(len(top)), explanation.probs[top], color=colours)
         line[1].set_yticks(range(len(top)), [literal(names[k]) for k in top])
         line[1].set_xlim(0, 1)
         line[1].tick_params(labelsize=6)
         for y, k in enumerate(top):
-            line[1].text(min(found.probs[k] + 0.02, 0.8), y, f"{found.probs[k]:.2f}", fontsize=6,
-                         va="center")  # fmt: skip
-        near = training.nearest(found) if training else []
+            prob = explanation.probs[k]
+            line[1].text(min(prob + 0.02, 0.8), y, f"{prob:.2f}", fontsize=6, va="center")
+        near = training.nearest(explanation) if training else []
         for axes in line[2:]:
             axes.axis("off")
         for axes, (sample, likeness) in zip(line[2:], near, strict=False):

@@ -55,18 +55,18 @@ def overlay(photo: Picture, heat: HeatMap) -> Picture:
     return picture
 
 
-def title(found: Explanation, class_names: Sequence[str]) -> str:
+def title(explanation: Explanation, class_names: Sequence[str]) -> str:
     """Title as in the 2018 study, with the probability: ``keras? yes 0.87``.
 
     Without a label, ``keras? 0.87``.
     """
-    verdict = {True: " yes", False: " no", None: ""}[found.correct]
-    return f"{class_names[found.pred]}?{verdict} {found.probs[found.pred]:.2f}"
+    verdict = {True: " yes", False: " no", None: ""}[explanation.correct]
+    return f"{class_names[explanation.pred]}?{verdict} {explanation.probs[explanation.pred]:.2f}"
 
 
-def note(found: Explanation, k: int, class_names: Sequence[str]) -> str:
+def note(explanation: Explanation, k: int, class_names: Sequence[str]) -> str:
     """Describes the scores of a map in a few words."""
-    heat, numbers = found.heat_maps[k], found.numbers[k]
+    heat, numbers = explanation.heat_maps[k], explanation.numbers[k]
     if heat.empty:
         return f"no evidence for {class_names[k]}"
     if numbers is None or numbers.inside is None:
@@ -104,33 +104,33 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     bar.ax.tick_params(labelsize=7)
 
 
-def draw(found: Explanation, class_names: Sequence[str], made: str) -> Figure:
+def draw(explanation: Explanation, class_names: Sequence[str], made: str) -> Figure:
     """Draws the three panels of the 2018 study, one row per class shown.
 
     Args:
-        found: The photo.
+        explanation: The photo.
         class_names: Sorted names.
         made: How the maps were computed, for the footer.
     """
-    rows = len(found.shown)
+    rows = len(explanation.shown)
     figure = Figure(figsize=(8.4, 2.62 * rows + 0.6), layout="constrained")
     grid = figure.subplots(rows, 3, squeeze=False)
-    side = found.photo.shape[0]
-    for line, k in zip(grid, found.shown, strict=True):
-        heat = found.heat_maps[k]
+    side = explanation.photo.shape[0]
+    for line, k in zip(grid, explanation.shown, strict=True):
+        heat = explanation.heat_maps[k]
         show_heat(line[0], heat, side)
-        line[1].imshow(overlay(found.photo, heat))
-        line[2].imshow(found.photo)
+        line[1].imshow(overlay(explanation.photo, heat))
+        line[2].imshow(explanation.photo)
         for axes in line[1:]:
             hide_ticks(axes)
-        line[1].set_title(literal(note(found, k, class_names)), fontsize=7)
-    heading = literal(title(found, class_names))
+        line[1].set_title(literal(note(explanation, k, class_names)), fontsize=7)
+    heading = literal(title(explanation, class_names))
     grid[0][0].set_title(heading, fontsize=11, loc="left", fontweight="bold")
-    accepted = ", ".join(class_names[k] for k in found.sample.accepted)
+    accepted = ", ".join(class_names[k] for k in explanation.sample.accepted)
     grid[0][2].set_title(plain(f"accepted: {accepted}", 36) if accepted else "", fontsize=7)
     legend(figure, grid.ravel().tolist())
-    words = ": ".join(part for part in (found.flag, found.reason) if part)
-    foot = f"{found.split}/{found.sample.name}   {words}\n{made}"
+    words = ": ".join(part for part in (explanation.flag, explanation.reason) if part)
+    foot = f"{explanation.split}/{explanation.sample.name}   {words}\n{made}"
     figure.supxlabel(literal(foot), fontsize=7)
     return figure
 
@@ -145,11 +145,13 @@ def draw_comparison(
     line[0].imshow(first.photo)
     accepted = ", ".join(class_names[k] for k in first.sample.accepted)
     line[0].set_title(plain(f"accepted: {accepted}", 36) if accepted else "photo", fontsize=7)
-    for axes, found, name in zip(line[1:], explanations, names, strict=True):
-        k = found.shown[0]
-        axes.imshow(overlay(found.photo, found.heat_maps[k]))
-        axes.set_title(literal(f"{name}\n{title(found, class_names)}"), fontsize=8)
-        axes.set_xlabel(literal(f"{note(found, k, class_names)}\n{found.flag}"), fontsize=6)
+    for axes, explanation, name in zip(line[1:], explanations, names, strict=True):
+        k = explanation.shown[0]
+        axes.imshow(overlay(explanation.photo, explanation.heat_maps[k]))
+        axes.set_title(literal(f"{name}\n{title(explanation, class_names)}"), fontsize=8)
+        axes.set_xlabel(
+            literal(f"{note(explanation, k, class_names)}\n{explanation.flag}"), fontsize=6
+        )
     for axes in line:
         hide_ticks(axes)
     legend(figure, line.tolist())

@@ -19,34 +19,34 @@ SUSPECT = 2
 """A class is suspect if at least this many, and half, of its predictions survive the removal."""
 
 
-def record(found: Explanation, class_names: Sequence[str]) -> Record:
+def record(explanation: Explanation, class_names: Sequence[str]) -> Record:
     """Converts an explanation to plain values; scores and audit are those of the predicted class.
 
     The keys are the columns of cam.csv, explained in docs/explanations.md; ``maps`` contains the
     scores of every class that has a map.
     """
-    sample, pred = found.sample, found.pred
-    heat, numbers, audit = found.heat_maps[pred], found.numbers[pred], found.audit
+    sample, pred = explanation.sample, explanation.pred
+    heat, numbers, audit = explanation.heat_maps[pred], explanation.numbers[pred], explanation.audit
 
     def name(k: int | None) -> str | None:
         return None if k is None or k < 0 else class_names[k]
 
     return {
-        "split": found.split,
+        "split": explanation.split,
         "file": sample.name,
         "dominant": name(sample.label),
         "accepted": ";".join(class_names[k] for k in sample.accepted),
         "pred": class_names[pred],
-        "prob": round(float(found.probs[pred]), 6),
-        "correct": None if found.correct is None else int(found.correct),
-        "flag": found.flag,
-        "reason": found.reason,
+        "prob": round(float(explanation.probs[pred]), 6),
+        "correct": None if explanation.correct is None else int(explanation.correct),
+        "flag": explanation.flag,
+        "reason": explanation.reason,
         "energy": float(f"{heat.energy:.6g}"),
         "empty": int(heat.empty),
         "map_prob": _short(heat.prob),
         **{f.name: _short(getattr(numbers, f.name, None)) for f in fields(MapScores)},
-        "road": _short(found.road and found.road[0]),
-        "road_random": _short(found.road and found.road[1]),
+        "road": _short(explanation.road and explanation.road[0]),
+        "road_random": _short(explanation.road and explanation.road[1]),
         "blurred_pred": name(audit.blurred_pred),
         "blurred_prob": _short(audit.blurred_prob),
         "blurred_random_prob": _short(audit.random_prob),
@@ -63,7 +63,9 @@ def record(found: Explanation, class_names: Sequence[str]) -> Record:
                 "grid": list(h.grid),
                 "numbers": n and asdict(n),
             }
-            for (k, h), n in zip(found.heat_maps.items(), found.numbers.values(), strict=True)
+            for (k, h), n in zip(
+                explanation.heat_maps.items(), explanation.numbers.values(), strict=True
+            )
         },
     }
 

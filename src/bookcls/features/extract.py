@@ -93,14 +93,14 @@ def _compute(samples: Sequence[Sample], images: Decoded, start: Start, device: s
     console = Console(stderr=True)
     parts: list[Tensor] = []
     size = max(1, BATCH_PIXELS // images.size**2)
-    for begin in track(
+    for first in track(
         range(0, len(samples), size),
         description="Computing features",
         transient=True,
         console=console,
         disable=not console.is_terminal,
     ):
-        batch = torch.stack([preprocess(images[s.path]) for s in samples[begin : begin + size]])
+        batch = torch.stack([preprocess(images[s.path]) for s in samples[first : first + size]])
         batch = batch.to(device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
             parts.append(backbone(batch).float().mean(dim=(2, 3)).cpu())

@@ -79,7 +79,7 @@ function drawConfusion(entries) {
       const button = make("button", {
         type: "button",
         className: shade(cell.right, cell.total),
-        title: `${label} answered as ${name}: ${cell.total}, of which accepted ${cell.right}`,
+        title: `${label} predicted as ${name}: ${cell.total}, of which accepted ${cell.right}`,
         dataset: { row: key, column },
       }, String(cell.total));
       button.setAttribute("aria-pressed", String(state.row === key && state.column === column));
@@ -116,7 +116,7 @@ function drawGallery(entries) {
   const where = `${data.cells[state.cell].label}, ${data.splits[state.split]}`;
   const [kind, ...which] = (state.row ?? "").split(" ").filter(Boolean).map(Number);
   const filter = kind === undefined ? "" :
-    `, ${names(which)} answered as ${data.classes[state.column]} (choose the number again for all)`;
+    `, ${names(which)} predicted as ${data.classes[state.column]} (choose the number again for all)`;
   find("shown").textContent = `${cards.length} of ${entries.length} photos: ${where}${filter}`;
 }
 
@@ -157,7 +157,7 @@ function openPhoto(index) {
       make("div", {}, make("strong", {}, photo.file),
         make("div", { className: "quiet" }, data.splits[photo.split]),
         make("div", {}, `accepted: ${names(photo.accepted)}`),
-        make("div", {}, photo.dominant >= 0 ? `leads: ${data.classes[photo.dominant]}` : "no class leads")),
+        make("div", {}, photo.dominant >= 0 ? `dominant: ${data.classes[photo.dominant]}` : "no dominant class")),
       close),
     make("table", {}, make("tbody", {}, ...rows)));
   find("photo").showModal();

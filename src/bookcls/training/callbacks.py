@@ -64,8 +64,8 @@ class KeepCheckpoints(Checkpoint):
         if last and not self.has_val:
             self.best = {"epoch": trainer.max_epochs or 0}
             self.save_best(trainer, pl_module)
-        began = time.monotonic()
-        due = began - self._saved_at >= self._pause
+        save_started = time.monotonic()
+        due = save_started - self._saved_at >= self._pause
         # All processes must save together, so the clock of rank 0 decides.
         if last or trainer.strategy.broadcast(due):
             path = self.run / LAST
@@ -75,8 +75,8 @@ class KeepCheckpoints(Checkpoint):
             else:
                 trainer.save_checkpoint(path)
             self._saved_at = time.monotonic()
-            took = self._saved_at - began
-            self._pause = SAVE_EVERY_SECONDS * max(1.0, took / SAVE_SECONDS)
+            duration = self._saved_at - save_started
+            self._pause = SAVE_EVERY_SECONDS * max(1.0, duration / SAVE_SECONDS)
 
     def save_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes ``best.ckpt``: plain values only, enough to rebuild the model."""

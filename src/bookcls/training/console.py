@@ -156,7 +156,7 @@ def compare_with_probe(metrics: Mapping[str, float], splits: Sequence[str]) -> l
     """Describes, for each test split, whether fine-tuning improved on the probe (paired test).
 
     Args:
-        metrics: Scores by key, with those of the probe where there is one.
+        metrics: Scores by key, including those of the probe, if any.
         splits: Names of the test splits.
     """
     lines = []
@@ -172,7 +172,7 @@ def compare_with_probe(metrics: Mapping[str, float], splits: Sequence[str]) -> l
             verdict = "gets more photos right than the probe"
         else:
             verdict = "gets fewer photos right than the probe"
-        clear = "" if p < LEVEL or model == probe else "; chance alone could explain it"
+        clear = "" if p < LEVEL or model == probe else "; could be due to chance"
         lines.append(
             f"{name}: the fine-tuned model {verdict} ({model:.0f} that the probe gets wrong, "
             f"against {probe:.0f} the other way round; p = {p:.2g}{clear})"

@@ -89,7 +89,7 @@ def _run_ensemble(
     resumed: bool,
     start: "Start | None",
 ) -> None:
-    """Trains each member in a run folder of its own, then averages them."""
+    """Trains each member in its own run folder, then averages the weights."""
     first = output / MEMBERS / "1"
     if not resumed:
         runs.claim_folder(output, to_yaml(config))
