@@ -109,7 +109,7 @@ def test_wrong_settings_are_refused_by_name(run_verb, capsys):
     assert run_verb(pretrain.main, "preset=moon") == 1
     assert "choose one of cpu, toy" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere") == 1
-    assert "there is no run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
     assert run_verb(pretrain.main, "resume=nowhere", "lr=1") == 1
     assert capsys.readouterr().err == (
         "bookcls: error: resume=nowhere continues a run with its own settings; leave out lr=1 "

@@ -325,14 +325,14 @@ def test_ctrl_c_stops_the_whole_sweep(shared_photos, run_verb, tmp_path, monkeyp
     finally:
         signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones.
     out = capsys.readouterr().out
-    assert "the same command goes on" in out
+    assert "run the same command to resume it" in out
     assert "cell 2 of 2" not in out
 
 
 def test_several_devices_in_a_sweep_are_refused(shared_photos, run_verb, tmp_path, capsys):
     words = ("-m", "seed=0,1", f"data.root={shared_photos}", "trainer.devices=2")
     assert run_verb(train.main, *words) == 1
-    assert capsys.readouterr().err.count("each cell of a sweep has one device") == 2
+    assert capsys.readouterr().err.count("each cell of a sweep uses one device") == 2
 
 
 @pytest.mark.parametrize(
