@@ -16,7 +16,7 @@ from bookcls.errors import BookclsError
 
 LOCK = ".lock"
 """Exists while a process writes to the folder."""
-IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
+IN_PLACE = (LOCK, "study.db", "jobs.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
 """Files that are written in place; all others are replaced atomically."""
 TEMPORARY = re.compile(r"\..+\.\d+")
 """What :func:`atomic_write` names a file until it is complete."""

@@ -14,18 +14,18 @@ from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import LOCK, BusyError, locked, read_json
+from bookcls.files import LOCK, BusyError, locked
 from bookcls.runs import (
     CONFIG,
-    ENVIRONMENT,
     LAST,
     MEMBERS,
     is_finished,
 )
 from bookcls.settings import TrainConfig
-from bookcls.sweeping import cells, workers
+from bookcls.sweeping import jobs, workers
 from bookcls.training.ensemble import all_members_begun
 from bookcls.training.inputs import read_inputs
+from bookcls.training.run import read_origin
 from bookcls.training.run import run as fit
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 
 def prepare(argv: list[str]) -> list[str]:
-    """Makes ``resume=RUN`` write into RUN, and refuses it beside other settings.
+    """Makes ``resume=RUN`` write into RUN, and rejects it together with other settings.
 
     Raises:
-        BookclsError: If there is no such unfinished run.
+        BookclsError: If RUN is not an unfinished run.
     """
     return command.resumed(argv, beside=["data.root"], is_finished=is_finished)
 
 
 def train(config: TrainConfig, run: Path) -> None:
-    """Checks the input, then trains and tests: a single run, or a cell of a sweep.
+    """Checks the input, then trains and tests: a single run, or a job of a sweep.
 
     Args:
         config: The settings.
-        run: Folder for the results; for a cell that of the whole sweep.
+        run: Folder for the results; for a job of a sweep, the folder of the whole sweep.
 
     Raises:
         BookclsError: For anything that the user can put right.
@@ -63,27 +63,26 @@ def train(config: TrainConfig, run: Path) -> None:
         begun = resumed and all_members_begun(run, config.ensemble)
     else:
         begun = resumed and (run / LAST).is_file()
-    in_sweep = cells.current is not None
+    in_sweep = jobs.current is not None
     config, folder = read_inputs(config, words, begun=begun, in_sweep=in_sweep)
-    if cells.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if jobs.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("the sweep could not be set up; the warning above says why.")
-    if cells.current is not None:
-        train_cell(cells.current, config, folder, words, started)
+    if jobs.current is not None:
+        train_job(jobs.current, config, folder, words, started)
         return
     origin: dict[str, Any] = {"overrides": words}
     if resumed:
-        saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
-        origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
+        origin = read_origin(run)
     with locked(run):
-        if resumed and is_finished(run):  # by another process, a moment ago
-            raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
+        if resumed and is_finished(run):  # in the meantime, by another process
+            raise BookclsError(f"resume={run}: this run is finished; see {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
 
 
-def train_cell(
-    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
+def train_job(
+    job: jobs.Job, config: TrainConfig, folder: PhotoFolder, words: list[str], started: float
 ) -> None:
-    """Trains a cell of a sweep: not again if it is finished, from its last checkpoint if it can.
+    """Trains a job of a sweep, from its last checkpoint if there is one, unless it is finished.
 
     Raises:
         BookclsError: For anything that the user can put right.
@@ -91,8 +90,8 @@ def train_cell(
     if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
-            f"{config.trainer.num_nodes}: each cell of a sweep has one device. For cells side by "
-            "side add hydra/launcher=joblib; for one run on several devices leave the sweep out."
+            f"{config.trainer.num_nodes}: each job of a sweep uses one device. To run jobs "
+            "in parallel, add hydra/launcher=joblib; to use several devices, start a single run."
         )
     print_loading()
     from bookcls.training.recipe import with_start
@@ -103,54 +102,54 @@ def train_cell(
     except BookclsError as error:
         raise BookclsError(f"no weights: {error}") from error
     settings = asdict(with_start(config, start))
-    cell.key = cells.cell_key(settings, folder.fingerprint(), f"{start.source} {start.sha256}")
-    run = cell.run
+    job.key = jobs.job_key(settings, folder.fingerprint(), f"{start.source} {start.sha256}")
+    run = job.run
     if not is_finished(run):
         run.mkdir(parents=True, exist_ok=True)
         try:
             with locked(run):
-                if not is_finished(run):  # by another process, a moment ago
-                    run_cell(cell, config, folder, words, started, start)
+                if not is_finished(run):  # in the meantime, by another process
+                    run_job(job, config, folder, words, started, start)
                     return
         except BusyError:
-            cell.outcome = "elsewhere"
-            print(f"{cell}: another process is training it", flush=True)
+            job.outcome = "elsewhere"
+            print(f"{job}: another process is training it", flush=True)
             return
-    cell.outcome = "done before"
-    print(f"{cell}: done before, {cells.format_accuracies(run)}", flush=True)
+    job.outcome = "done before"
+    print(f"{job}: done before, {jobs.format_accuracies(run)}", flush=True)
 
 
-def run_cell(
-    cell: cells.Cell,
+def run_job(
+    job: jobs.Job,
     config: TrainConfig,
     folder: PhotoFolder,
     words: list[str],
     started: float,
     start: "Start",
 ) -> None:
-    """Trains a cell whose folder is held."""
-    print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
-    run = cell.run
+    """Trains a job whose folder is locked by this process."""
+    print(f"\n{job}   {jobs.time_left(job)}".rstrip(), flush=True)
+    run = job.run
     begun = (run / LAST).is_file() or (run / MEMBERS).is_dir()
     resumed = (run / CONFIG).is_file() and begun
     for left in run.iterdir():
-        # What was stopped before its first checkpoint begins again; so does a half written file.
+        # A job stopped before its first checkpoint starts anew; partly written files go too.
         if left.name != LOCK and (not resumed or left.name.startswith(".")):
             is_folder = left.is_dir() and not left.is_symlink()
             shutil.rmtree(left) if is_folder else left.unlink()
     try:
-        with workers.run_in_worker(cell):
+        with workers.run_in_worker(job):
             fit(
                 config,
                 folder,
                 run,
-                origin={"overrides": words, "cell": cell.key},
+                origin={"overrides": words, "job": job.key},
                 started=started,
                 resumed=resumed,
                 start=start,
             )
     except (KeyboardInterrupt, SystemExit):
-        print("the sweep is stopped; the same command goes on with it", flush=True)
+        print("the sweep is stopped; run the same command again to continue it", flush=True)
         raise
 
 

@@ -119,7 +119,9 @@ def verb(
         if launcher is None:
             said = f"the settings cannot be put together: {said}"
         elif type(error).__name__ in DEATHS:
-            said = f"a process of the sweep died ({said}); the same command goes on with it."
+            said = (
+                f"a process of the sweep died ({said}); run the same command again to continue it."
+            )
         else:
             said = f"the launcher {launcher} says: {said}"
         failed.append(said)

@@ -22,7 +22,7 @@ DEATHS = ("TerminatedWorkerError", "UncompletedJobError")
 IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process.*^[\w.]+Error: ", re.S | re.M)
 """What torch puts before the message of an error of a loading process."""
 prefix = ""
-"""What the errors of this process begin with; a sweep names its cell here."""
+"""The start of every error message of this process: in a sweep, the name of its job."""
 
 
 def print_error(error: Exception | str) -> None:

@@ -66,7 +66,7 @@ def fit_and_test(
         start: The first weights.
         ckpt: A ``last.ckpt`` to go on from.
         started: ``time.monotonic()`` when the command began.
-        origin: What else environment.json says: the words that led to the run, its cell.
+        origin: Further entries of environment.json: the overrides, the job of a sweep.
         part_of: Folder of the ensemble that this run is a member of.
 
     Raises:

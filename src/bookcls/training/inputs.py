@@ -20,7 +20,7 @@ def read_inputs(
         config: As composed.
         words: The overrides that were given.
         begun: Whether a checkpoint brings the weights, so that their file may be gone.
-        in_sweep: Whether this is a cell of a sweep; a cell reports missing weights itself.
+        in_sweep: Whether this is a job of a sweep, which reports missing weights itself.
 
     Raises:
         BookclsError: For anything that the user can put right.
@@ -42,7 +42,7 @@ def check_weights(
         model: As composed.
         words: The overrides that were given.
         begun: Whether a checkpoint brings the weights, so that their file may be gone.
-        in_sweep: Whether this is a cell of a sweep.
+        in_sweep: Whether this is a job of a sweep.
 
     Raises:
         BookclsError: If weights are asked for that are not used, or there is no such file.
@@ -54,7 +54,7 @@ def check_weights(
                 f"model.weights={model.weights} is used only with weights: "
                 "add model.pretrained=true."
             )
-        # The experiment's, or those of other cells of a sweep.
+        # They come from the experiment, or belong to other jobs of the sweep.
         return replace(model, weights="auto")
     if model.weights in ("auto", "keras", "imagenet", "rendered"):
         return model
