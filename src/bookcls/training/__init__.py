@@ -2,13 +2,18 @@
 
 __all__ = [
     "baseline",
+    "checkpoint",
     "classifier",
     "console",
     "datamodule",
     "devices",
+    "divergence",
     "ensemble",
     "fitting",
+    "hparams",
     "inputs",
+    "loss",
+    "optimizer",
     "recipe",
     "run",
     "schedule",

@@ -27,7 +27,7 @@ from bookcls.scoring.advice import advise
 from bookcls.settings import DataConfig, TrainConfig
 from bookcls.training.baseline import fit_baseline, has_features, save_probe
 from bookcls.training.callbacks import EpochBar, KeepCheckpoints, LineProgress, Patience
-from bookcls.training.classifier import DivergedError, load_classifier, suggest_gentler
+from bookcls.training.checkpoint import load_classifier
 from bookcls.training.console import (
     compare_with_probe,
     print_next_steps,
@@ -37,6 +37,7 @@ from bookcls.training.console import (
     silence_lightning,
 )
 from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.divergence import DivergedError, suggest_gentler
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.training.testing import run_tests
 from bookcls.training.trackers import make_loggers

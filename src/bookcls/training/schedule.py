@@ -4,12 +4,12 @@ import math
 
 
 def warmup_cosine(step: int, total: int, warmup: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a cosine down to zero.
+    """Computes the share of the peak learning rate: linear warm-up, then cosine decay to zero.
 
     Args:
         step: The step, from 0.
         total: Number of steps.
-        warmup: Steps of the warm-up, at most half of ``total``.
+        warmup: Number of warm-up steps; more than half of ``total`` are cut to that.
 
     Returns:
         A factor in [0, 1].

@@ -17,9 +17,9 @@ from bookcls.errors import BookclsError
 from bookcls.files import read_json, write_json
 from bookcls.models.start import Start, resolve, start_from_record
 from bookcls.settings import TrainConfig, TuneConfig
-from bookcls.training.classifier import DivergedError
 from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.divergence import DivergedError
 from bookcls.training.fitting import describe, report_stops
 from bookcls.training.recipe import make_trainer, with_start
 from bookcls.tuning.crossval import Fold, FoldResult, evaluate_fold, make_folds
