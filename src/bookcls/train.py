@@ -49,7 +49,7 @@ def train(config: TrainConfig, run: Path) -> None:
         run: Folder for the results; for a job of a sweep, the folder of the whole sweep.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     started = time.monotonic()
     words = list(HydraConfig.get().overrides.task)
@@ -85,7 +85,7 @@ def train_job(
     """Trains a job of a sweep, from its last checkpoint if there is one, unless it is finished.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     if config.trainer.is_distributed:
         raise BookclsError(

@@ -1,4 +1,4 @@
-"""One run, once its input is known to be good: fit, test the best weights, store."""
+"""One run on checked input: trains, tests the best weights, and stores the results."""
 
 import shlex
 import signal
@@ -65,7 +65,7 @@ def fit_and_test(
         images: Its photos, decoded.
         split: Its training part and its validation part.
         start: The first weights.
-        ckpt: A ``last.ckpt`` to go on from.
+        ckpt: A ``last.ckpt`` to resume from.
         started: ``time.monotonic()`` when the command began.
         origin: Further entries of environment.json: the overrides, the job of a sweep.
         part_of: Folder of the ensemble that this run is a member of.
@@ -79,7 +79,7 @@ def fit_and_test(
     datamodule = make_datamodule(config, folder, images, train=train, val=val)
     num_drawn = datamodule.num_drawn
     stages = num_epochs(config, num_drawn)
-    # What the last epoch draws is not drawn again.
+    # The views of the last epoch are not used again.
     datamodule.cached_views = min(config.data.cached_views, max(0, sum(stages) - 1))
     checkpoints = KeepCheckpoints(run, has_val=bool(val))
     terminal = sys.stdout.isatty()
@@ -177,20 +177,20 @@ def fit_and_test(
 
 @contextmanager
 def report_stops(data: DataConfig, again: str) -> Iterator[None]:
-    """Says how to go on after Ctrl+C or with a full disk, and what to lower without memory.
+    """Explains how to continue after Ctrl+C, a full disk, or out of memory.
 
     Args:
-        data: Its batch and image size are what memory goes by.
-        again: The command that goes on.
+        data: Has the settings that determine the use of memory.
+        again: The command that continues the run.
 
     Raises:
-        BookclsError: If memory ran out, or the disk did.
+        BookclsError: If memory or disk space ran out.
     """
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns the first Ctrl+C into SystemExit. The program ends now, and one more must
-        # not cut off what it has to say.
+        # Lightning turns the first Ctrl+C into SystemExit. The program is ending, and another
+        # Ctrl+C must not cut off its message.
         with suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"stopped; go on with  {again}", flush=True)
@@ -198,7 +198,7 @@ def report_stops(data: DataConfig, again: str) -> Iterator[None]:
             raise SystemExit(130) from stop
         raise
     except OSError as error:
-        # A full disk, one that is gone, or one that may only be read.
+        # The disk is full, missing or read-only.
         raise BookclsError(f"{error}. Fix this, then go on with  {again}") from error
     except (RuntimeError, MemoryError, ImportError) as error:
         if not ran_out_of_memory(error):
@@ -211,20 +211,20 @@ def report_stops(data: DataConfig, again: str) -> Iterator[None]:
 
 @contextmanager
 def report_damage(ckpt: Path | None, progress: LineProgress, again: str) -> Iterator[None]:
-    """Says which file to delete when the checkpoint to go on from cannot be read.
+    """Explains which file to delete if the checkpoint to resume from cannot be read.
 
     Args:
         ckpt: The checkpoint; None for a run from its start.
-        progress: Knows whether it was read.
-        again: The command that goes on.
+        progress: Knows whether it has been read.
+        again: The command that continues the run.
 
     Raises:
-        BookclsError: If it is damaged, or not of this run.
+        BookclsError: If it is damaged or belongs to another run.
     """
     try:
         yield
     except UNREADABLE as error:
-        # A full disk is not the file's fault, nor is too little memory.
+        # A full disk or too little memory does not mean that the file is damaged.
         if ckpt is None or progress.begun or isinstance(error, OSError) or ran_out_of_memory(error):
             raise
         first = str(error).strip().splitlines() or [type(error).__name__]
@@ -239,7 +239,7 @@ def describe(
     split: tuple[list[Sample], list[Sample]],
     trainer: pl.Trainer,
 ) -> dict[str, Any]:
-    """What a result depends on besides the settings, for environment.json."""
+    """Describes for environment.json what a result depends on besides the settings."""
     train, val = split
     return collect_environment() | {
         "device": str(trainer.strategy.root_device),

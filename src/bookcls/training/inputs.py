@@ -1,4 +1,4 @@
-"""What is checked before a training, by the command line and by ``bookcls.fit``. No torch."""
+"""Checks the input of a training, for the command line and ``bookcls.fit``, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from bookcls.settings import ModelConfig, TrainConfig
 def read_inputs(
     config: TrainConfig, words: Sequence[str], *, begun: bool = False, in_sweep: bool = False
 ) -> tuple[TrainConfig, PhotoFolder]:
-    """The settings with full paths, and the folder of photos that they name.
+    """Returns the settings with absolute paths, and the folder of photos.
 
     Args:
         config: As composed.
@@ -23,20 +23,20 @@ def read_inputs(
         in_sweep: Whether this is a job of a sweep, which reports missing weights itself.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     root = full_path("data.root", config.data.root)
     model = check_weights(config.model, words, begun=begun, in_sweep=in_sweep)
     config = replace(config, data=replace(config.data, root=str(root)), model=model)
     if not root.exists() and root == Path(project_path(BOOKS)):
-        raise BookclsError(f"{root} is not there yet: get it by python -m bookcls.fetch.")
+        raise BookclsError(f"{root} is missing: download it with python -m bookcls.fetch.")
     return config, read_folder(root, on_bad=config.data.on_bad)
 
 
 def check_weights(
     model: ModelConfig, words: Sequence[str], *, begun: bool, in_sweep: bool
 ) -> ModelConfig:
-    """The model's settings, with no weights from scratch, and a file by its absolute path.
+    """Returns the model's settings, with the absolute path of the weights if they are a file.
 
     Args:
         model: As composed.
@@ -45,7 +45,7 @@ def check_weights(
         in_sweep: Whether this is a job of a sweep.
 
     Raises:
-        BookclsError: If weights are asked for that are not used, or there is no such file.
+        BookclsError: If weights are given but not used, or there is no such file.
     """
     given = any(word.startswith("model.weights=") for word in words)
     if not model.pretrained:

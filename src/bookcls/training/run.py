@@ -1,4 +1,4 @@
-"""A whole run, or the members of an ensemble: from checked settings to a tested model on disk."""
+"""Runs a whole training, or that of each ensemble member, from checked settings."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bookcls.models.start import Start
 
 WAIT_SECONDS = 600.0
-"""How long the other processes of a run wait for the first one to decide on the weights."""
+"""How long the other processes of a run wait for the first one to choose the weights."""
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     start: "Start | None" = None,
     part_of: Path | None = None,
 ) -> None:
-    """Decodes the photos, takes the run folder, trains and tests; for an ensemble each member.
+    """Decodes the photos, claims the run folder, trains and tests; for an ensemble, each member.
 
     Args:
         config: The settings.
@@ -42,12 +42,12 @@ def run(
         output: The run folder.
         origin: Further entries of environment.json: the overrides, the job of a sweep.
         started: ``time.monotonic()`` when the command began.
-        resumed: Whether the run goes on.
-        start: What training starts from; None decides it here.
+        resumed: Whether the run is resumed.
+        start: What training starts from; chosen here if None.
         part_of: Folder of the ensemble that this run is a member of.
 
     Raises:
-        BookclsError: For anything that the user can put right.
+        BookclsError: For anything that the user can fix.
     """
     if config.ensemble > 1:
         _run_ensemble(config, folder, output, origin, started, resumed=resumed, start=start)
@@ -61,7 +61,7 @@ def run(
     else:
         runs.claim_folder(output, to_yaml(config))
 
-    # Only now, when the input is known to be good: these imports take seconds.
+    # Only after the input has been checked, since these imports take seconds.
     print_loading()
     from bookcls.training.fitting import fit_and_test
 
@@ -89,7 +89,7 @@ def _run_ensemble(
     resumed: bool,
     start: "Start | None",
 ) -> None:
-    """Trains each member in a run folder of its own, then averages them."""
+    """Trains each member in its own run folder, then averages their weights."""
     first = output / MEMBERS / "1"
     if not resumed:
         runs.claim_folder(output, to_yaml(config))
@@ -123,15 +123,15 @@ def read_origin(run: Path) -> dict[str, Any]:
 
 
 def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "Start":
-    """What a run starts from: decided once, by its first process, and kept for a resume.
+    """Returns what a run starts from: its first process chooses it, and a resumed run keeps it.
 
     Args:
         config: The settings.
         output: The run folder.
-        begun: Whether the run folder says already.
+        begun: Whether the run folder already records it.
 
     Raises:
-        BookclsError: If there are no such weights, or the first process does not decide.
+        BookclsError: If there are no such weights, or the first process does not choose any.
     """
     from bookcls.models.start import start_from_record
 
@@ -144,7 +144,7 @@ def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "St
             if time.monotonic() > patience:
                 raise BookclsError(
                     f"{path} did not appear within {WAIT_SECONDS:g} s: the first process of this "
-                    "run did not get as far as its weights, or has another run folder."
+                    "run did not reach its choice of weights, or has another run folder."
                 )
             time.sleep(0.2)
         return start_from_record(read_json(path))
@@ -152,7 +152,7 @@ def find_start(config: TrainConfig, output: Path, *, begun: bool = False) -> "St
 
 
 def decide_start(config: TrainConfig) -> "Start":
-    """What a new run starts from.
+    """Chooses what a new run starts from.
 
     Raises:
         BookclsError: If there are no such weights.
