@@ -130,6 +130,10 @@ PEERS := .venv-peers/bin/python
 bench-peers: .venv-peers/.ready  ## compare with fastai, timm and a plain loop, in a separate environment: 15 minutes
 	$(PEERS) -m benchmarks.peers $(ARGS)
 
+.PHONY: bench-quality
+bench-quality: .venv-peers/.ready  ## compare accuracy with fastai and a plain loop (ARGS="DIR DIR"): 20 minutes a folder
+	$(PEERS) -m benchmarks.quality $(ARGS)
+
 .PHONY: bench-gpu
 bench-gpu: $(READY)  ## measure speed on a GPU, in parts of 8.5 minutes: repeat until all are done
 	$(PY) -m benchmarks.gpu $(ARGS)

@@ -26,7 +26,7 @@ from benchmarks.step import BareStep
 from bookcls import runs
 from bookcls.environment import git_commit
 from bookcls.files import read_json, write_json
-from bookcls.sweeping.cells import read_records
+from bookcls.sweeping.jobs import read_records
 from bookcls.training.recipe import build
 from bookcls.training.run import choose_start
 
@@ -189,9 +189,9 @@ def sweep(name: str) -> Part:
                *words(given, *more))  # fmt: skip
         within(deadline, "-m", "bookcls.report", f"runs={folder}")
         ran = [line for line in read_records(folder) if line["outcome"] == "ran"]
-        cells = len({line["key"] for line in ran})
-        seconds = sum(line["seconds"] for line in ran) / cells
-        return [{"what": f"{name}, {cells} cells, seconds a cell", "value": seconds}]
+        jobs = len({line["key"] for line in ran})
+        seconds = sum(line["seconds"] for line in ran) / jobs
+        return [{"what": f"{name}, {jobs} jobs, seconds a job", "value": seconds}]
 
     return part
 

@@ -26,7 +26,7 @@ from bookcls.reporting.cells import make_cells
 from bookcls.reporting.collect import find_runs
 from bookcls.runs import BEST, CONFIG
 from bookcls.scoring.scores import SplitScores
-from bookcls.training.classifier import load_classifier
+from bookcls.training.checkpoint import load_classifier
 
 UNKNOWN = 0.2
 """Share of a scene's things that are rendered ones of no class."""

@@ -33,7 +33,8 @@ from bookcls.models.layers import HEADS, first_trained
 from bookcls.models.vgg16 import VGG16
 from bookcls.models.weights import MEAN, STD
 from bookcls.runs import open_run
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from test_report import HOSTILE, hostile_photos
 
 SIDE = 32

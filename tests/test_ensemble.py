@@ -10,7 +10,8 @@ import torch
 from bookcls import evaluate, train
 from bookcls.training import callbacks, fitting
 from bookcls.training.callbacks import LineProgress
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from conftest import CLASSES, TINY
 
 pytestmark = pytest.mark.usefixtures("narrow")

@@ -27,7 +27,8 @@ from bookcls.exporting import network, resolve
 from bookcls.exporting.check import Row, change_warnings, refuse_different
 from bookcls.exporting.photos import Photos, photos_to_check, prepare
 from bookcls.models.layers import HEADS
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from conftest import NARROW, make_photos
 from test_cam import save_run
 

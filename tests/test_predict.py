@@ -24,7 +24,8 @@ from bookcls.predicting.decoding import decode_ahead
 from bookcls.predicting.pictures import Pictures
 from bookcls.predicting.table import open_table
 from bookcls.predicting.threshold import find_threshold, lowest_threshold
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from conftest import CLASSES, NARROW, draw
 
 RED = (220, 50, 40)

@@ -20,7 +20,8 @@ from bookcls.features.probe import CS, fit_probe, power_normalised
 from bookcls.models.start import resolve
 from bookcls.models.vgg16 import VGG16
 from bookcls.training.baseline import load_probe
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from conftest import TINY
 
 RENDERED = ("model.pretrained=true", "model.weights=rendered")

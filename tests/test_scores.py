@@ -10,7 +10,7 @@ from bookcls.data.samples import SCORES, Sample
 from bookcls.files import write_json
 from bookcls.runs import METRICS
 from bookcls.scoring.scores import SplitScores, binomial_interval
-from bookcls.sweeping.cells import format_accuracies
+from bookcls.sweeping.jobs import format_accuracies
 from bookcls.training.console import print_scores, unused_folders
 from bookcls.training.testing import TestResult, mean_of_answers
 

@@ -1,4 +1,4 @@
-"""Sweeps: which cells there are, what is run again, what a stop or a failure costs."""
+"""Sweeps: their jobs, which of them run again, and what an interruption or a failure costs."""
 
 import json
 import os
@@ -28,11 +28,12 @@ from bookcls.errors import BookclsError
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.models.start import resolve
 from bookcls.settings import LoggerConfig, TrainConfig
-from bookcls.sweeping import cells, workers
-from bookcls.sweeping.sweep import Sweep, list_cells
+from bookcls.sweeping import jobs, workers
+from bookcls.sweeping.sweep import Sweep, list_jobs
 from bookcls.training import trackers
 from bookcls.training.classifier import Classifier
 from bookcls.training.recipe import with_start
+from bookcls.training.run import read_origin
 from conftest import NARROW, TINY
 
 FOUR = ("aug=none,mixup", "seed=0,1")
@@ -68,11 +69,11 @@ def key(settings: dict, photos: str = "p", weights: str = "scratch", **changes) 
         group: settings[group] | values if isinstance(values, dict) else values
         for group, values in changes.items()
     }
-    return cells.cell_key(changed, photos, weights)
+    return jobs.job_key(changed, photos, weights)
 
 
 def results(folder: Path) -> dict[str, tuple]:
-    """Key -> scores and predictions of each finished cell."""
+    """Key -> scores and predictions of each finished job."""
     found = {}
     for path in folder.glob("*/metrics.json"):
         metrics = json.loads(path.read_text())
@@ -82,19 +83,19 @@ def results(folder: Path) -> dict[str, tuple]:
 
 
 def last_command(folder: Path) -> list[dict]:
-    lines = cells.read_records(folder)
+    lines = jobs.read_records(folder)
     return [line for line in lines if line["command"] == lines[-1]["command"]]
 
 
 def test_the_named_sweeps_are_those_of_the_study():
-    ablation = list_cells(composed("sweep=ablation"))
+    ablation = list_jobs(composed("sweep=ablation"))
     assert len(set(ablation)) == len(ablation) == 24
     table = {words.removeprefix("seed=0 ") for words in ablation[:8]}
     assert {f"model.pretrained={p} aug={a}" for p in (False, True)
             for a in ("none", "mixup", "usual", "all")} == table  # fmt: skip
     config = composed("sweep=freeze")
     assert config.model.pretrained
-    freeze = list_cells(config)
+    freeze = list_jobs(config)
     points = {words.rpartition("=")[2] for words in freeze}
     assert len(freeze) == 42
     assert points == {*CONV_INDEX, "head"}
@@ -103,7 +104,7 @@ def test_the_named_sweeps_are_those_of_the_study():
 def test_the_command_line_narrows_a_sweep():
     config = composed("sweep=ablation", "model.pretrained=true")
     config.hydra.overrides.task = ["sweep=ablation", "model.pretrained=true", "aug=none,all"]
-    assert list_cells(config) == [f"seed={s} aug={a}" for s in range(3) for a in ("none", "all")]
+    assert list_jobs(config) == [f"seed={s} aug={a}" for s in range(3) for a in ("none", "all")]
 
 
 def test_a_key_tells_apart_what_decides_a_result_and_nothing_else(settings):
@@ -134,7 +135,7 @@ def test_a_key_tells_apart_what_decides_a_result_and_nothing_else(settings):
     assert len({base, *(key(settings, **changes) for changes in other)}) == 1 + len(other)
 
 
-def test_points_that_train_the_same_layers_are_one_cell(settings):
+def test_points_that_train_the_same_layers_are_one_job(settings):
     keys = {name: key(settings, model={"freeze_to": name}) for name in (*NAMES, None, 17)}
     assert keys["input"] == keys["block1_conv1"] == keys[None]
     assert keys["block3_pool"] == keys["block4_conv1"] == keys[17]
@@ -144,7 +145,7 @@ def test_points_that_train_the_same_layers_are_one_cell(settings):
 
 @pytest.fixture(scope="module")
 def swept(shared_photos, tmp_path_factory):
-    """A finished sweep of two cells, and its command."""
+    """A finished sweep of two jobs, and its command."""
     folder = tmp_path_factory.mktemp("sweep") / "s"
     words = (f"data.root={shared_photos}", *TINY, "seed=0",
              f"hydra.sweep.dir={folder}")  # fmt: skip
@@ -155,11 +156,11 @@ def swept(shared_photos, tmp_path_factory):
     return folder, words
 
 
-def test_a_cell_is_a_run_folder_named_by_its_key(swept):
+def test_a_job_is_a_run_folder_named_by_its_key(swept):
     folder, _ = swept
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert names == {
-        "cells.jsonl",
+        "jobs.jsonl",
         "multirun.yaml",
         *(line["key"] for line in last_command(folder)),
     }
@@ -167,12 +168,12 @@ def test_a_cell_is_a_run_folder_named_by_its_key(swept):
         assert line["outcome"] == "ran"
         run = folder / line["key"]
         environment = json.loads((run / "environment.json").read_text())
-        assert environment["cell"] == line["key"]
+        assert environment["job"] == line["key"]
         assert {line["words"], "trainer=cpu", "optim.epochs=2"} <= set(environment["overrides"])
         assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
 
 
-def test_finished_cells_are_not_run_again_however_they_are_asked_for(
+def test_finished_jobs_are_not_run_again_however_they_are_asked_for(
     swept, run_verb, monkeypatch, capsys
 ):
     folder, words = swept
@@ -180,22 +181,29 @@ def test_finished_cells_are_not_run_again_however_they_are_asked_for(
     named = ("sweep=ablation", "aug=none,mixup", "model.pretrained=false", "data.num_workers=1")
     assert run_verb(train.main, *named, *words) == 0
     out = capsys.readouterr().out
-    assert "cell 1 of 2  aug=none: done before, difficult " in out
-    assert "2 cells: 2 done before\n" in out
+    assert "job 1 of 2  aug=none: done before, difficult " in out
+    assert "2 jobs: 2 done before\n" in out
     assert f"-m bookcls.report runs={folder}" in out
 
 
-def test_the_place_of_a_job_is_not_the_place_of_its_cell(swept, run_verb, monkeypatch, capsys):
+def test_hydras_subdir_is_not_the_folder_of_a_job(swept, run_verb, monkeypatch, capsys):
     folder, words = swept
     monkeypatch.setattr(train, "fit", lambda *args, **kwargs: pytest.fail("it trains again"))
     subdir = "hydra.sweep.subdir=job${hydra.job.num}"
     assert run_verb(train.main, "-m", "aug=none,mixup", subdir, *words) == 0
-    assert "2 cells: 2 done before\n" in capsys.readouterr().out
-    assert not list(folder.glob("job*"))
+    assert "2 jobs: 2 done before\n" in capsys.readouterr().out
+    assert not list(folder.glob("job[0-9]*"))
+
+
+def test_older_runs_call_their_job_a_cell(tmp_path):
+    path = tmp_path / "environment.json"
+    for name in ("cell", "job"):
+        path.write_text(json.dumps({"overrides": ["seed=1"], name: "0123", "device": "cpu"}))
+        assert read_origin(tmp_path) == {"overrides": ["seed=1"], "job": "0123"}
 
 
 @pytest.mark.parametrize(("wanted", "at_once"), [(-1000, 1), (1, 1), (2, 2), (9, 4)])
-def test_at_least_one_cell_runs_at_once(wanted, at_once):
+def test_at_least_one_job_runs_at_once(wanted, at_once):
     sweep = Sweep()
     config = composed("hydra/launcher=joblib", f"hydra.launcher.n_jobs={wanted}")
     config.hydra.overrides.task = ["seed=0,1,2,3"]
@@ -204,24 +212,24 @@ def test_at_least_one_cell_runs_at_once(wanted, at_once):
 
 
 def test_a_damaged_record_loses_the_damaged_lines_only(tmp_path):
-    cell = cells.Cell(tmp_path, "now", 1, 3, "seed=0")
-    cells.append_record(cell, None)
-    with (tmp_path / cells.RECORD).open("ab") as file:
+    job = jobs.Job(tmp_path, "now", 1, 3, "seed=0")
+    jobs.append_record(job, None)
+    with (tmp_path / jobs.RECORD).open("ab") as file:
         file.write(b'\xe9\xff\n{"command": "no')
-    cell.outcome = "failed"
-    cells.append_record(cell, "no photo \udce9 of \u66f8")
-    first, second = cells.read_records(tmp_path)
+    job.outcome = "failed"
+    jobs.append_record(job, "no photo \udce9 of \u66f8")
+    first, second = jobs.read_records(tmp_path)
     assert (first["error"], second["error"]) == (None, "no photo \udce9 of \u66f8")
-    text, complete = cells.summarise(tmp_path, "now", 3)
+    text, complete = jobs.summarise(tmp_path, "now", 3)
     assert text.endswith(", 1 lost")
     assert not complete
 
 
 def test_an_error_without_a_message_is_an_error(tmp_path):
     assert explain_error(OSError(), "train") == "OSError"
-    cells.current = cells.Cell(tmp_path, "now", 1, 1, "seed=0")
+    jobs.current = jobs.Job(tmp_path, "now", 1, 1, "seed=0")
     Sweep().on_job_end(None, JobReturn(_return_value="", status=JobStatus.COMPLETED))
-    assert [line["outcome"] for line in cells.read_records(tmp_path)] == ["failed"]
+    assert [line["outcome"] for line in jobs.read_records(tmp_path)] == ["failed"]
 
 
 def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeypatch, capsys):
@@ -231,8 +239,8 @@ def test_a_sweep_whose_end_is_unknown_has_not_gone_well(swept, run_verb, monkeyp
         raise KeyError("outcome")
 
     for module, name in (
-        (cells, "summarise"),
-        (sys.modules["bookcls.sweeping.sweep"], "list_cells"),
+        (jobs, "summarise"),
+        (sys.modules["bookcls.sweeping.sweep"], "list_jobs"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, damaged)
@@ -247,7 +255,7 @@ class PowerCutError(Exception):
     """Nobody expects it."""
 
 
-def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
+def test_a_stopped_job_goes_on_from_its_checkpoint_to_the_same_result(
     swept, run_verb, tmp_path, monkeypatch, capsys
 ):
     whole, words = swept
@@ -257,7 +265,7 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
 
     def stop(self):
         if self.current_epoch == 1 and self.trainer.datamodule.aug.mixup_alpha == 0:
-            raise PowerCutError("of the first cell,\nin its second epoch")
+            raise PowerCutError("of the first job,\nin its second epoch")
         start(self)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -266,10 +274,10 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
     captured = capsys.readouterr()
     trace = tmp_path / "cut" / "traceback_0.txt"
     assert captured.err == (
-        f"bookcls: error: cell 1 of 2  aug=none: PowerCutError: of the first cell, (see {trace})\n"
+        f"bookcls: error: job 1 of 2  aug=none: PowerCutError: of the first job, (see {trace})\n"
     )
     assert "raise PowerCutError" in trace.read_text()
-    assert "2 cells: 1 ran, 1 failed (aug=none: PowerCutError: of the first cell," in captured.out
+    assert "2 jobs: 1 ran, 1 failed (aug=none: PowerCutError: of the first job," in captured.out
     first, _ = last_command(tmp_path / "cut")
     # A half written checkpoint of a process that was killed.
     (tmp_path / "cut" / first["key"] / ".last.ckpt.1").write_bytes(b"PK")
@@ -277,20 +285,20 @@ def test_a_stopped_cell_goes_on_from_its_checkpoint_to_the_same_result(
     assert run_verb(train.main, "-m", "aug=none,mixup", *words) == 0
     out = capsys.readouterr().out
     assert "resuming after epoch 1 of 2" in out
-    assert "cell 1 of 2  aug=none   about " in out
-    assert "2 cells: 1 ran, 1 done before\n" in out
+    assert "job 1 of 2  aug=none   about " in out
+    assert "2 jobs: 1 ran, 1 done before\n" in out
     assert results(tmp_path / "cut") == results(whole)
     assert not list((tmp_path / "cut").glob("*/.*"))
 
 
-def test_a_cell_that_fails_is_one_line_and_the_others_go_on(swept, run_verb, capsys):
+def test_a_job_that_fails_is_one_line_and_the_others_go_on(swept, run_verb, capsys):
     folder, words = swept
     named = ("sweep=ablation", "aug=none", "model.weights=nowhere.pth")
     assert run_verb(train.main, *named, *words) == 1
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert captured.err.startswith(
-        "bookcls: error: cell 2 of 2  model.pretrained=True: no weights: model.weights=nowhere.pth"
+        "bookcls: error: job 2 of 2  model.pretrained=True: no weights: model.weights=nowhere.pth"
     )
     scratch, pretrained = last_command(folder)
     assert (scratch["outcome"], pretrained["outcome"]) == ("done before", "failed")
@@ -298,13 +306,13 @@ def test_a_cell_that_fails_is_one_line_and_the_others_go_on(swept, run_verb, cap
 
     assert run_verb(train.main, "-m", "data.val_fraction=5,0.2", *words) == 1
     captured = capsys.readouterr()
-    assert "cell 1 of 2  data.val_fraction=5: data.val_fraction=5.0" in captured.err
-    assert "2 cells: 1 done before, 1 failed (data.val_fraction=5: " in captured.out
+    assert "job 1 of 2  data.val_fraction=5: data.val_fraction=5.0" in captured.err
+    assert "2 jobs: 1 done before, 1 failed (data.val_fraction=5: " in captured.out
 
 
-def test_a_cell_that_another_process_has_is_left_to_it(swept, run_verb, tmp_path, capsys):
+def test_a_job_that_another_process_runs_is_left_to_it(swept, run_verb, tmp_path, capsys):
     whole, words = swept
-    run = tmp_path / "s" / cells.read_records(whole)[0]["key"]
+    run = tmp_path / "s" / jobs.read_records(whole)[0]["key"]
     run.mkdir(parents=True)
     words = (*words, "aug=none", f"hydra.sweep.dir={tmp_path / 's'}")
     with FileLock(run / ".lock"):
@@ -325,14 +333,14 @@ def test_ctrl_c_stops_the_whole_sweep(shared_photos, run_verb, tmp_path, monkeyp
     finally:
         signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones.
     out = capsys.readouterr().out
-    assert "run the same command to resume it" in out
-    assert "cell 2 of 2" not in out
+    assert "run the same command again to resume it" in out
+    assert "job 2 of 2" not in out
 
 
 def test_several_devices_in_a_sweep_are_refused(shared_photos, run_verb, tmp_path, capsys):
     words = ("-m", "seed=0,1", f"data.root={shared_photos}", "trainer.devices=2")
     assert run_verb(train.main, *words) == 1
-    assert capsys.readouterr().err.count("each cell of a sweep uses one device") == 2
+    assert capsys.readouterr().err.count("each job of a sweep uses one device") == 2
 
 
 @pytest.mark.parametrize(
@@ -368,7 +376,8 @@ def test_a_process_that_died_is_one_line_and_a_mistake_of_ours_is_none(
     error = TerminatedWorkerError("killed\nby the kernel")
     assert run_verb(train.main, *words) == 1
     assert capsys.readouterr().err == (
-        "bookcls: error: a process of the sweep died (killed); run the same command to resume it.\n"
+        "bookcls: error: a process of the sweep died (killed); run the same command again "
+        "to resume it.\n"
     )
     error = ValueError("ours")
     with pytest.raises(ValueError, match="ours"):
@@ -400,11 +409,11 @@ def test_workers_share_the_gpus_out(monkeypatch):
 def test_a_worker_writes_what_no_encoding_holds(tmp_path, monkeypatch):
     for name, value in (("worker_number", 1), ("share_devices", None), ("format_accuracies", "")):
         monkeypatch.setattr(workers, name, lambda *args, value=value: value)
-    cell = cells.Cell(tmp_path, "now", 1, 1, "seed=0", key="key")
-    cell.run.mkdir()
-    with workers.run_in_worker(cell):
+    job = jobs.Job(tmp_path, "now", 1, 1, "seed=0", key="key")
+    job.run.mkdir()
+    with workers.run_in_worker(job):
         print("photo_\udce9.png")
-    assert (cell.run / workers.OUTPUT).read_text() == "photo_\\udce9.png\n"
+    assert (job.run / workers.OUTPUT).read_text() == "photo_\\udce9.png\n"
 
 
 def test_a_tracker_that_does_not_answer_is_an_error_before_training(tmp_path, monkeypatch):
@@ -436,7 +445,7 @@ def command(photos: Path, folder: Path, *words: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def serial(shared_photos, tmp_path_factory):
-    """Four cells one after another, with one thread."""
+    """Four jobs one after another, with one thread."""
     folder = tmp_path_factory.mktemp("serial") / "s"
     subprocess.run(command(shared_photos, folder), check=True, env=ENVIRONMENT)
     assert len(results(folder)) == 4
@@ -477,7 +486,7 @@ def test_launchers_give_the_same_numbers(serial, shared_photos, tmp_path, launch
         command(shared_photos, folder, *words), env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "4 cells: 4 ran\n" in done.stdout
+    assert "4 jobs: 4 ran\n" in done.stdout
     assert results(folder) == results(serial)
     # A failure in another process counts too.
     words = (*words, "data.val_fraction=5", "aug=none", "seed=0")
@@ -485,4 +494,4 @@ def test_launchers_give_the_same_numbers(serial, shared_photos, tmp_path, launch
         command(shared_photos, folder, *words), env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "1 cells: 1 failed" in done.stdout
+    assert "1 job: 1 failed" in done.stdout

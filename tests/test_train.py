@@ -17,7 +17,8 @@ from bookcls.models import download, weights
 from bookcls.reporting.files import read_curve
 from bookcls.settings import ModelConfig
 from bookcls.training import callbacks, fitting
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from bookcls.training.inputs import check_weights
 from conftest import TINY, draw
 

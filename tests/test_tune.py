@@ -21,7 +21,7 @@ from bookcls.config import to_dataclass
 from bookcls.data.held_out import HELD_OUT, read_held_out
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig
-from bookcls.training.classifier import DivergedError
+from bookcls.training.divergence import DivergedError
 from bookcls.tuning import search, trials
 from bookcls.tuning.crossval import FoldResult
 from bookcls.tuning.settings import TuneConfig

@@ -21,7 +21,7 @@ from bookcls.models import download, keras, start, weights
 from bookcls.models.layers import NAMES
 from bookcls.models.state_dict import dequantise, quantise
 from bookcls.models.weights import find_weights
-from bookcls.training.classifier import load_classifier
+from bookcls.training.checkpoint import load_classifier
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def evaluate(config: EvaluateConfig, output: Path) -> None:
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
     from bookcls.training.baseline import find_baseline
-    from bookcls.training.classifier import load_classifier
+    from bookcls.training.checkpoint import load_classifier
     from bookcls.training.console import print_scores, silence_lightning
     from bookcls.training.testing import make_tests, run_tests
 

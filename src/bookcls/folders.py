@@ -13,7 +13,7 @@ from bookcls.files import TEMPORARY
 
 LOCK = ".lock"
 """Lock file; exists while a process writes to the folder."""
-IN_PLACE = (LOCK, "study.db", "cells.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
+IN_PLACE = (LOCK, "study.db", "jobs.jsonl", "output.txt", "multirun.yaml", ".hydra/*.yaml")
 """Files that are written in place; all others are replaced atomically."""
 
 

@@ -14,19 +14,18 @@ from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
 from bookcls.folders import LOCK, BusyError, locked
 from bookcls.runs import (
     CONFIG,
-    ENVIRONMENT,
     LAST,
     MEMBERS,
     is_finished,
 )
 from bookcls.settings import TrainConfig
-from bookcls.sweeping import cells, workers
+from bookcls.sweeping import jobs, workers
 from bookcls.training.ensemble import all_members_started
 from bookcls.training.inputs import read_inputs
+from bookcls.training.run import read_origin
 from bookcls.training.run import run as fit
 
 if TYPE_CHECKING:
@@ -37,17 +36,17 @@ def prepare(argv: list[str]) -> list[str]:
     """Makes ``resume=RUN`` write to RUN, and refuses other settings with it.
 
     Raises:
-        BookclsError: If there is no such unfinished run.
+        BookclsError: If RUN is not an unfinished run.
     """
     return command.expand_resume(argv, allowed=["data.root"], is_finished=is_finished)
 
 
 def train(config: TrainConfig, run: Path) -> None:
-    """Checks the input, then trains and tests: a single run, or a cell of a sweep.
+    """Checks the input, then trains and tests: a single run, or a job of a sweep.
 
     Args:
         config: The settings.
-        run: Folder for the results; for a cell, the folder of the whole sweep.
+        run: Folder for the results; for a job of a sweep, the folder of the whole sweep.
 
     Raises:
         BookclsError: For anything that the user can fix.
@@ -64,29 +63,28 @@ def train(config: TrainConfig, run: Path) -> None:
         has_checkpoint = resumed and all_members_started(run, config.ensemble)
     else:
         has_checkpoint = resumed and (run / LAST).is_file()
-    in_sweep = cells.current is not None
+    in_sweep = jobs.current is not None
     config, folder = read_inputs(
         config, overrides, has_checkpoint=has_checkpoint, in_sweep=in_sweep
     )
-    if cells.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if jobs.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("the sweep could not be set up; see the warning above.")
-    if cells.current is not None:
-        train_cell(cells.current, config, folder, overrides, started)
+    if jobs.current is not None:
+        train_job(jobs.current, config, folder, overrides, started)
         return
     origin: dict[str, Any] = {"overrides": overrides}
     if resumed:
-        saved = read_json(run / ENVIRONMENT) if (run / ENVIRONMENT).is_file() else {}
-        origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
+        origin = read_origin(run)
     with locked(run):
         if resumed and is_finished(run):  # by another process in the meantime
             raise BookclsError(f"resume={run}: this run is finished; its results are in {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
 
 
-def train_cell(
-    cell: cells.Cell, config: TrainConfig, folder: PhotoFolder, overrides: list[str], started: float
+def train_job(
+    job: jobs.Job, config: TrainConfig, folder: PhotoFolder, overrides: list[str], started: float
 ) -> None:
-    """Trains a cell of a sweep unless it is finished, resuming from its last checkpoint if any.
+    """Trains a job of a sweep unless it is finished, resuming from its last checkpoint if any.
 
     Raises:
         BookclsError: For anything that the user can fix.
@@ -94,8 +92,8 @@ def train_cell(
     if config.trainer.is_distributed:
         raise BookclsError(
             f"trainer.devices={config.trainer.devices}, trainer.num_nodes="
-            f"{config.trainer.num_nodes}: each cell of a sweep uses one device. To train cells in "
-            "parallel, add hydra/launcher=joblib; to use several devices, train a single run."
+            f"{config.trainer.num_nodes}: each job of a sweep uses one device. To run jobs "
+            "in parallel, add hydra/launcher=joblib; to use several devices, start a single run."
         )
     print_loading()
     from bookcls.training.recipe import with_start
@@ -106,34 +104,34 @@ def train_cell(
     except BookclsError as error:
         raise BookclsError(f"no weights: {error}") from error
     settings = asdict(with_start(config, start))
-    cell.key = cells.cell_key(settings, folder.fingerprint(), f"{start.source} {start.sha256}")
-    run = cell.run
+    job.key = jobs.job_key(settings, folder.fingerprint(), f"{start.source} {start.sha256}")
+    run = job.run
     if not is_finished(run):
         run.mkdir(parents=True, exist_ok=True)
         try:
             with locked(run):
                 if not is_finished(run):  # by another process in the meantime
-                    run_cell(cell, config, folder, overrides, started, start)
+                    run_job(job, config, folder, overrides, started, start)
                     return
         except BusyError:
-            cell.outcome = "elsewhere"
-            print(f"{cell}: another process is training it", flush=True)
+            job.outcome = "elsewhere"
+            print(f"{job}: another process is training it", flush=True)
             return
-    cell.outcome = "done before"
-    print(f"{cell}: done before, {cells.format_accuracies(run)}", flush=True)
+    job.outcome = "done before"
+    print(f"{job}: done before, {jobs.format_accuracies(run)}", flush=True)
 
 
-def run_cell(
-    cell: cells.Cell,
+def run_job(
+    job: jobs.Job,
     config: TrainConfig,
     folder: PhotoFolder,
     overrides: list[str],
     started: float,
     start: "Start",
 ) -> None:
-    """Trains a cell; the caller holds the lock on its folder."""
-    print(f"\n{cell}   {cells.time_left(cell)}".rstrip(), flush=True)
-    run = cell.run
+    """Trains a job; the caller holds the lock on its folder."""
+    print(f"\n{job}   {jobs.time_left(job)}".rstrip(), flush=True)
+    run = job.run
     has_checkpoint = (run / LAST).is_file() or (run / MEMBERS).is_dir()
     resumed = (run / CONFIG).is_file() and has_checkpoint
     for left in run.iterdir():
@@ -143,18 +141,18 @@ def run_cell(
             is_folder = left.is_dir() and not left.is_symlink()
             shutil.rmtree(left) if is_folder else left.unlink()
     try:
-        with workers.run_in_worker(cell):
+        with workers.run_in_worker(job):
             fit(
                 config,
                 folder,
                 run,
-                origin={"overrides": overrides, "cell": cell.key},
+                origin={"overrides": overrides, "job": job.key},
                 started=started,
                 resumed=resumed,
                 start=start,
             )
     except (KeyboardInterrupt, SystemExit):
-        print("the sweep was stopped; run the same command to resume it", flush=True)
+        print("the sweep was stopped; run the same command again to resume it", flush=True)
         raise
 
 

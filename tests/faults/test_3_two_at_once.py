@@ -1,4 +1,4 @@
-"""Promise 3: two at once do not mix. See also test_sweep.py: a cell that another process has."""
+"""Promise 3: two at once do not mix. See also test_sweep.py: a job that another process runs."""
 
 import hashlib
 import os

@@ -7,6 +7,7 @@ has once come through is written down here as an example, and tried first.
 # ruff: noqa: PT017 - whether an error comes is what is asked.
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -35,7 +36,9 @@ from bookcls.errors import BookclsError
 from bookcls.explaining import external
 from bookcls.models.weights import find_weights
 from bookcls.settings import TrainConfig
-from bookcls.training.classifier import Classifier, check_hparams, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
+from bookcls.training.hparams import check_hparams
 from conftest import draw
 from victims import Victim, needs_fork, sizes
 
@@ -276,7 +279,7 @@ def test_checkpoints(tmp_path, tries):
         except BookclsError as error:
             assert str(path) in str(error)
         else:
-            check_hparams(dict(found.hparams))
+            check_hparams(dict(found.hparams), inspect.signature(Classifier).parameters)
 
     attack(tmp_path, tries, check)
 

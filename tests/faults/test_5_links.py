@@ -52,7 +52,7 @@ LINKS = {
     "metrics.json": "{out}/new",
     "study.db": "{out}/file",
     "held_out.csv": "{out}/file",
-    "cells.jsonl": "{out}/file",
+    "jobs.jsonl": "{out}/file",
     "multirun.yaml": "{out}/file",
     "output.txt": "{out}/new",
     ".lock": "{out}/new",

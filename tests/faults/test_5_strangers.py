@@ -23,7 +23,7 @@ from bookcls.errors import BookclsError
 from bookcls.files import escape_field, unescape_field
 from bookcls.models.weights import find_weights
 from bookcls.reporting.files import read_answers
-from bookcls.training.classifier import load_classifier
+from bookcls.training.checkpoint import load_classifier
 from conftest import TINY
 from victims import Victim, at_epoch, die, needs_fork, save_always, verb
 
@@ -124,7 +124,7 @@ def test_a_pickle_in_the_place_of_a_runs_checkpoints_is_refused_by_name(here, sh
         victim = Victim(verb(main, *words, cwd=here / "here"), here / "log")
         assert victim.wait() == 1
         assert str(path) in victim.last_line
-        assert "unknown hyper-parameters _class_path, _instantiator" in victim.last_line
+        assert "unknown hyperparameters: _class_path, _instantiator" in victim.last_line
     assert not Path(MARK).exists()
 
 

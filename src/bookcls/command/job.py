@@ -119,7 +119,9 @@ def verb(
         if launcher is None:
             message = f"the settings cannot be composed: {message}"
         elif type(error).__name__ in WORKER_DEATH_ERRORS:
-            message = f"a process of the sweep died ({message}); run the same command to resume it."
+            message = (
+                f"a process of the sweep died ({message}); run the same command again to resume it."
+            )
         else:
             message = f"the launcher {launcher} failed: {message}"
         failed.append(message)

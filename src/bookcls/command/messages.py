@@ -22,7 +22,7 @@ WORKER_DEATH_ERRORS = ("TerminatedWorkerError", "UncompletedJobError")
 IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process.*^[\w.]+Error: ", re.S | re.M)
 """The text that torch puts before an error message from a DataLoader worker."""
 prefix = ""
-"""Prefix of the error messages of this process; a sweep sets it to the name of its cell."""
+"""Prefix of the error messages of this process; a sweep sets it to the name of its job."""
 
 
 def print_error(error: Exception | str) -> None:

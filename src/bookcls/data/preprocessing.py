@@ -33,7 +33,7 @@ class Preprocessing:
 
     @classmethod
     def from_hparams(cls, hparams: Mapping[str, Any]) -> "Preprocessing":
-        """Creates the preprocessing from a checkpoint's hyper-parameters."""
+        """Creates the preprocessing from a checkpoint's hyperparameters."""
         return cls(
             hparams["image_size"], hparams["fit"], tuple(hparams["mean"]), tuple(hparams["std"])
         )

@@ -19,7 +19,7 @@ from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, concatenate_pictures
 from bookcls.explaining.summary import print_summary
 from bookcls.folders import refuse_links
-from bookcls.training.classifier import load_classifier
+from bookcls.training.checkpoint import load_classifier
 
 
 def list_splits(

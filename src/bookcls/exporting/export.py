@@ -17,7 +17,8 @@ from bookcls.exporting.photos import photos_to_check, prepare, training_photos
 from bookcls.exporting.resolve import ResolvedSettings
 from bookcls.exporting.settings import ExportConfig
 from bookcls.files import atomic_write
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 
 PREPROCESSING = (
     "Pillow: JPEG draft of twice image_size; EXIF orientation; RGB, transparency on white; resize "

@@ -49,7 +49,7 @@ def check_url(url: str) -> str:
 def download(url: str, path: Path, checksum: str) -> str:
     """Downloads a file atomically; there is no time limit while data keeps arriving.
 
-    Each file is tried once per process, so that all cells of a sweep get the same weights. A
+    Each file is tried once per process, so that all jobs of a sweep get the same weights. A
     progress bar goes to stderr where that is a terminal.
 
     Args:

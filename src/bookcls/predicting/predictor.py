@@ -15,7 +15,8 @@ from bookcls.errors import BookclsError
 from bookcls.predicting.decoding import Photo, Square, decode_ahead
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.threshold import Threshold
-from bookcls.training.classifier import Classifier, load_classifier
+from bookcls.training.checkpoint import load_classifier
+from bookcls.training.classifier import Classifier
 from bookcls.training.devices import ran_out_of_memory, select_device
 
 

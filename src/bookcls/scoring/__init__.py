@@ -1,3 +1,3 @@
 """Evaluation of predictions: scores with intervals, paired tests, and advice in words."""
 
-__all__ = ["advice", "scores", "statistics"]
+__all__ = ["advice", "evaluation", "scores", "statistics"]

@@ -25,7 +25,7 @@ class SplitScores(nn.Module):
         self.nll = MeanMetric()
         self.brier = MeanMetric()
         self.strict_total = SumMetric()
-        # Micro: the share of photos; torchmetrics' default averages over classes.
+        # "micro" is the share of photos; torchmetrics' default averages over classes.
         self.strict = MulticlassAccuracy(num_classes, average="micro")
 
     def update(self, probs: Tensor, labels: Tensor, accepted: Tensor) -> None:
@@ -48,10 +48,11 @@ class SplitScores(nn.Module):
             self.strict.update(preds[leads], labels[leads])
 
     def compute(self) -> dict[str, float]:
-        """The scores: acc, n, correct, ci_low, ci_high, nll, brier, strict_acc, strict_n.
+        """Returns acc, n, correct, ci_low, ci_high, nll, brier, strict_acc and strict_n.
 
-        The interval is the 95 % one of Clopper & Pearson (1934). ``strict_acc`` counts only photos
-        with a dominant class, and only that class; it is absent where there is no such photo.
+        The interval is the 95 % interval of Clopper & Pearson (1934). ``strict_acc`` considers
+        only photos with a dominant class, and accepts only that class; it is absent if there is no
+        such photo.
         """
         correct, total = int(self.correct.compute()), int(self.total.compute())
         low, high = binomial_interval(correct, total)
@@ -72,7 +73,7 @@ class SplitScores(nn.Module):
 
 
 def score_predictions(samples: Sequence[Sample], probs: Tensor) -> dict[str, float]:
-    """Scores predictions, see :meth:`SplitScores.compute`, and the floor.
+    """Computes the scores of :meth:`SplitScores.compute` and the floor.
 
     Args:
         samples: The photos, at least one.
@@ -87,7 +88,7 @@ def score_predictions(samples: Sequence[Sample], probs: Tensor) -> dict[str, flo
 
 
 def binomial_interval(correct: int, total: int) -> tuple[float, float]:
-    """95 % interval of a proportion, exact (Clopper & Pearson 1934).
+    """Computes the exact 95 % interval of a proportion (Clopper & Pearson 1934).
 
     Example:
         >>> [round(bound, 2) for bound in binomial_interval(19, 20)]
@@ -98,5 +99,5 @@ def binomial_interval(correct: int, total: int) -> tuple[float, float]:
 
 
 def floor_accuracy(samples: Sequence[Sample]) -> float:
-    """Accuracy of the best constant prediction."""
+    """Computes the accuracy of the best constant prediction."""
     return floor_correct(samples) / len(samples)

@@ -1,3 +1,3 @@
-"""Several runs with one command: which cells there are, which are done, side by side."""
+"""Several runs with one command: the jobs, what became of them, and running them in parallel."""
 
-__all__ = ["cells", "workers"]
+__all__ = ["jobs", "workers"]

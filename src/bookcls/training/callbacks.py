@@ -29,7 +29,7 @@ LINE_EVERY_SECONDS = 10.0
 
 
 class KeepCheckpoints(Checkpoint):
-    """Keeps ``best.ckpt`` (weights and hyper-parameters) and ``last.ckpt`` (to resume from).
+    """Keeps ``best.ckpt`` (weights and hyperparameters) and ``last.ckpt`` (to resume from).
 
     Best is the lowest validation loss, ties broken by accuracy; without validation photos it is
     the end of training. With weight averaging the averaged weights are kept.

@@ -98,7 +98,7 @@ def combine(
 
     from bookcls.data.photos import decode_folder
     from bookcls.scoring.advice import advise
-    from bookcls.training.classifier import load_classifier
+    from bookcls.training.checkpoint import load_classifier
     from bookcls.training.console import print_next_steps, print_scores
     from bookcls.training.testing import make_tests, mean_of_answers, run_tests
 

@@ -28,7 +28,7 @@ from bookcls.training.callbacks import (
     KeepCheckpoints,
     LineProgress,
 )
-from bookcls.training.classifier import DivergedError, load_classifier, suggest_gentler
+from bookcls.training.checkpoint import load_classifier
 from bookcls.training.console import (
     compare_with_probe,
     print_next_steps,
@@ -36,6 +36,7 @@ from bookcls.training.console import (
     print_scores,
     silence_lightning,
 )
+from bookcls.training.divergence import DivergedError, suggest_gentler
 from bookcls.training.interruptions import report_damaged_checkpoint, report_interruptions
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 from bookcls.training.testing import run_tests
@@ -66,7 +67,7 @@ def fit_and_test(
         start: The initial weights.
         ckpt: A ``last.ckpt`` to resume from; None for a new run.
         started: ``time.monotonic()`` when the command started.
-        origin: Further entries of environment.json: the overrides of the run and its cell.
+        origin: Further entries of environment.json: the overrides, the job of a sweep.
         part_of: Folder of the ensemble that this run is a member of.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Checks the input of a training, for the command line and ``bookcls.fit``. No torch."""
+"""Checks the input of a training, for the command line and ``bookcls.fit``, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ def read_inputs(
         config: The composed settings.
         overrides: The overrides given by the user.
         has_checkpoint: Whether a checkpoint contains the weights, so that their file may be gone.
-        in_sweep: Whether this is a cell of a sweep; a cell reports missing weights itself.
+        in_sweep: Whether this is a job of a sweep, which reports missing weights itself.
 
     Returns:
         The settings with absolute paths, and the dataset.
@@ -49,7 +49,7 @@ def check_weights(
         model: The composed settings of the model.
         overrides: The overrides given by the user.
         has_checkpoint: Whether a checkpoint contains the weights, so that their file may be gone.
-        in_sweep: Whether this is a cell of a sweep.
+        in_sweep: Whether this is a job of a sweep.
 
     Raises:
         BookclsError: If the weights would not be used, or there is no such file.
@@ -61,7 +61,7 @@ def check_weights(
                 f"model.weights={model.weights} has no effect when training "
                 "from scratch: add model.pretrained=true."
             )
-        # Set by the experiment, or meant for other cells of the sweep.
+        # Set by the experiment, or meant for other jobs of the sweep.
         return replace(model, weights="auto")
     if model.weights in ("auto", "keras", "imagenet", "rendered"):
         return model

@@ -40,7 +40,7 @@ def run(
         config: The settings.
         folder: The dataset.
         output: The run folder.
-        origin: Further entries of environment.json: the overrides of the run and its cell.
+        origin: Further entries of environment.json: the overrides, the job of a sweep.
         started: ``time.monotonic()`` when the command started.
         resumed: Whether the run is resumed.
         start: The initial weights; None to choose them here.
@@ -95,8 +95,7 @@ def _run_ensemble(
         runs.claim_folder(output, to_yaml(config))
     elif (first / runs.ENVIRONMENT).is_file():
         runs.check_same_photos(first, folder)
-        saved = read_json(first / runs.ENVIRONMENT)
-        origin = {key: saved[key] for key in ("overrides", "cell") if key in saved}
+        origin = read_origin(first)
     shared = start or find_start(config, first, recorded=(first / runs.ENVIRONMENT).is_file())
 
     def fit_member(member_config: TrainConfig, member: Path, resumed: bool) -> None:
@@ -112,6 +111,15 @@ def _run_ensemble(
         )
 
     combine(config, output, train_members(config, output, fit_member), folder, started)
+
+
+def read_origin(run: Path) -> dict[str, Any]:
+    """Returns what a run's environment.json says about its origin: overrides and job of a sweep."""
+    path = run / runs.ENVIRONMENT
+    saved = read_json(path) if path.is_file() else {}
+    if "cell" in saved:  # the older name of a job
+        saved["job"] = saved["cell"]
+    return {key: saved[key] for key in ("overrides", "job") if key in saved}
 
 
 def find_start(config: TrainConfig, output: Path, *, recorded: bool = False) -> "Start":

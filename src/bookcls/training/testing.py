@@ -1,4 +1,4 @@
-"""Tests a classifier on every test split, and shows and stores what came out."""
+"""Tests a classifier on every test split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from bookcls.data.photos import Decoded
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
+from bookcls.scoring.evaluation import Evaluation
 from bookcls.scoring.scores import floor_accuracy, score_predictions
 from bookcls.training.classifier import Classifier
 from bookcls.training.datamodule import PhotoDataModule
@@ -31,13 +32,13 @@ def make_tests(
     tests: dict[str, list[Sample]],
     batch_size: int,
 ) -> PhotoDataModule:
-    """Test photos as a classifier wants them, without any that train.
+    """Creates a data module with the test photos of a classifier and no training photos.
 
     Args:
         classifier: The model.
-        images: The photos, decoded at its size.
+        images: The photos, decoded to its input size.
         tests: Test split name -> photos.
-        batch_size: Photos a step.
+        batch_size: Photos per batch.
     """
     preprocessing = classifier.preprocessing
     return PhotoDataModule(
@@ -57,16 +58,16 @@ def run_tests(
     accelerator: str = "auto",
     rotations: int = 1,
 ) -> TestResult:
-    """Tests on one device in float32; no photo is padded or counted twice.
+    """Tests a classifier on one device in float32; no photo is padded or counted twice.
 
     Args:
         classifier: The model.
-        datamodule: Its ``tests`` are the splits; their photos are decoded.
+        datamodule: Has the splits in ``tests``; their photos are decoded.
         accelerator: Lightning's name of the device.
         rotations: See :meth:`bookcls.training.classifier.Classifier.probs`.
 
     Returns:
-        Scores and probabilities; nothing where there is no test split.
+        Scores and probabilities; empty if there is no test split.
     """
     if not datamodule.tests:
         return TestResult({}, {})
@@ -81,19 +82,22 @@ def run_tests(
         )
     except MisconfigurationException as error:
         raise BookclsError(f"trainer.accelerator={accelerator}: {error}") from error
-    classifier.test_rotations = rotations
+    evaluation = Evaluation(
+        list(datamodule.tests), len(classifier.class_names), rotations=rotations
+    )
+    classifier.evaluation = evaluation
     trainer.test(classifier, datamodule=datamodule, verbose=False)
-    probs = {name: torch.cat(rows).tolist() for name, rows in classifier.test_probs.items()}
-    return TestResult(_with_floors(classifier.test_metrics, datamodule.tests), probs)
+    probs = {split: values.tolist() for split, values in evaluation.probs().items()}
+    return TestResult(_with_floors(evaluation.compute(), datamodule.tests), probs)
 
 
 def mean_of_answers(
     results: Sequence[TestResult], tests: Mapping[str, Sequence[Sample]]
 ) -> TestResult:
-    """What several classifiers would have scored together, each photo by their mean answer.
+    """Scores the mean of several classifiers' probabilities.
 
     Args:
-        results: Of one classifier each, on the same photos.
+        results: The result of each classifier, on the same photos.
         tests: Test split name -> photos.
     """
     metrics: dict[str, float] = {}

@@ -50,7 +50,7 @@ def make_mlflow(uri: str, name: str) -> Logger:
     if uri.startswith(SQLITE):
         database = Path(uri.removeprefix(SQLITE))
         database.parent.mkdir(parents=True, exist_ok=True)
-        # Parallel cells would create the tables and the experiment twice.
+        # Parallel jobs would create the tables and the experiment twice.
         lock = FileLock(database.with_name(f".{database.name}.lock"))
     try:
         with lock:

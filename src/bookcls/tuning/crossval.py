@@ -18,8 +18,9 @@ from bookcls.models.start import Start
 from bookcls.models.weights import MEAN, STD
 from bookcls.settings import TrainConfig
 from bookcls.training.baseline import fit_baseline, has_features
-from bookcls.training.classifier import Classifier, DivergedError
+from bookcls.training.classifier import Classifier
 from bookcls.training.datamodule import PhotoDataset
+from bookcls.training.divergence import DivergedError
 from bookcls.training.recipe import build, make_datamodule, make_trainer, num_epochs
 
 VIEWS = Transform(MEAN, STD, rotate=40.0, zoom=0.3, erase=0.5)

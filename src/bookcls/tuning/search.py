@@ -17,9 +17,9 @@ from bookcls.errors import BookclsError
 from bookcls.files import read_json, write_json
 from bookcls.models.start import Start, resolve, start_from_dict
 from bookcls.settings import TrainConfig
-from bookcls.training.classifier import DivergedError
 from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
+from bookcls.training.divergence import DivergedError
 from bookcls.training.fitting import describe_run
 from bookcls.training.interruptions import report_interruptions
 from bookcls.training.recipe import make_trainer, with_start

@@ -1,4 +1,4 @@
-"""Cells of a sweep: their keys, their outcomes, and the time left."""
+"""The jobs of a sweep: their keys, their outcomes, and the time left."""
 
 import hashlib
 import json
@@ -15,21 +15,21 @@ from bookcls.files import read_json
 from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
 from bookcls.runs import METRICS
 
-RECORD = "cells.jsonl"
-"""In the sweep's folder: a line for each cell that a command started."""
+RECORD = "jobs.jsonl"
+"""In the sweep's folder: one line for each job that a command started."""
 IGNORED = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
               "model.weights", "trainer.accelerator")  # fmt: skip
-"""Settings left out of the key: they do not change results, or other parts cover them."""
+"""Settings left out of the key: they do not affect results, or other parts cover them."""
 
 
-def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
+def job_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
     """Hashes everything that determines a run's result.
 
     Args:
-        settings: The configuration, nested, with nothing left to ``auto``; values that name the
-            same layers count as one.
+        settings: The nested configuration, with every ``auto`` resolved. Values of
+            ``model.freeze_to`` that train the same layers give the same key.
         photos: Fingerprint of the dataset.
-        weights: Source and hash of the first weights.
+        weights: Source and hash of the initial weights.
 
     Returns:
         12 hexadecimal digits.
@@ -51,19 +51,19 @@ def cell_key(settings: Mapping[str, Any], photos: str, weights: str) -> str:
 
 
 @dataclass
-class Cell:
-    """One cell of a sweep that a command has started.
+class Job:
+    """One job of a sweep: a run that a command has started.
 
     Attributes:
         folder: The sweep's folder.
-        command: Identifies the command that the cell belongs to.
+        command: Identifies the command that the job belongs to.
         number: Counted from one.
-        total: How many cells the sweep has.
-        words: Its overrides, as on the command line.
-        num_parallel: How many cells run side by side.
-        key: See :func:`cell_key`; None until it is known.
+        total: How many jobs the sweep has.
+        words: Its overrides, as given on the command line.
+        num_parallel: How many jobs run at the same time.
+        key: See :func:`job_key`; None until it is known.
         outcome: "ran", "done before", "elsewhere" or "failed".
-        started: ``time.monotonic()``.
+        started: ``time.monotonic()`` at its start.
     """
 
     folder: Path
@@ -78,31 +78,36 @@ class Cell:
 
     @property
     def run(self) -> Path:
-        """Its run folder, once the key is known."""
+        """The job's run folder. Its key must be known."""
         assert self.key is not None
         return self.folder / self.key
 
     def __str__(self) -> str:
-        return f"cell {self.number} of {self.total}  {self.words}"
+        return f"job {self.number} of {self.total}  {self.words}"
 
 
-current: Cell | None = None
-"""The cell that this process runs; None outside a sweep."""
+current: Job | None = None
+"""The job that this process runs; None outside a sweep."""
 
 
-def append_record(cell: Cell, error: str | None) -> None:
-    """Adds a line to the sweep's record."""
+def count_jobs(number: int) -> str:
+    """Formats a number of jobs, in the singular or the plural."""
+    return f"{number} job" if number == 1 else f"{number} jobs"
+
+
+def append_record(job: Job, error: str | None) -> None:
+    """Appends a line to the sweep's record."""
     line = {
-        "command": cell.command,
-        "number": cell.number,
-        "words": cell.words,
-        "key": cell.key,
-        "outcome": cell.outcome,
-        "seconds": round(time.monotonic() - cell.started, 1),
+        "command": job.command,
+        "number": job.number,
+        "words": job.words,
+        "key": job.key,
+        "outcome": job.outcome,
+        "seconds": round(time.monotonic() - job.started, 1),
         "error": error,
     }
-    path = cell.folder / RECORD
-    with record_lock(cell.folder):
+    path = job.folder / RECORD
+    with record_lock(job.folder):
         # A partial line left by a power cut must not merge with this one.
         cut_off = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
         with path.open("a", encoding="utf-8") as file:
@@ -110,7 +115,7 @@ def append_record(cell: Cell, error: str | None) -> None:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Reads the lines of the sweep's record, skipping partial ones."""
+    """Reads the lines of the sweep's record and skips damaged ones."""
     path = folder / RECORD
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = []
@@ -123,19 +128,19 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def record_lock(folder: Path) -> FileLock:
-    """A lock on the sweep's record."""
+    """Returns the lock of the sweep's record."""
     return FileLock(folder / f".{RECORD}.lock")
 
 
-def time_left(cell: Cell) -> str:
-    """Estimates the time for the remaining cells from those that ran; "" if none did."""
-    lines = read_records(cell.folder)
-    mine = [line for line in lines if line["command"] == cell.command]
+def time_left(job: Job) -> str:
+    """Estimates the time for the remaining jobs from those that ran; empty if none did."""
+    lines = read_records(job.folder)
+    mine = [line for line in lines if line["command"] == job.command]
     ran = [line["seconds"] for line in mine if line["outcome"] == "ran"]
     ran = ran or [line["seconds"] for line in lines if line["outcome"] == "ran"]
     if not ran:
         return ""
-    seconds = sum(ran) / len(ran) * (cell.total - len(mine)) / cell.num_parallel
+    seconds = sum(ran) / len(ran) * (job.total - len(mine)) / job.num_parallel
     if seconds < 90:
         return f"about {seconds:.0f} s left"
     minutes = round(seconds / 60)
@@ -145,7 +150,7 @@ def time_left(cell: Cell) -> str:
 def format_accuracies(run: Path) -> str:
     """Formats a finished run's accuracy on each test split."""
     metrics = read_json(run / METRICS)
-    # Every split has a floor, and no other score ends like it; "_acc" also ends "_strict_acc".
+    # Not by "_acc", which also ends "_strict_acc": every split has a floor.
     splits = [key.removesuffix("_floor") for key in metrics if key.endswith("_floor")]
     scores = [
         f"{split.removeprefix('test/')} {metrics[f'{split}_acc']:.2f}"
@@ -156,7 +161,7 @@ def format_accuracies(run: Path) -> str:
 
 
 def summarise(folder: Path, command: str, total: int) -> tuple[str, bool]:
-    """The last line of a sweep, and whether every cell succeeded."""
+    """Returns the last line that a sweep prints, and whether every job succeeded."""
     mine = [line for line in read_records(folder) if line["command"] == command]
     failed = [line for line in mine if line["outcome"] == "failed"]
     parts = [
@@ -170,4 +175,4 @@ def summarise(folder: Path, command: str, total: int) -> tuple[str, bool]:
         parts[-1] += f" ({first}{more})"
     if len(mine) < total:
         parts.append(f"{total - len(mine)} lost")
-    return f"{total} cells: {', '.join(parts)}", not failed and len(mine) >= total
+    return f"{count_jobs(total)}: {', '.join(parts)}", not failed and len(mine) >= total
