@@ -1,6 +1,6 @@
-"""What only a GPU is fast enough for, in parts that go on after a stop; nothing is downloaded.
+"""What only a GPU is fast enough for, in parts that can be resumed; nothing is downloaded.
 
-``python -m benchmarks.gpu`` works for --minutes, then stops; the same command goes on, until each
+``python -m benchmarks.gpu`` works for --minutes, then stops; run it again to resume it, until each
 part is done. The photos are the real books where they were fetched, else the sample; the weights
 are those that ship.
 """
@@ -250,14 +250,18 @@ def main() -> None:
         try:
             done[name] = does[name](given, deadline)
         except NotDoneError:
-            print(f"{name} is not done; the same command goes on with it")
+            print(f"{name} is not done; run the same command again to resume it")
             break
         kept = {name: {"origin": origin, "rows": rows} for name, rows in done.items()}
         write_json(parts, json.loads(json.dumps(kept)))
     left = [name for name in given.parts if name not in done]
     rows = [{"part": name} | line for name, lines in done.items() for line in lines]
     record(given, "on a GPU", rows, started, left=left)
-    print(f"left: {', '.join(left)}; the same command goes on" if left else "all parts are done")
+    print(
+        f"left: {', '.join(left)}; run the same command again to resume"
+        if left
+        else "all parts are done"
+    )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Sweep(Callback):
             complete = False
             print_error(
                 f"the outcome of the sweep in {folder} is unknown ({type(error).__name__}: "
-                f"{error}); run the same command again to continue it."
+                f"{error}); run the same command again to resume it."
             )
         if not complete:
             sys.exit(1)
