@@ -25,7 +25,7 @@ from benchmarks.setting import narrow, photos, settings
 from benchmarks.step import BareStep
 from bookcls import runs
 from bookcls.environment import git_commit
-from bookcls.files import read_json, write_json
+from bookcls.storage.files import read_json, write_json
 from bookcls.sweeping.jobs import read_records
 from bookcls.training.recipe import build
 from bookcls.training.run import choose_start

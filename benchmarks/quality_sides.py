@@ -21,9 +21,9 @@ from torchvision.transforms import v2
 from bookcls.data.dataset import read_folder
 from bookcls.data.images import load_image
 from bookcls.data.samples import Sample
-from bookcls.files import write_json
 from bookcls.models.weights import MEAN, STD, find_weights
 from bookcls.scoring.scores import score_predictions
+from bookcls.storage.files import write_json
 
 SIZE = 224
 BATCH = 16

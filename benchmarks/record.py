@@ -16,8 +16,8 @@ from rich.table import Table
 
 from benchmarks.measuring import Ratio
 from bookcls.environment import collect_environment
-from bookcls.files import write_json
 from bookcls.models.precision import choose_precision
+from bookcls.storage.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

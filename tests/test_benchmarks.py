@@ -16,7 +16,7 @@ from benchmarks.memory import saved_mb
 from benchmarks.step import BareStep, measure
 from bookcls.data import images
 from bookcls.data.dataset import read_folder
-from bookcls.files import write_json
+from bookcls.storage.files import write_json
 from bookcls.training.recipe import build
 from bookcls.training.run import choose_start
 

@@ -15,7 +15,7 @@ from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
 from bookcls.data.samples import PhotoFolder, Sample, floor_correct, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv, read_json, write_csv, write_json
+from bookcls.storage.files import read_csv, read_json, write_csv, write_json
 from conftest import CLASSES, draw, write_labels
 
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 import bookcls
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
+from bookcls.storage.files import read_json
 
 TINY = ["trainer=smoke", "data.image_size=32", "data.batch_size=8"]
 

@@ -22,7 +22,6 @@ from bookcls import environment, report, runs
 from bookcls.data.dataset import read_folder
 from bookcls.explaining import records
 from bookcls.explaining.map_scores import FLAGS
-from bookcls.files import escape_field, write_json
 from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import map_summary, plots
 from bookcls.reporting.cells import make_cells
@@ -30,6 +29,7 @@ from bookcls.reporting.collect import find_runs
 from bookcls.reporting.settings import ReportConfig
 from bookcls.reporting.summary import summarise
 from bookcls.reporting.tables import to_csv
+from bookcls.storage.files import escape_field, write_json
 from conftest import draw, make_photos, write_labels
 
 AUG = dict.fromkeys(("hflip", "vflip", "rotate", "zoom", "erase", "mixup_alpha"), 0.0)

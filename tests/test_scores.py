@@ -7,9 +7,9 @@ from scipy.stats import beta
 from sklearn.metrics import accuracy_score, log_loss
 
 from bookcls.data.samples import SCORES, Sample
-from bookcls.files import write_json
 from bookcls.runs import METRICS
 from bookcls.scoring.scores import SplitScores, binomial_interval
+from bookcls.storage.files import write_json
 from bookcls.sweeping.jobs import format_accuracies
 from bookcls.training.console import print_scores, unused_folders
 from bookcls.training.testing import TestResult, mean_of_answers

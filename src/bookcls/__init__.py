@@ -58,7 +58,7 @@ def fit(
     """
     from bookcls import runs
     from bookcls.command.fit import fit as fit_folder
-    from bookcls.files import read_json
+    from bookcls.storage.files import read_json
 
     folder = fit_folder(root, experiment, overrides, output)
     return Run(folder, read_json(folder / runs.METRICS))

@@ -6,8 +6,8 @@ from bookcls import command, runs
 from bookcls.data.dataset import read_tests
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
-from bookcls.files import write_json
 from bookcls.settings import EvaluateConfig
+from bookcls.storage.files import write_json
 
 
 def evaluate(config: EvaluateConfig, output: Path) -> None:

@@ -10,7 +10,7 @@ from bookcls.errors import BookclsError
 from bookcls.fetching.dataset import Dataset
 from bookcls.fetching.manifest import CREDIT, EXTRA, REPOSITORY
 from bookcls.fetching.settings import FetchConfig
-from bookcls.folders import locked
+from bookcls.storage.folders import locked
 
 
 def fetch(config: FetchConfig, _: Path) -> None:

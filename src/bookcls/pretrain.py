@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 
 from bookcls import command
 from bookcls.config import full_path, read_config, to_dataclass
-from bookcls.files import read_json
-from bookcls.folders import locked
 from bookcls.pretraining.settings import CARD, PretrainConfig
 from bookcls.runs import CONFIG, LAST, claim_folder
+from bookcls.storage.files import read_json
+from bookcls.storage.folders import locked
 
 
 def prepare(argv: list[str]) -> list[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.files import write_text
-from bookcls.folders import refuse_links
 from bookcls.reporting.collect import find_runs
 from bookcls.reporting.settings import ReportConfig
+from bookcls.storage.files import write_text
+from bookcls.storage.folders import refuse_links
 
 
 def report(config: ReportConfig, _: Path) -> None:

@@ -12,8 +12,8 @@ from bookcls.data.answers import make_answers
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, write_csv, write_text
-from bookcls.folders import refuse_links
+from bookcls.storage.files import read_json, write_csv, write_text
+from bookcls.storage.folders import refuse_links
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"

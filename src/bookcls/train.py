@@ -14,7 +14,6 @@ from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.folders import LOCK, BusyError, locked
 from bookcls.runs import (
     CONFIG,
     LAST,
@@ -22,6 +21,7 @@ from bookcls.runs import (
     is_finished,
 )
 from bookcls.settings import TrainConfig
+from bookcls.storage.folders import LOCK, BusyError, locked
 from bookcls.sweeping import jobs, workers
 from bookcls.training.ensemble import all_members_started
 from bookcls.training.inputs import read_inputs

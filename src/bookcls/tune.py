@@ -16,10 +16,10 @@ from bookcls.data.photos import decode_folder
 from bookcls.data.samples import check_enough_photos
 from bookcls.environment import print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
-from bookcls.folders import locked
 from bookcls.runs import CONFIG, ENVIRONMENT, check_same_photos, claim_folder
 from bookcls.settings import TrainConfig
+from bookcls.storage.files import read_json
+from bookcls.storage.folders import locked
 from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.space import Dimension, format_value, get_value, read_space
 

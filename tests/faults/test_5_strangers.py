@@ -20,9 +20,9 @@ from bookcls.data.groups import read_groups, write_groups
 from bookcls.data.images import FORMATS, ImageError, load_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import escape_field, unescape_field
 from bookcls.models.weights import find_weights
 from bookcls.reporting.files import read_answers
+from bookcls.storage.files import escape_field, unescape_field
 from bookcls.training.checkpoint import load_classifier
 from conftest import TINY
 from victims import Victim, at_epoch, die, needs_fork, save_always, verb

@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 
 from bookcls import check, predict, report, train
-from bookcls.files import unescape_field
 from bookcls.reporting.files import read_answers
+from bookcls.storage.files import unescape_field
 from conftest import TINY, draw
 from victims import Victim, needs_fork, verb, warm
 

@@ -21,7 +21,7 @@ from bookcls.data.photos import drop_unreadable
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import python_command
 from bookcls.errors import BookclsError
-from bookcls.files import write_json, write_text
+from bookcls.storage.files import write_json, write_text
 
 CASES = 8
 """Maximum number of cases printed per finding."""

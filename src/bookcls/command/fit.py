@@ -13,8 +13,8 @@ from bookcls.command.job import remove_empty
 from bookcls.command.overrides import quote, quote_overrides
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.folders import locked
 from bookcls.settings import TrainConfig
+from bookcls.storage.folders import locked
 from bookcls.training.inputs import read_inputs
 from bookcls.training.run import run
 

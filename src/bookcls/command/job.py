@@ -34,7 +34,7 @@ from bookcls.command.usage import usage
 from bookcls.config import conf_dir, register_resolvers, to_dataclass
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import write_text
+from bookcls.storage.files import write_text
 
 T = TypeVar("T")
 

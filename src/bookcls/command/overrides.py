@@ -9,8 +9,8 @@ from hydra.errors import HydraException
 
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
-from bookcls.folders import refuse_links
 from bookcls.runs import CONFIG
+from bookcls.storage.folders import refuse_links
 
 
 def expand_resume(

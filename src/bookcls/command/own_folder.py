@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from bookcls.command.messages import print_error
 from bookcls.errors import BookclsError
-from bookcls.folders import refuse_hard_links, refuse_links
+from bookcls.storage.folders import refuse_hard_links, refuse_links
 
 
 class OwnFolder(Callback):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bookcls.data.images import DECODER_ERRORS, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv, unescape_field
+from bookcls.storage.files import read_csv, unescape_field
 from bookcls.synthetic.arrays import Bytes
 
 CORNERS = "corners.csv"

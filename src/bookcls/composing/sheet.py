@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bookcls.composing.compose import Scenes
 from bookcls.composing.cutout import Cutout
 from bookcls.data.samples import Sample
-from bookcls.files import atomic_write, write_csv
+from bookcls.storage.files import atomic_write, write_csv
 from bookcls.synthetic.arrays import Bytes, Floats
 
 CELL, GAP, LINE, HEAD, COLUMNS = 128, 6, 12, 26, 10

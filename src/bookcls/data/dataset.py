@@ -18,7 +18,7 @@ from bookcls.data.samples import (
     make_sample,
 )
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv
+from bookcls.storage.files import read_csv
 
 LABEL_COLUMNS = ["file", "dominant", "accepted"]
 

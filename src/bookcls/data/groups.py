@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookcls.data.samples import EMPTY_SHA256, Sample
 from bookcls.errors import BookclsError
-from bookcls.files import read_csv, unescape_field, write_csv
+from bookcls.storage.files import read_csv, unescape_field, write_csv
 
 GROUPS = "groups.csv"
 COLUMNS = ["file", "group"]

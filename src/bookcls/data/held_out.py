@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
-from bookcls.files import unescape_field, write_csv
-from bookcls.folders import refuse_links
+from bookcls.storage.files import unescape_field, write_csv
+from bookcls.storage.folders import refuse_links
 
 HELD_OUT = "held_out.csv"
 TRIALS_TABLE = "trials.csv"

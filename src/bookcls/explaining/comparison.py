@@ -8,8 +8,8 @@ from bookcls.data.samples import Sample
 from bookcls.explaining.explainer import Explainer
 from bookcls.explaining.external import ExternalAnswer
 from bookcls.explaining.sheets import Sheet, concatenate_pictures
-from bookcls.files import write_csv, write_json
 from bookcls.scoring.statistics import mcnemar_test
+from bookcls.storage.files import write_csv, write_json
 
 DIFFER = "#b35900"
 YES = ("no", "yes")

@@ -18,7 +18,7 @@ from bookcls.explaining.resolve import ResolvedSettings, find_earlier_files, saf
 from bookcls.explaining.settings import SLOW, CamConfig
 from bookcls.explaining.sheets import Sheet, concatenate_pictures
 from bookcls.explaining.summary import print_summary
-from bookcls.folders import refuse_links
+from bookcls.storage.folders import refuse_links
 from bookcls.training.checkpoint import load_classifier
 
 

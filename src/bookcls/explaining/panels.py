@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from bookcls.explaining.explanation import Explanation
 from bookcls.explaining.map_scores import RIGHT, UNSURE, WRONG, WRONG_REASON
 from bookcls.explaining.maps import HeatMap
-from bookcls.files import atomic_write
 from bookcls.pages.figures import literal, plain
+from bookcls.storage.files import atomic_write
 
 Picture = npt.NDArray[np.uint8]
 COLOURS = "inferno"

@@ -12,7 +12,7 @@ from bookcls import runs
 from bookcls.explaining.audit import SURE
 from bookcls.explaining.explanation import Explanation
 from bookcls.explaining.map_scores import FLAGS, MapScores
-from bookcls.files import write_csv, write_json
+from bookcls.storage.files import write_csv, write_json
 
 Record = dict[str, Any]
 SUSPECT = 2

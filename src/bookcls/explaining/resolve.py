@@ -12,8 +12,8 @@ from bookcls.data.samples import Sample
 from bookcls.data.sources import list_images
 from bookcls.errors import BookclsError
 from bookcls.explaining.settings import CamConfig
-from bookcls.files import read_json
-from bookcls.folders import refuse_links
+from bookcls.storage.files import read_json
+from bookcls.storage.folders import refuse_links
 
 PAGES = re.compile(r"(sheet_.+|failures(_\d+)?|external(_\d+)?)\.png|external\.(csv|json)")
 OR_IMAGES = ", or images=PATH for any photo or folder of photos"

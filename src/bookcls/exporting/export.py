@@ -16,7 +16,7 @@ from bookcls.exporting.integers import write_int8
 from bookcls.exporting.photos import photos_to_check, prepare, training_photos
 from bookcls.exporting.resolve import ResolvedSettings
 from bookcls.exporting.settings import ExportConfig
-from bookcls.files import atomic_write
+from bookcls.storage.files import atomic_write
 from bookcls.training.checkpoint import load_classifier
 from bookcls.training.classifier import Classifier
 

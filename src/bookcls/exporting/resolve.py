@@ -9,7 +9,7 @@ from bookcls import runs
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.exporting.settings import ExportConfig
-from bookcls.folders import refuse_links
+from bookcls.storage.folders import refuse_links
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 

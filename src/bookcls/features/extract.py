@@ -14,11 +14,11 @@ from torch import Tensor
 from bookcls.data.photos import Decoded
 from bookcls.data.preprocessing import Preprocessing
 from bookcls.data.samples import Sample
-from bookcls.files import atomic_write
 from bookcls.models.precision import choose_precision
 from bookcls.models.start import Start
 from bookcls.models.vgg16 import VGG16, to_channels_last
 from bookcls.models.weights import MEAN, STD
+from bookcls.storage.files import atomic_write
 
 Features = npt.NDArray[np.float32]
 BATCH_PIXELS = 16 * 224**2

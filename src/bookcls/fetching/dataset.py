@@ -9,8 +9,8 @@ from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.fetching.manifest import MANIFEST, Entry, blob_sha1, make_texts, read_manifest
 from bookcls.fetching.settings import FetchConfig
-from bookcls.files import TEMPORARY, read_json, write_json, write_text
-from bookcls.folders import refuse_links
+from bookcls.storage.files import TEMPORARY, read_json, write_json, write_text
+from bookcls.storage.folders import refuse_links
 
 RECORD = "fetched.json"
 LEFTOVER = re.compile(rf"{TEMPORARY.pattern}|tmp\w{{8}}")

@@ -16,7 +16,7 @@ from bookcls.config import full_path
 from bookcls.data.images import ImageError, load_image
 from bookcls.errors import BookclsError
 from bookcls.fetching.manifest import Entry, blob_sha1, format_list
-from bookcls.files import atomic_write
+from bookcls.storage.files import atomic_write
 
 TIMEOUT = 20.0
 """Timeout of a request, in seconds."""

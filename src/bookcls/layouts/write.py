@@ -8,8 +8,8 @@ from pathlib import Path
 from bookcls.data.groups import GROUPS, write_groups
 from bookcls.data.samples import find_bad_names
 from bookcls.errors import BookclsError
-from bookcls.files import write_text
 from bookcls.layouts.plan import Plan
+from bookcls.storage.files import write_text
 
 EXAMPLES = ("first_thing", "second_thing", "background")
 

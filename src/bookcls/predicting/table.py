@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bookcls.errors import BookclsError
-from bookcls.files import escape_field
 from bookcls.predicting.prediction import COLUMNS, Prediction
+from bookcls.storage.files import escape_field
 
 
 @contextmanager

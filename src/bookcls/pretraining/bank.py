@@ -11,7 +11,6 @@ import numpy as np
 
 from bookcls import synthetic
 from bookcls.errors import BookclsError
-from bookcls.files import atomic_write
 from bookcls.pretraining.identities import (
     BASE,
     TWIN_EVERY,
@@ -19,6 +18,7 @@ from bookcls.pretraining.identities import (
     design_of_row,
     size_of_row,
 )
+from bookcls.storage.files import atomic_write
 from bookcls.synthetic import covers
 from bookcls.synthetic.arrays import Bytes, Floats, resize
 from bookcls.synthetic.covers import Skin

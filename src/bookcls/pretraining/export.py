@@ -13,9 +13,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import vgg16
 
 from bookcls.errors import BookclsError
-from bookcls.files import atomic_write, write_json
 from bookcls.models.state_dict import quantise
 from bookcls.pretraining.settings import WEIGHTS
+from bookcls.storage.files import atomic_write, write_json
 
 FORMAT = "bookcls.models.vgg16-features.2"
 GOOD_FOR = (

@@ -7,9 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from bookcls.files import atomic_write
 from bookcls.pretraining.settings import PretrainConfig
 from bookcls.runs import LAST
+from bookcls.storage.files import atomic_write
 
 
 class Rounds(Checkpoint):

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from bookcls.errors import BookclsError
-from bookcls.files import atomic_write
 from bookcls.pretraining.bank import Bank
 from bookcls.pretraining.rendered import render_scene
 from bookcls.pretraining.settings import PretrainConfig
+from bookcls.storage.files import atomic_write
 
 COLUMNS, ROWS, GAP = 10, 6, 2
 

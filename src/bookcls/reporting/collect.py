@@ -7,8 +7,6 @@ from typing import Any
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
-from bookcls.folders import refuse_links
 from bookcls.models.layers import CONV_INDEX, first_trained
 from bookcls.reporting.files import damaged_error, read_answers, read_curve, read_yaml
 from bookcls.reporting.map_summary import MapSummary, read_map_summaries
@@ -20,6 +18,8 @@ from bookcls.runs import (
     PREDICTIONS,
     is_finished,
 )
+from bookcls.storage.files import read_json
+from bookcls.storage.folders import refuse_links
 
 IGNORED_SETTINGS = ("seed", "resume", "data.root", "data.num_workers", "data.cache_mb",
                 "trainer.accelerator")  # fmt: skip

@@ -8,7 +8,7 @@ import yaml
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import unescape_field
+from bookcls.storage.files import unescape_field
 
 PROB = "prob_"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
 from bookcls.runs import CAM, CAM_JSON
+from bookcls.storage.files import read_json
 
 FLAGS = ("right", "right for the wrong reason", "unsure", "wrong")
 MEANS = (

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bookcls.files import atomic_write
 from bookcls.models.layers import CONV_INDEX, NAMES
 from bookcls.pages.figures import plain
 from bookcls.reporting.cells import Cell
 from bookcls.reporting.collect import freeze_name
 from bookcls.reporting.confusion import count_confusions
 from bookcls.reporting.summary import Row
+from bookcls.storage.files import atomic_write
 
 INK = "#757575"
 """Colour of text and axes, legible on white and black; the page replaces it by its text colour."""

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookcls.files import escape_field
 from bookcls.reporting.cells import Cell, pluralise, shorten_hashes
 from bookcls.reporting.collect import RunCollection
 from bookcls.reporting.summary import Row
+from bookcls.storage.files import escape_field
 
 VERDICT_TEXT = {
     "best": "highest mean",

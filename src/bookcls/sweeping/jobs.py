@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 
 from bookcls import __version__
-from bookcls.files import read_json
 from bookcls.models.layers import CONV_INDEX, NUM_FEATURES, first_trained
 from bookcls.runs import METRICS
+from bookcls.storage.files import read_json
 
 RECORD = "jobs.jsonl"
 """In the sweep's folder: one line for each job that a command started."""

@@ -13,11 +13,11 @@ from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.features.extract import pooled_features
 from bookcls.features.probe import Probe, fit_probe
-from bookcls.files import atomic_write, read_json
 from bookcls.models.start import Start, start_from_dict
 from bookcls.runs import ENVIRONMENT
 from bookcls.scoring.scores import score_predictions
 from bookcls.scoring.statistics import mcnemar_test
+from bookcls.storage.files import atomic_write, read_json
 from bookcls.training.devices import select_device
 
 PROBE = "probe.safetensors"

@@ -16,8 +16,8 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 
-from bookcls.files import atomic_write
 from bookcls.runs import BEST, LAST
+from bookcls.storage.files import atomic_write
 
 SAVE_EVERY_SECONDS = 20.0
 """Minimum time between two writes of ``last.ckpt``, which has 180 MB."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from bookcls import runs
 from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.files import atomic_write, read_json, write_json
 from bookcls.settings import TrainConfig
+from bookcls.storage.files import atomic_write, read_json, write_json
 
 Fit = Callable[[TrainConfig, Path, bool], None]
 

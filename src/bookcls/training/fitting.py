@@ -17,10 +17,10 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder, Sample
 from bookcls.environment import collect_environment, python_command
 from bookcls.errors import BookclsError
-from bookcls.files import write_json
 from bookcls.models.start import Start
 from bookcls.scoring.advice import advise
 from bookcls.settings import TrainConfig
+from bookcls.storage.files import write_json
 from bookcls.training.baseline import fit_baseline, has_features, save_probe
 from bookcls.training.callbacks import (
     EpochBar,

@@ -11,9 +11,9 @@ from bookcls.data.photos import decode_folder
 from bookcls.data.samples import PhotoFolder, split_train_val
 from bookcls.environment import is_first_process, print_loading
 from bookcls.errors import BookclsError
-from bookcls.files import read_json
 from bookcls.runs import MEMBERS
 from bookcls.settings import TrainConfig
+from bookcls.storage.files import read_json
 from bookcls.training.ensemble import combine, train_members
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bookcls.data.held_out import TRIALS_TABLE
 from bookcls.environment import python_command
-from bookcls.files import atomic_write, write_csv, write_text
 from bookcls.scoring.statistics import exact_interval
+from bookcls.storage.files import atomic_write, write_csv, write_text
 from bookcls.tuning.space import format_value
 from bookcls.tuning.trials import Trial, corrected_p_value
 

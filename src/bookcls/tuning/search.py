@@ -14,9 +14,9 @@ from bookcls.data.photos import Decoded
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import python_command
 from bookcls.errors import BookclsError
-from bookcls.files import read_json, write_json
 from bookcls.models.start import Start, resolve, start_from_dict
 from bookcls.settings import TrainConfig
+from bookcls.storage.files import read_json, write_json
 from bookcls.training.console import silence_lightning
 from bookcls.training.devices import ran_out_of_memory
 from bookcls.training.divergence import DivergedError

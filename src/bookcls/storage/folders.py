@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from bookcls.environment import is_first_process
 from bookcls.errors import BookclsError
-from bookcls.files import TEMPORARY
+from bookcls.storage.files import TEMPORARY
 
 LOCK = ".lock"
 """Lock file; exists while a process writes to the folder."""
