@@ -12,10 +12,13 @@ import pytest
 import torch
 
 from bookcls import evaluate, train
+from bookcls.command.compose import compose
+from bookcls.command.fallback import apply_fallback
+from bookcls.config import read_config, to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.models import download, weights
 from bookcls.reporting.files import read_curve
-from bookcls.settings import ModelConfig
+from bookcls.settings import ModelConfig, TrainConfig
 from bookcls.training import callbacks, fitting
 from bookcls.training.checkpoint import load_classifier
 from bookcls.training.classifier import Classifier
@@ -282,6 +285,27 @@ def test_auto_without_network_trains_from_the_weights_that_ship_and_says_so(
     card = json.loads(weights.CARD.read_text(encoding="utf-8"))
     assert environment["weights"]["sha256"] == card["sha256"]
     assert (environment["freeze_to"], environment["lr"]) == (None, 1e-4)
+
+
+def test_an_experiment_falls_back_to_settings_for_the_weights_that_ship(
+    shared_photos, run_verb, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(download, "check_url", lambda url: "no route to host")
+    run = tmp_path / "run"
+    words = ["experiment=laptop", f"data.root={shared_photos}", "data.image_size=32"]
+    words += ["optim.epochs=1", "optim.probe_epochs=0"]
+    assert run_verb(train.main, *words, f"hydra.run.dir={run}") == 0
+    out = capsys.readouterr().out
+    assert out.count("this run uses the settings of experiment=sample") == 1
+    assert out.count("warning: ImageNet weights are not cached") == 2, "at the top and at the end"
+    config = to_dataclass(read_config(run / "config.yaml"), TrainConfig)
+    assert (config.model.head, config.aug.vflip) == ("gap256", 0.5), "those of sample"
+    assert (config.optim.epochs, config.data.root) == (1, str(shared_photos)), "the user's"
+    # Whoever names the weights, or wants no other settings, gets what they asked for.
+    for word in ("model.weights=rendered", "model.fallback=null"):
+        given, _ = compose("train", TrainConfig, [*words, word])
+        assert apply_fallback(given, [*words, word]) is given
 
 
 def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_path, capsys):

@@ -76,6 +76,7 @@ class ModelConfig:
     dropout: float
     activation: str
     init_seed: int | None
+    fallback: str | None = None
 
     def __post_init__(self) -> None:
         if self.freeze_to != "auto":

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bookcls import command
+from bookcls.command.fallback import apply_fallback
 from bookcls.config import read_config, to_dataclass
 from bookcls.data.samples import PhotoFolder
 from bookcls.environment import print_loading
@@ -69,6 +70,8 @@ def train(config: TrainConfig, run: Path) -> None:
     )
     if jobs.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("the sweep could not be set up; see the warning above.")
+    if not resumed:
+        config = apply_fallback(config, overrides)
     if jobs.current is not None:
         train_job(jobs.current, config, folder, overrides, started)
         return

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bookcls.command.compose import compose
+from bookcls.command.fallback import apply_fallback
 from bookcls.command.job import remove_empty
 from bookcls.command.overrides import quote, quote_overrides
 from bookcls.config import full_path
@@ -49,6 +50,7 @@ def fit(
     if output is not None:
         folder = full_path("output", os.fspath(output))
     config, photos = read_inputs(config, hydra_overrides)
+    config = apply_fallback(config, hydra_overrides)
     existed = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)

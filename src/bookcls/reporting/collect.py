@@ -153,6 +153,7 @@ def read_run(folder: Path, name: str) -> Run:
         provenance = environment["weights"]
         # Name and hash identify the weights, however they were selected.
         del settings["model.weights"], settings["model.pretrained"]
+        settings.pop("model.fallback", None)
         settings["model.freeze_to"] = freeze_name(environment["freeze_to"])
         if settings["trainer.precision"] == "auto":
             settings["trainer.precision"] = environment["precision"]

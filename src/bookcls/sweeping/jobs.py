@@ -18,7 +18,7 @@ from bookcls.storage.files import read_json
 RECORD = "jobs.jsonl"
 """In the sweep's folder: one line for each job that a command started."""
 IGNORED = ("resume", "logger", "data.root", "data.num_workers", "data.cache_mb",
-              "model.weights", "trainer.accelerator")  # fmt: skip
+              "model.weights", "model.fallback", "trainer.accelerator")  # fmt: skip
 """Settings left out of the key: they do not affect results, or other parts cover them."""
 
 

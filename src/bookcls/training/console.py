@@ -62,8 +62,6 @@ def print_plan(
     if warning:
         print(f"warning: {warning}")
         print("         (model.weights=rendered selects these weights, model.weights=keras others)")
-        if classifier.hparams["head"] == "linear":
-            print("         experiment=sample is the recipe for these weights.")
     probed = f"{probe} epochs of the head only, then " if probe else ""
     print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     if not config.model.pretrained and model.first_trained:
