@@ -43,23 +43,26 @@ def test_confusions_and_the_weakest_class_are_named():
         }
     )
     assert lines == [
-        "easy: 3 of 3 right, so of many such photos 29% to 100% (95 % interval); not "
-        "surely more than one constant answer gets, 33%",
-        "hard: 14 of 18 right, so of many such photos 52% to 94% (95 % interval); four "
-        "times as many test photos would halve that doubt",
-        "mistaken: bee for cat (2), ant or cat for bee (1), ant for bee (1)",
-        "surest wrong answers: hard/1.jpg (cat 0.95), hard/0.jpg (cat 0.80), "
+        "easy: 3 of 3 correct; expect 29% to 100% (95 % interval) on many such photos, which "
+        "may be no better than always giving one answer (33%)",
+        "hard: 14 of 18 correct; expect 52% to 94% (95 % interval) on many such photos; four "
+        "times as many test photos would halve this range",
+        "mistakes: bee taken for cat (2), ant or cat taken for bee (1), ant taken for bee (1)",
+        "most confident mistakes: hard/1.jpg (cat 0.95), hard/0.jpg (cat 0.80), "
         "hard/17.jpg (bee 0.60)",
-        "photograph next: bee, the weakest class (1 of 3 right, mean probability 0.34), in scenes "
-        "like those of hard; then judge by new test photos, since these have chosen",
+        "photograph next: bee, the weakest class (1 of 3 correct, mean probability 0.34), in "
+        "scenes like those of hard; then test on new photos, because these were used to choose",
     ]
 
 
 def test_where_nothing_is_wrong_the_least_sure_is_named():
     lines = told({"test": [("ant", "ant", 0.9), ("bee", "bee", 0.4), ("cat", "cat", 0.8)] * 40})
-    assert lines[0] == "test: 120 of 120 right, so of many such photos 97% to 100% (95 % interval)"
-    assert lines[1].startswith("none is wrong; least sure: test/1.jpg (bee 0.40)")
-    assert lines[2].startswith("photograph next: bee, the weakest class (40 of 40 right")
+    assert (
+        lines[0]
+        == "test: 120 of 120 correct; expect 97% to 100% (95 % interval) on many such photos"
+    )
+    assert lines[1].startswith("no mistakes; least confident: test/1.jpg (bee 0.40)")
+    assert lines[2].startswith("photograph next: bee, the weakest class (40 of 40 correct")
     assert "scenes" not in lines[2], "there is one split only"
 
 

@@ -207,7 +207,8 @@ def draw_learning_curves(cells: Sequence[Cell]) -> Figure | None:
         return None
     columns = min(4, len(shown))
     lines = -(-len(shown) // columns)
-    figure = Figure(figsize=(2.3 * columns + 0.6, 1.9 * lines + 0.5))
+    # Narrower figures would be enlarged to the width of the page, text included.
+    figure = Figure(figsize=(max(7.5, 2.3 * columns + 0.6), 1.9 * lines + 0.9))
     axes = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
     for ax, cell in zip(axes, shown, strict=False):
         for run in cell.runs:
@@ -221,10 +222,9 @@ def draw_learning_curves(cells: Sequence[Cell]) -> Figure | None:
         ax.grid(axis="y")
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
-    handles = [
-        axes[0].plot([], [], color=BLUE, label="training loss")[0],
-        axes[0].plot([], [], color=ORANGE, label="validation loss")[0],
-    ]
+    handles = [axes[0].plot([], [], color=BLUE, label="training loss")[0]]
+    if any(point[2] is not None for cell in shown for run in cell.runs for point in run.curve):
+        handles += axes[0].plot([], [], color=ORANGE, label="validation loss")
     figure.legend(handles=handles, loc="outside upper right", ncols=2)
     figure.supxlabel("epoch", fontsize=9)
     return figure

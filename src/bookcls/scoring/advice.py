@@ -37,12 +37,13 @@ def advise(
     if wrong:
         pairs = Counter((a.truth, a.pred) for a in wrong).most_common(MAX_NAMED)
         lines.append(
-            "mistaken: " + ", ".join(f"{truth} for {pred} ({n})" for (truth, pred), n in pairs)
+            "mistakes: "
+            + ", ".join(f"{truth} taken for {pred} ({n})" for (truth, pred), n in pairs)
         )
-        lines.append(f"surest wrong answers: {format_first(wrong)}")
+        lines.append(f"most confident mistakes: {format_first(wrong)}")
     else:
         least = sorted(answers, key=lambda a: a.p_accepted)
-        lines.append(f"none is wrong; least sure: {format_first(least)}")
+        lines.append(f"no mistakes; least confident: {format_first(least)}")
     return [*lines, suggest_next(answers)]
 
 
@@ -57,11 +58,11 @@ def describe_accuracy(split: str, metrics: Mapping[str, float]) -> str:
         metrics[f"test/{split}_{key}"] for key in ("n", "correct", "ci_low", "ci_high", "floor")
     )
     span = f"{low:.0%} to {high:.0%} (95 % interval)"
-    text = f"{split}: {correct:.0f} of {n:.0f} right, so of many such photos {span}"
+    text = f"{split}: {correct:.0f} of {n:.0f} correct; expect {span} on many such photos"
     if low <= floor:
-        return f"{text}; not surely more than one constant answer gets, {floor:.0%}"
+        return f"{text}, which may be no better than always giving one answer ({floor:.0%})"
     if high - low > WIDE:
-        return f"{text}; four times as many test photos would halve that doubt"
+        return f"{text}; four times as many test photos would halve this range"
     return text
 
 
@@ -80,8 +81,8 @@ def suggest_next(answers: Sequence[Answer]) -> str:
     where = f", in scenes like those of {worst}" if several else ""
     return (
         f"photograph next: {weakest}, the weakest class ({round(right * len(theirs))} of "
-        f"{len(theirs)} right, mean probability {prob:.2f}){where}; "
-        "then judge by new test photos, since these have chosen"
+        f"{len(theirs)} correct, mean probability {prob:.2f}){where}; then test on new photos, "
+        "because these were used to choose"
     )
 
 
