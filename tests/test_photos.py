@@ -13,7 +13,7 @@ from conftest import draw
 
 ALL = AugConfig(
     hflip=0.5, vflip=0.5, rotate=40.0, zoom=0.3, erase=0.5, colour=0.0,
-    mixup_alpha=1.0, cutmix_alpha=0.0, scenes=0.0, scene_unknown=0.0,
+    mixup_alpha=1.0, scenes=0.0, scene_unknown=0.0,
 )  # fmt: skip
 PHOTO_MB = 3 * 32 * 32 / 1e6
 

@@ -42,10 +42,7 @@ AUGS = {
     "all": AUG | USUAL | {"mixup_alpha": 0.2},
     "turn": AUG | USUAL | TURN | {"mixup_alpha": 0.2},
     "all, rotated more": AUG | USUAL | {"mixup_alpha": 0.2, "rotate": 90.0},
-    "with scenes": AUG
-    | USUAL
-    | TURN
-    | {"mixup_alpha": 0.2, "cutmix_alpha": 0.0, "scenes": 0.5, "scene_unknown": 0.2},
+    "with scenes": AUG | USUAL | TURN | {"mixup_alpha": 0.2, "scenes": 0.5, "scene_unknown": 0.2},
 }
 
 

@@ -17,7 +17,7 @@ FROZEN = "model.freeze_to=block4_conv1"
 
 
 def make_views(
-    num_views: int, cache_mb: float = 100, alphas: tuple[float, float] = (0.0, 0.0)
+    num_views: int, cache_mb: float = 100, alpha: float = 0.0
 ) -> tuple[CachedViews, list[torch.Tensor]]:
     """Seven photos, in batches of three, through a layer that counts what it is asked."""
     torch.manual_seed(0)
@@ -35,7 +35,7 @@ def make_views(
     loader = torch.utils.data.DataLoader(
         _Draws(), batch_size=3, sampler=OverSampler([0] * 4 + [1] * 3, seed=0), collate_fn=collate
     )
-    views = CachedViews(loader, frozen, num_views, seed=0, cache_mb=cache_mb, alphas=alphas)
+    views = CachedViews(loader, frozen, num_views, seed=0, cache_mb=cache_mb, alpha=alpha)
     return views, asked
 
 
@@ -116,7 +116,7 @@ def test_a_resume_with_little_memory_replays_what_there_is_room_for(epoch):
 
 
 def test_what_is_kept_is_blended_anew():
-    views, _ = make_views(num_views=1, alphas=(1.0, 0.0))
+    views, _ = make_views(num_views=1, alpha=1.0)
     targets = [[b.target.tolist() for b in epoch_of(views, epoch)] for epoch in range(3)]
     assert targets[0] != targets[1] != targets[2]
     blended = [value % 1 > 0 for epoch in targets for batch in epoch for (value,) in batch]

@@ -99,7 +99,6 @@ class AugConfig:
     erase: float
     colour: float
     mixup_alpha: float
-    cutmix_alpha: float
     scenes: float
     scene_unknown: float
 
@@ -108,8 +107,7 @@ class AugConfig:
             check_between(f"aug.{name}", getattr(self, name), 0, 1)
         check_between("aug.rotate", self.rotate, 0, 180)
         check_between("aug.zoom", self.zoom, 0, 0.9)
-        for name in ("mixup_alpha", "cutmix_alpha"):
-            check_between(f"aug.{name}", getattr(self, name), 0, 100)
+        check_between("aug.mixup_alpha", self.mixup_alpha, 0, 100)
 
 
 @dataclass

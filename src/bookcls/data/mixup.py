@@ -1,9 +1,5 @@
-"""Mixup (Zhang et al. 2018, arXiv 1710.09412) and CutMix (Yun et al. 2019, arXiv 1905.04899).
+"""Mixup of a batch when it is collated (Zhang et al. 2018, arXiv 1710.09412)."""
 
-Both are applied to a batch when it is collated.
-"""
-
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +14,7 @@ Item = tuple[Tensor, int | Tensor, int]
 
 
 def blend(
-    images: Tensor, target: Tensor, rng: np.random.Generator, alpha: float, cutmix_alpha: float
+    images: Tensor, target: Tensor, rng: np.random.Generator, alpha: float
 ) -> tuple[Tensor, Tensor]:
     """Blends each image of a batch, and its target, with another image of the batch.
 
@@ -27,48 +23,32 @@ def blend(
             Verma et al. 2019, arXiv 1806.05236).
         target: float32 (N, num_classes), rows sum to 1.
         rng: Random generator.
-        alpha: Parameter of mixup; lam is drawn from Beta(alpha, alpha), once per batch; 0 disables
-            mixup.
-        cutmix_alpha: Parameter of CutMix, likewise; if both are enabled, each batch gets either
-            one at random.
+        alpha: lam is drawn from Beta(alpha, alpha), once per batch; 0 disables mixup.
 
     Returns:
         The blended images and targets.
     """
-    cut = alpha == 0
-    if alpha and cutmix_alpha and rng.random() < 0.5:
-        cut = True
-    strength = cutmix_alpha if cut else alpha
-    if strength == 0:
+    if alpha == 0:
         return images, target
-    lam = float(rng.beta(strength, strength))
+    lam = float(rng.beta(alpha, alpha))
     # Activations may already be on the device, while targets are on the CPU.
     partner = torch.from_numpy(rng.permutation(len(images)))
-    if cut:
-        rows, cols = random_box(rng, lam, images.shape[2], images.shape[3])
-        blended = images.clone()
-        blended[:, :, rows, cols] = images[partner.to(images.device)][:, :, rows, cols]
-        # The box may extend beyond the border.
-        area = (rows.stop - rows.start) * (cols.stop - cols.start)
-        lam = 1 - area / (images.shape[2] * images.shape[3])
-    else:
-        blended = lam * images + (1 - lam) * images[partner.to(images.device)]
+    blended = lam * images + (1 - lam) * images[partner.to(images.device)]
     return blended, lam * target + (1 - lam) * target[partner.to(target.device)]
 
 
 class MixupCollate:
-    """Collates a batch and applies mixup or CutMix."""
+    """Collates a batch and applies mixup."""
 
-    def __init__(self, num_classes: int, alpha: float = 0.0, cutmix_alpha: float = 0.0) -> None:
+    def __init__(self, num_classes: int, alpha: float = 0.0) -> None:
         """Creates the collate function.
 
         Args:
             num_classes: Number of classes, the width of the targets.
             alpha: See :func:`blend`.
-            cutmix_alpha: See :func:`blend`.
         """
         self.num_classes = num_classes
-        self.alpha, self.cutmix_alpha = alpha, cutmix_alpha
+        self.alpha = alpha
 
     def __call__(self, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """Collates a batch; the first item's seed determines the blend.
@@ -82,21 +62,9 @@ class MixupCollate:
         images = torch.stack([image for image, _, _ in items])
         target = torch.stack([self._target(label) for _, label, _ in items])
         rng = np.random.default_rng([items[0][2], Stream.MIXUP])
-        return blend(images, target, rng, self.alpha, self.cutmix_alpha)
+        return blend(images, target, rng, self.alpha)
 
     def _target(self, label: int | Tensor) -> Tensor:
         if isinstance(label, Tensor):
             return label
         return one_hot(torch.tensor(label), self.num_classes).float()
-
-
-def random_box(
-    rng: np.random.Generator, lam: float, height: int, width: int
-) -> tuple[slice, slice]:
-    """Draws a box that covers 1 - lam of the image, clipped at its border."""
-    found = []
-    for side in (height, width):
-        half = round(side * math.sqrt(1 - lam)) // 2
-        middle = int(rng.integers(side))
-        found.append(slice(max(0, middle - half), min(side, middle + half)))
-    return found[0], found[1]

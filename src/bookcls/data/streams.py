@@ -17,7 +17,7 @@ class Stream(IntEnum):
     DRAW = 3
     """The seed of each draw, which decides its augmentation."""
     MIXUP = 4
-    """Mixup and CutMix of a batch."""
+    """Mixup of a batch."""
     DROPOUT = 5
     """Which units a training step drops."""
     FOLDS = 6

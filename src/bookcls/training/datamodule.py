@@ -175,7 +175,7 @@ class PhotoDataModule(pl.LightningDataModule):
         return len(OverSampler(labels, seed=self.seed, oversample=self.oversample))
 
     def train_dataloader(self) -> DataLoader[Item] | CachedViews:
-        """Augmented, class-balanced batches with mixup or CutMix; the last one may be smaller."""
+        """Augmented, class-balanced batches with mixup; the last one may be smaller."""
         trainer = self.trainer
         sampler = OverSampler(
             [s.label for s in self.train_samples],
@@ -186,12 +186,11 @@ class PhotoDataModule(pl.LightningDataModule):
         )
         photos = (self.train_samples, self.images, self.augmented)
         dataset = SceneDataset(*photos, self.scenes) if self.scenes else PhotoDataset(*photos)
-        alphas = (self.aug.mixup_alpha, self.aug.cutmix_alpha) if self.aug else (0.0, 0.0)
-        early = () if self.cached_views else alphas
+        alpha = self.aug.mixup_alpha if self.aug else 0.0
         loader = self._loader(
             dataset,
             sampler=sampler,
-            collate_fn=MixupCollate(len(self.class_names), *early),
+            collate_fn=MixupCollate(len(self.class_names), 0.0 if self.cached_views else alpha),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )
@@ -205,7 +204,7 @@ class PhotoDataModule(pl.LightningDataModule):
             self.cached_views,
             seed=self.seed,
             cache_mb=self.cache_mb,
-            alphas=alphas,
+            alpha=alpha,
         )
 
     def val_dataloader(self) -> DataLoader[Item] | list[Any]:

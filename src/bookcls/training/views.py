@@ -50,22 +50,22 @@ class CachedViews:
         *,
         seed: int,
         cache_mb: float,
-        alphas: tuple[float, float] = (0.0, 0.0),
+        alpha: float = 0.0,
     ) -> None:
         """Starts empty.
 
         Args:
-            loader: Batches of images and targets, before mixup and CutMix.
+            loader: Batches of images and targets, before mixup.
             forward_frozen: Maps images (N, 3, H, W) to activations (N, C, H', W').
             num_views: Number of epochs to cache.
             seed: Seed of the replay order.
             cache_mb: Maximum size of the activations, in megabytes (10^6 bytes).
-            alphas: Parameters of mixup and CutMix, see :func:`bookcls.data.mixup.blend`.
+            alpha: Parameter of mixup, see :func:`bookcls.data.mixup.blend`.
         """
         assert isinstance(loader.sampler, OverSampler)
         self.loader, self.forward_frozen, self.num_views = loader, forward_frozen, num_views
         self.sampler = loader.sampler
-        self.seed, self.cache_mb, self.alphas = seed, cache_mb, alphas
+        self.seed, self.cache_mb, self.alpha = seed, cache_mb, alpha
         self._missing = set(range(num_views))
         self._activations: Tensor | None = None
         self._target: Tensor | None = None
@@ -89,7 +89,7 @@ class CachedViews:
         # Blended after the frozen layers, so that cached views get new partners.
         for step, view in enumerate(views):
             rng = np.random.default_rng([self.seed, Stream.MIXUP, epoch, step, self.sampler.rank])
-            yield View(*blend(*view, rng, *self.alphas))
+            yield View(*blend(*view, rng, self.alpha))
 
     def _fill(self, epoch: int) -> None:
         """Caches the views of an epoch."""
