@@ -89,8 +89,8 @@ def fastai(root: Path, seed: int, weights: str, seconds: float) -> Predict:
 def plain(root: Path, seed: int, weights: str, seconds: float) -> Predict:
     """A plain torchvision loop that fine-tunes everything.
 
-    As in PyTorch's transfer-learning tutorial: random crops and flips, SGD with momentum at 1e-3,
-    a tenth of it for the last third.
+    Random crops and flips as in PyTorch's transfer-learning tutorial; AdamW at 1e-4, a tenth of it
+    for the last third. With the tutorial's SGD at 1e-3 these weights do not leave chance.
     """
     torch.manual_seed(seed)
     size = [
@@ -104,11 +104,11 @@ def plain(root: Path, seed: int, weights: str, seconds: float) -> Predict:
     loader = DataLoader(photos, BATCH, shuffle=True)
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     model = nn.Sequential(convolutions(weights), *pool, nn.Linear(512, len(photos.classes)))
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    optimizer = torch.optim.AdamW(model.parameters())
     began = time.process_time()
     while (share := (time.process_time() - began) / seconds) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 1e-3 if share < 2 / 3 else 1e-4
+            group["lr"] = 1e-4 if share < 2 / 3 else 1e-5
         for images, labels in loader:
             optimizer.zero_grad()
             torch.autograd.backward(cross_entropy(model(images), labels))
