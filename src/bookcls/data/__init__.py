@@ -6,6 +6,7 @@ numpy alone, so that bad input is refused before torch is imported.
 
 __all__ = [
     "answers",
+    "containers",
     "dataset",
     "groups",
     "held_out",
@@ -15,6 +16,7 @@ __all__ = [
     "photos",
     "preprocessing",
     "progress",
+    "rgb",
     "sampler",
     "samples",
     "sources",
