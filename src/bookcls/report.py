@@ -7,6 +7,7 @@ from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.files import refuse_links, write_text
 from bookcls.reporting.found import find_runs
+from bookcls.reporting.photos import PhotoFolders
 from bookcls.reporting.settings import ReportConfig
 
 
@@ -22,6 +23,7 @@ def report(config: ReportConfig, _: Path) -> None:
         refuse_links(output, root)
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
+    folders = PhotoFolders(config.data.root)
     collection = find_runs(root)
 
     # Only now, when there is something to report: these imports take a second.
@@ -40,7 +42,10 @@ def report(config: ReportConfig, _: Path) -> None:
     write_text(output / "results.csv", tables.to_csv(table))
     write_text(output / "results.md", markdown.to_markdown(collection, cells, table))
     drawn = plots.draw_all(cells, table, output)
-    write_text(output / "report.html", page.render(collection, cells, table, drawn))
+    html = page.render(collection, cells, table, drawn, folders)
+    for line in folders.describe():
+        console.print(line, markup=False)
+    write_text(output / "report.html", html)
     print(f"report  {output / 'report.html'}")
 
 

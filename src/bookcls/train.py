@@ -22,7 +22,7 @@ from bookcls.runs import (
     MEMBERS,
     is_finished,
 )
-from bookcls.settings import TrainConfig
+from bookcls.settings import LoggerConfig, TrainConfig
 from bookcls.sweeping import cells, workers
 from bookcls.training.ensemble import all_members_begun
 from bookcls.training.inputs import read_inputs
@@ -38,7 +38,9 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If there is no such unfinished run.
     """
-    return command.resumed(argv, beside=["data.root"], is_finished=is_finished)
+    return command.resumed(
+        argv, beside=["data.root", "logger.tracking_uri"], is_finished=is_finished
+    )
 
 
 def train(config: TrainConfig, run: Path) -> None:
@@ -55,10 +57,7 @@ def train(config: TrainConfig, run: Path) -> None:
     words = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
     if resumed:
-        given = config.data.root
-        config = to_dataclass(read_config(run / CONFIG), TrainConfig)
-        if any(word.startswith("data.root=") for word in words):
-            config = replace(config, data=replace(config.data, root=given))
+        config = saved_config(run, config, {word.partition("=")[0] for word in words})
     if config.ensemble > 1:
         begun = resumed and all_members_begun(run, config.ensemble)
     else:
@@ -78,6 +77,27 @@ def train(config: TrainConfig, run: Path) -> None:
         if resumed and is_finished(run):  # by another process, a moment ago
             raise BookclsError(f"resume={run}: this run is finished; look into {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
+
+
+def saved_config(run: Path, config: TrainConfig, given: set[str]) -> TrainConfig:
+    """The settings of the run being resumed, with those given again replaced.
+
+    Raises:
+        BookclsError: If they cannot be used, or name an address that was not given again.
+    """
+    saved = to_dataclass(read_config(run / CONFIG), TrainConfig)
+    if "data.root" in given:
+        saved = replace(saved, data=replace(saved.data, root=config.data.root))
+    address = saved.logger.tracking_uri
+    if "logger.tracking_uri" in given:
+        address = config.logger.tracking_uri
+    elif saved.logger.kind == "mlflow" and address != LoggerConfig().tracking_uri:
+        raise BookclsError(
+            f"{run / CONFIG}: logger.tracking_uri={address} is not used, because this file may be "
+            f"a stranger's. If you trust that address, add it: resume={run} "
+            f"logger.tracking_uri={address}"
+        )
+    return replace(saved, logger=replace(saved.logger, tracking_uri=address))
 
 
 def train_cell(

@@ -241,7 +241,7 @@ FAMILIES: dict[str, tuple[Callable[[int], bytes], int, str]] = {
     ),
     "extensions": (lambda n: in_gif(b"!\xf0\0\0" * n), 101_000, "200,000 blocks before"),
     "gif junk": (lambda n: in_gif(b"\0" * n), 201_000, "200,000 blocks before"),
-    "frame": (lambda n: gif_frame((n, n)), 65_000, "65000x65000 pixels"),
+    "frame": (lambda n: gif_frame((min(n, 65_535),) * 2), 65_000, "65000x65000 pixels"),
     "tiles": (lambda n: tiff((n, n), tile=(1, 1), data=b"a"), 500, "200,000 strips or tiles"),
     "strips": (lambda n: tiff((1, n), rows=1, data=b"a"), 250_000, "200,000 strips or tiles"),
     "entries": (
@@ -268,7 +268,11 @@ FAMILIES: dict[str, tuple[Callable[[int], bytes], int, str]] = {
         20,
         "its tiles take",
     ),
-    "webp": (lambda n: webp((n, n)), 14_000, "14000x14000 pixels; the limit for WebP"),
+    "webp": (
+        lambda n: webp((min(n, 16_384),) * 2),
+        14_000,
+        "14000x14000 pixels; the limit for WebP",
+    ),
     "webp chunks": (lambda n: webp((9, 9), b"abcd\0\0\0\0" * n), 21_000, "20,000 chunks"),
     "runs": (lambda n: bmp_runs((n, n), b"\1\1"), 5_000, "for a BMP with run lengths"),
     "run bytes": (lambda n: bmp_runs((4_000, 4_000), b"\1\1" * n), 5_000_000, "bytes of run"),

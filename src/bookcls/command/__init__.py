@@ -3,4 +3,4 @@
 from bookcls.command.job import verb
 from bookcls.command.overrides import resumed
 
-__all__ = ["fit", "messages", "overrides", "own_folder", "resumed", "verb"]
+__all__ = ["fit", "messages", "overrides", "own_folder", "resumed", "terminal", "verb"]

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from bookcls import __version__
 from bookcls.pages.templates import style, template
-from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import sights, tables
 from bookcls.reporting.cells import Cell, Photo, photo_key, pluralise, shorten_hashes
 from bookcls.reporting.found import Run, RunCollection
+from bookcls.reporting.photos import PhotoFolders
 from bookcls.reporting.summary import Row
 
 HERE = Path(__file__).parent
@@ -31,6 +31,7 @@ def render(
     cells: Sequence[Cell],
     table: dict[str, list[Row]],
     figures: dict[str, str],
+    folders: PhotoFolders,
 ) -> str:
     """The page as html: no script, style, font or picture from elsewhere.
 
@@ -39,7 +40,9 @@ def render(
         cells: In the order of their labels.
         table: From ``summarise``.
         figures: Name -> svg, from ``draw_all``.
+        folders: Where the photos are.
     """
+    photos = photo_data(cells, list(table), folders)
     number = {id(cell): i for i, cell in enumerate(cells)}
     return template(HERE / "page.html").render(
         title=collection.root.name,
@@ -54,12 +57,12 @@ def render(
         maps=maps_context(cells),
         maps_note=sights.NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
-        accounts=tables.describe_runs(collection, cells),
+        accounts=[*tables.describe_runs(collection, cells), *folders.describe()],
         provenance=provenance([run for cell in cells for run in cell.runs]),
         cells=[cell_context(cell, cells) for cell in cells],
         style=style(),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        data=Markup(as_json(photo_data(cells, list(table)))),
+        data=Markup(as_json(photos)),
     )
 
 
@@ -159,7 +162,9 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
+def photo_data(
+    cells: Sequence[Cell], splits: Sequence[str], folders: PhotoFolders
+) -> dict[str, Any]:
     """What the script needs: photos, each thumbnail once, and every answer.
 
     Returns:
@@ -176,11 +181,10 @@ def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
     answers = []
     for cell in cells:
         data = cell.runs[0].data
-        root = Path(str(cell.runs[0].environment["dataset"].get("root", "")))
         for a in sorted(cell.runs[0].answers, key=photo_key):
             if (data, photo_key(a)) in photo_index:
                 continue
-            thumb = thumbnail(root, a.split, a.file)
+            thumb = folders.thumbnail(cell.runs[0], a.split, a.file)
             at = -1 if thumb is None else thumbs.setdefault(thumb, len(thumbs))
             accepted = [index[name] for name in a.accepted]
             dominant = index[a.dominant] if a.dominant else -1
