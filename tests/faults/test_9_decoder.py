@@ -81,6 +81,7 @@ LARGE = {
 def test_a_large_honest_photo_is_used_within_the_limits(tmp_path, name):
     (tmp_path / "photo").write_bytes(LARGE[name]())
     seconds, peak, said = cost(tmp_path / "photo", 224)
+    print(f"cost {seconds:.2f} s, {peak / 2**20:.0f} MB")
     assert said[0] == "(", said
     assert seconds < MAX_SECONDS
     assert peak < MAX_BYTES
@@ -105,6 +106,7 @@ def test_the_largest_photos_are_used_within_the_limits(tmp_path, suffix, mode, s
     path = tmp_path / f"photo{suffix}"
     Image.new(mode, size).save(path, **options)
     seconds, peak, said = cost(path, fit)
+    print(f"cost {seconds:.2f} s, {peak / 2**20:.0f} MB")
     assert said[0] == "(", said
     assert seconds < MAX_SECONDS
     assert peak < MAX_BYTES
