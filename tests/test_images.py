@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bookcls.data import images
+from bookcls.data import images, rgb
 from bookcls.data.images import ImageError, fit_square, load_image
 from conftest import draw
 
@@ -147,3 +147,52 @@ def test_letterbox_keeps_the_aspect_ratio_and_squash_does_not():
     assert boxed[0, 0].tolist() == list(images.PAD_RGB)
     assert (boxed[16:48] == 255).all()
     assert (fit_square(wide, 64, "squash") == 255).all()
+
+
+def convert_at_once(image):
+    """What the loader did before it worked in bands."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        scale = 255.0
+        if image.mode != "F":
+            scale = 255.0 / 65535.0 if image.mode != "I" or values.max() > 255 else 1.0
+        image = Image.fromarray(np.rint(values * scale).astype(np.uint8))
+    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+@pytest.mark.parametrize("band", [1, 100, 4_000_000])
+def test_bands_change_no_pixel(tmp_path, monkeypatch, band, turn):
+    monkeypatch.setattr(rgb, "BAND", band)
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (37, 53, 4), dtype=np.uint8), "RGBA")
+    palette = photo.convert("RGB").quantize(16)
+    deep = rng.integers(0, 65536, (37, 53))
+    pictures = [photo, photo.convert("LA"), photo.convert("RGB"), photo.convert("CMYK"), palette]
+    pictures += [photo.convert("L"), photo.convert("1"), photo.convert("RGBA").convert("PA")]
+    pictures += [Image.fromarray(deep.astype(kind)) for kind in (np.uint16, np.int32)]
+    pictures += [Image.fromarray((deep % 200).astype(np.int32))]
+    pictures += [Image.fromarray((deep / 65535).astype(np.float32))]
+    clear = [palette.copy(), palette.copy(), photo.convert("RGB"), photo.convert("L")]
+    for picture, key in zip(clear, (3, bytes(range(0, 256, 16)), (1, 2, 3), 9), strict=True):
+        picture.info["transparency"] = key
+    for picture in pictures + clear:
+        picture.getexif()[0x0112] = turn
+        expected = convert_at_once(picture)
+        if turn == 6:
+            expected = expected.transpose(Image.Transpose.ROTATE_270)
+        assert np.array_equal(images.convert_image(picture), expected), picture.mode
+    for suffix, options in ((".png", {}), (".webp", {"lossless": True}), (".tiff", {})):
+        path = tmp_path / f"photo{suffix}"
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        photo.save(path, exif=exif, **options)
+        with Image.open(path) as opened:
+            opened.load()
+            expected = convert_at_once(opened)
+        if turn == 6 and suffix != ".tiff":  # Pillow has turned it.
+            expected = expected.transpose(Image.Transpose.ROTATE_270)
+        assert np.array_equal(load_image(path), expected), suffix

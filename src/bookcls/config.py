@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bookcls.errors import BookclsError
 
@@ -77,15 +78,66 @@ def refuse_inside(output: Path, root: Path) -> None:
         )
 
 
-def read_config(path: Path) -> DictConfig:
-    """Reads a run's config.yaml.
+MAX_YAML = 256 * 2**10
+"""Bytes of settings; a run has about four thousand."""
+MAX_DEPTH = 20
+
+
+def check_yaml(path: Path, *, interpolations: bool = False) -> str:
+    """Reads settings that a stranger may have written, and refuses what is more than values.
+
+    An alias may stand for a billion values, and an interpolation for a variable of the
+    environment. What bookcls writes has neither.
+
+    Args:
+        path: A yaml file.
+        interpolations: Whether the file may contain them; nothing in it is then resolved.
+
+    Returns:
+        Its text.
 
     Raises:
-        BookclsError: If it is damaged.
+        BookclsError: If it contains an alias, an anchor or an interpolation, or is too large.
+    """
+    if path.stat().st_size > MAX_YAML:
+        raise BookclsError(
+            f"{path} has {path.stat().st_size:,} bytes, more than settings ever have "
+            f"({MAX_YAML:,}): it is not from bookcls."
+        )
+    text, depth = path.read_text(encoding="utf-8"), 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        found = ""
+        if isinstance(event, yaml.AliasEvent):
+            found = f"the alias *{event.anchor}"
+        elif isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            found = f"the anchor &{event.anchor}"
+        elif isinstance(event, yaml.ScalarEvent) and "${" in event.value and not interpolations:
+            found = f"the interpolation {event.value[:80]}"
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            found = f"settings {depth} levels deep"
+        if found:
+            raise BookclsError(
+                f"{path}, line {event.start_mark.line + 1}: {found} is not allowed, because this "
+                "file may be a stranger's. Write the value itself."
+            )
+    return text
+
+
+def read_config(path: Path, *, interpolations: bool = False) -> DictConfig:
+    """Reads a run's config.yaml.
+
+    Args:
+        path: The file.
+        interpolations: See :func:`check_yaml`.
+
+    Raises:
+        BookclsError: If it is damaged, or contains more than values.
     """
     try:
-        cfg = OmegaConf.load(path)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        cfg = OmegaConf.create(check_yaml(path, interpolations=interpolations))
+    except (yaml.YAMLError, OSError, ValueError, OmegaConfBaseException) as error:
         raise BookclsError(f"{path} is damaged ({' '.join(str(error).split())[:120]}).") from error
     if not isinstance(cfg, DictConfig):
         raise BookclsError(f"{path} is damaged: it contains no settings.")

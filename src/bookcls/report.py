@@ -6,6 +6,7 @@ from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.reporting.collect import find_runs
+from bookcls.reporting.photos import PhotoFolders
 from bookcls.reporting.settings import ReportConfig
 from bookcls.storage.files import write_text
 from bookcls.storage.folders import refuse_links
@@ -23,6 +24,7 @@ def report(config: ReportConfig, _: Path) -> None:
         refuse_links(output, root)
     if output.exists() and not output.is_dir():
         raise BookclsError(f"output={output} is a file: give a folder.")
+    folders = PhotoFolders(config.data.root)
     collection = find_runs(root)
 
     # Imported only once there are runs to report: these imports take a second.
@@ -41,7 +43,10 @@ def report(config: ReportConfig, _: Path) -> None:
     write_text(output / "results.csv", tables.to_csv(table))
     write_text(output / "results.md", markdown.to_markdown(collection, cells, table))
     drawn = plots.draw_all(cells, table, output)
-    write_text(output / "report.html", page.render(collection, cells, table, drawn))
+    html = page.render(collection, cells, table, drawn, folders)
+    for line in folders.describe():
+        console.print(line, markup=False)
+    write_text(output / "report.html", html)
     print(f"report  {output / 'report.html'}")
 
 

@@ -21,7 +21,7 @@ from bookcls.runs import (
     MEMBERS,
     is_finished,
 )
-from bookcls.settings import TrainConfig
+from bookcls.settings import LoggerConfig, TrainConfig
 from bookcls.storage.folders import LOCK, BusyError, locked
 from bookcls.sweeping import jobs, workers
 from bookcls.training.ensemble import all_members_started
@@ -39,7 +39,9 @@ def prepare(argv: list[str]) -> list[str]:
     Raises:
         BookclsError: If RUN is not an unfinished run.
     """
-    return command.expand_resume(argv, allowed=["data.root"], is_finished=is_finished)
+    return command.expand_resume(
+        argv, allowed=["data.root", "logger.tracking_uri"], is_finished=is_finished
+    )
 
 
 def train(config: TrainConfig, run: Path) -> None:
@@ -56,10 +58,7 @@ def train(config: TrainConfig, run: Path) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
     if resumed:
-        given_root = config.data.root
-        config = to_dataclass(read_config(run / CONFIG), TrainConfig)
-        if any(word.startswith("data.root=") for word in overrides):
-            config = replace(config, data=replace(config.data, root=given_root))
+        config = saved_config(run, config, {word.partition("=")[0] for word in overrides})
     if config.ensemble > 1:
         has_checkpoint = resumed and all_members_started(run, config.ensemble)
     else:
@@ -82,6 +81,27 @@ def train(config: TrainConfig, run: Path) -> None:
         if resumed and is_finished(run):  # by another process in the meantime
             raise BookclsError(f"resume={run}: this run is finished; its results are in {run}.")
         fit(config, folder, run, origin=origin, started=started, resumed=resumed)
+
+
+def saved_config(run: Path, config: TrainConfig, given: set[str]) -> TrainConfig:
+    """Reads the settings of the run to resume, with those given again replaced.
+
+    Raises:
+        BookclsError: If they cannot be used, or name an address that was not given again.
+    """
+    saved = to_dataclass(read_config(run / CONFIG), TrainConfig)
+    if "data.root" in given:
+        saved = replace(saved, data=replace(saved.data, root=config.data.root))
+    address = saved.logger.tracking_uri
+    if "logger.tracking_uri" in given:
+        address = config.logger.tracking_uri
+    elif saved.logger.kind == "mlflow" and address != LoggerConfig().tracking_uri:
+        raise BookclsError(
+            f"{run / CONFIG}: logger.tracking_uri={address} is not used, because this file may "
+            f"come from somebody else. If you trust that address, add it: resume={run} "
+            f"logger.tracking_uri={address}"
+        )
+    return replace(saved, logger=replace(saved.logger, tracking_uri=address))
 
 
 def train_job(

@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -115,8 +116,18 @@ def read_checked_space(config: TuneConfig) -> list[Dimension]:
 
 def start_overrides(start: TrainConfig, run: Path) -> list[str]:
     """The starting recipe as overrides for train: config groups first, then single settings."""
-    hydra = read_config(run / ".hydra" / "hydra.yaml")
-    chosen = OmegaConf.select(hydra, "hydra.runtime.choices")
+    hydra = read_config(run / ".hydra" / "hydra.yaml", interpolations=True)
+    content: Any = OmegaConf.to_container(hydra, resolve=False)
+    try:
+        chosen = content["hydra"]["runtime"]["choices"]
+        strange = [name for name in GROUPS if "${" in str(chosen.get(name))]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise BookclsError(f"{run / '.hydra' / 'hydra.yaml'} is damaged: {error}.") from error
+    if strange:
+        raise BookclsError(
+            f"{run / '.hydra' / 'hydra.yaml'}: the interpolation {chosen[strange[0]]} is not "
+            "allowed, because this file may be a stranger's."
+        )
     plain_train = compose("train", return_hydra_config=True).hydra.runtime.choices
     words = [
         f"{group}={chosen[group]}"

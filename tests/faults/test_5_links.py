@@ -16,8 +16,6 @@ from bookcls import (
     evaluate,
     export,
     fetch,
-    files,
-    folders,
     predict,
     pretrain,
     report,
@@ -28,6 +26,7 @@ from bookcls import (
 from bookcls.config import to_dataclass
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig
+from bookcls.storage import files, folders
 from conftest import TINY
 from test_config import composed
 from test_fetch import CLASSES, upstream  # noqa: F401 - a fixture

@@ -1,6 +1,7 @@
 """Promise 5: files from strangers run nothing.
 
-More of it: test_weights.py (weights and their cache), test_report.py and test_check.py (pages),
+More of it: test_5_settings.py (settings, studies, photos on pages, terminals),
+test_weights.py (weights and their cache), test_report.py and test_check.py (pages),
 test_fetch.py (a manifest that climbs out).
 """
 

@@ -3,4 +3,4 @@
 from bookcls.command.job import verb
 from bookcls.command.overrides import expand_resume
 
-__all__ = ["expand_resume", "fit", "messages", "overrides", "own_folder", "verb"]
+__all__ = ["expand_resume", "fit", "messages", "overrides", "own_folder", "terminal", "verb"]

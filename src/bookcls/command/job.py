@@ -30,6 +30,7 @@ from bookcls.command.messages import (
     raised_by_hydra,
 )
 from bookcls.command.overrides import quote_overrides
+from bookcls.command.terminal import escape_output
 from bookcls.command.usage import usage
 from bookcls.config import conf_dir, register_resolvers, to_dataclass
 from bookcls.environment import is_first_process
@@ -61,6 +62,21 @@ def verb(
         if isinstance(stream, io.TextIOWrapper):
             # On a console that cannot show kanji, print escapes instead of failing.
             stream.reconfigure(errors="backslashreplace")
+    with escape_output():
+        _run(name, schema, body, prepare)
+
+
+def _run(
+    name: str,
+    schema: type[T],
+    body: Callable[[T, Path], None],
+    prepare: Callable[[list[str]], list[str]],
+) -> None:
+    """Runs a verb, see :func:`verb`.
+
+    Raises:
+        SystemExit: With code 1 after an error of the user's.
+    """
     traceback_wanted = os.environ.get("BOOKCLS_TRACEBACK") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them.
     created_after = time.time()

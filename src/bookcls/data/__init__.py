@@ -6,6 +6,7 @@ and numpy, so that invalid input is rejected before torch is imported.
 
 __all__ = [
     "answers",
+    "containers",
     "dataset",
     "groups",
     "held_out",
@@ -15,6 +16,7 @@ __all__ = [
     "photos",
     "preprocessing",
     "progress",
+    "rgb",
     "sampler",
     "samples",
     "sources",

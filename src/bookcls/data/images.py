@@ -8,19 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from bookcls.errors import BookclsError
+from bookcls.data.containers import ImageError as ImageError
+from bookcls.data.containers import check_container
+from bookcls.data.containers.directory import check_exif
+from bookcls.data.containers.reading import MAX_PIXELS, check_pixels
+from bookcls.data.rgb import convert_to_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """Formats that Pillow may open, whatever the file's name. Some of its others start programs (EPS
 is passed to Ghostscript) or have decoders that are rarely tested."""
-MAX_PIXELS = 200_000_000
-"""Larger images are refused: 200 megapixels is the largest phone sensor, 600 MB decoded."""
 # MAX_PIXELS is checked as soon as the header is read; Pillow's own limit is lower.
 Image.MAX_IMAGE_PIXELS = None
 
+MAX_HEIC_PIXELS = 100_000_000
+"""Of a HEIC file, which takes longer to decode than a JPEG and has no reduced decoding."""
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands in the header of a HEIC file (ISO/IEC 23008-12)."""
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
@@ -58,10 +62,6 @@ DECODER_ERRORS = (
 )
 
 
-class ImageError(BookclsError):
-    """A file that cannot be used as a photo; the message does not repeat its path."""
-
-
 @functools.cache
 def register_heic() -> bool:
     """Registers pillow-heif with Pillow, if installed; called for the first HEIC file.
@@ -84,18 +84,31 @@ def is_heic(path: Path) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path, *, size: int | None = None) -> Image.Image:
     """Opens an image file and reads its header.
 
+    Args:
+        path: The file.
+        size: See :func:`load_image`.
+
     Raises:
+        ImageError: If decoding it would take too much time or memory.
         UnidentifiedImageError: Or any other of ``DECODER_ERRORS``.
     """
+    with path.open("rb") as file:
+        check_container(file, size)
     try:
-        return Image.open(path, formats=FORMATS)
+        image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         if not (is_heic(path) and register_heic() and "HEIF" in Image.OPEN):
             raise
-        return Image.open(path, formats=("HEIF",))
+        image = Image.open(path, formats=("HEIF",))
+    try:
+        _check_opened(image)
+    except ImageError:
+        image.close()
+        raise
+    return image
 
 
 def load_image(path: Path, *, size: int | None = None) -> Image.Image:
@@ -118,8 +131,8 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ImageError("not a file")  # Opening a pipe would block forever.
-        with open_image(path) as image:
-            return _upright(image, size)
+        with open_image(path, size=size) as image:
+            return _upright(image, size, own=True)
     except ImageError:
         raise
     except DECODER_ERRORS as error:
@@ -133,28 +146,54 @@ def convert_image(image: Image.Image) -> Image.Image:
         ImageError: If it cannot be decoded or is too large.
     """
     try:
-        return _upright(image, None)
+        if isinstance(image, ImageFile.ImageFile) and image.tile and image.fp is not None:
+            check_container(image.fp)
+            _check_opened(image)
+        return _upright(image, None, own=False)
     except ImageError:
         raise
     except DECODER_ERRORS as error:
         raise ImageError(_describe_error(error)) from error
 
 
-def _upright(image: Image.Image, size: int | None) -> Image.Image:
+def _check_opened(image: Image.Image) -> None:
+    """Refuses what is known only once a file is open: EXIF that is not a JPEG's, and HEIC.
+
+    Raises:
+        ImageError: If it would take too long to read.
+    """
+    if image.format == "HEIF":
+        check_pixels(*image.size, MAX_HEIC_PIXELS, "HEIC")
+    if isinstance(exif := image.info.get("exif"), bytes):
+        check_exif(exif)
+    if isinstance(text := image.info.get("Raw profile type exif"), str):
+        try:
+            check_exif(bytes.fromhex("".join(text.split("\n")[3:])))
+        except ValueError:
+            return
+
+
+def _upright(image: Image.Image, size: int | None, *, own: bool) -> Image.Image:
+    """Decodes an image; ``own`` says that its memory may be freed as soon as it was copied."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
+    check_pixels(width, height, MAX_PIXELS)
     # JPEGs of phones that contain a second picture have the format MPO; draft() uses the first.
     if size is not None and image.format in ("JPEG", "MPO"):
         image.draft(None, (2 * size, 2 * size))
     image.load()
     turn = find_transpose(image)
-    return _to_rgb(image if turn is None else image.transpose(turn))
+    if turn is not None and image.mode == "RGB" and "transparency" not in image.info:
+        return image.transpose(turn)
+    rgb = convert_to_rgb(image)
+    if own:
+        image.close()
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def find_transpose(image: Image.Image) -> Image.Transpose | None:
     """The transpose that turns a photo upright; None if it is, or if its EXIF is unreadable."""
     try:
+        _check_opened(image)  # A PNG may have its EXIF behind its pixels.
         # Not ImageOps.exif_transpose: it rewrites all of EXIF and fails on any broken tag.
         return TRANSPOSES.get(image.getexif().get(ORIENTATION, 1))
     except DECODER_ERRORS:
@@ -187,26 +226,6 @@ def _describe_error(error: BaseException) -> str:
     if "truncated" in str(error).lower():
         return "truncated"
     return f"damaged ({' '.join(str(error).split())[:80] or type(error).__name__})"
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Converts any Pillow mode to 8-bit RGB without clipping."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        if image.mode == "F":
-            # Floating-point TIFFs contain 0..1 by convention.
-            scale = 255.0
-        else:
-            # Pillow opens 16-bit files as I;16 or, in older versions, as 32-bit I.
-            scale = 255.0 / 65535.0 if image.mode != "I" or values.max(initial=0) > 255 else 1.0
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() * scale > 255.5:
-            raise ImageError(f"grey values outside 0 to {255 / scale:g}")
-        image = Image.fromarray(np.rint(values * scale).astype(np.uint8))
-    if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 def fit_square(image: Image.Image, size: int, fit: str) -> npt.NDArray[np.uint8]:

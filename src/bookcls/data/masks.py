@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bookcls.data.images import DECODER_ERRORS, FORMATS, find_transpose, open_image
+from bookcls.data.images import DECODER_ERRORS, ImageError, find_transpose, open_image
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 
@@ -52,20 +52,21 @@ def load_mask(path: Path, photo: Path, num_classes: int) -> Image.Image:
     try:
         with open_image(photo) as image:
             stored, turn = image.size, find_transpose(image)
-        with Image.open(path, formats=FORMATS) as image:
+        with open_image(path) as image:
             if image.mode not in ("L", "P"):
                 raise BookclsError(
                     f"{path}: a mask must be an 8-bit grey PNG, but this is {image.mode}."
                 )
             mask = Image.fromarray(np.asarray(image))
-    except DECODER_ERRORS as error:
+    except (ImageError, *DECODER_ERRORS) as error:
         raise BookclsError(f"{path}: this mask cannot be read ({error}).") from error
     if mask.size != stored:
         raise BookclsError(
             f"{path} has {mask.size[0]}x{mask.size[1]} pixels, but its photo has "
             f"{stored[0]}x{stored[1]}: a mask must have the size of its photo as stored."
         )
-    values = set(np.unique(np.asarray(mask)).tolist()) - set(range(num_classes + 1)) - {UNKNOWN}
+    found = {value for value, count in enumerate(mask.histogram()) if count}
+    values = found - set(range(num_classes + 1)) - {UNKNOWN}
     if values:
         raise BookclsError(
             f"{path} contains the value {min(values)}: allowed are 0 (nothing), 1 to {num_classes} "

@@ -21,10 +21,27 @@ def thumbnail(root: Path, split: str, file: str) -> str | None:
         file: The photo's path below the split's folder.
 
     Returns:
-        ``data:image/jpeg;base64,...``; None if the photo no longer exists or cannot be read.
+        ``data:image/jpeg;base64,...``; None if the photo no longer exists, cannot be read, or is
+        not below ``root``: a table of predictions may be a stranger's.
     """
-    folder = root / ("test" if split == "test" else f"test_{split}")
-    return embed_photo(folder / file)
+    path = find_photo(root, split, file)
+    return None if path is None else embed_photo(path)
+
+
+def find_photo(root: Path, split: str, file: str) -> Path | None:
+    """The path of a test photo, with links followed; None if it is not below ``root``.
+
+    Args:
+        root: Folder of the dataset.
+        split: Name of the test split.
+        file: The photo's path below the split's folder.
+    """
+    try:
+        path = (root / ("test" if split == "test" else f"test_{split}") / file).resolve()
+        inside = path.is_relative_to(root.resolve()) and ".." not in Path(file).parts
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return path if inside else None
 
 
 def embed_photo(path: Path) -> str | None:

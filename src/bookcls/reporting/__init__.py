@@ -1,3 +1,13 @@
 """Summarises a folder of runs in tables, plots and one page, with significance tests."""
 
-__all__ = ["cells", "collect", "markdown", "page", "plots", "settings", "summary", "tables"]
+__all__ = [
+    "cells",
+    "collect",
+    "markdown",
+    "page",
+    "photos",
+    "plots",
+    "settings",
+    "summary",
+    "tables",
+]

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from bookcls.config import check_yaml
 from bookcls.data.answers import Answer
 from bookcls.errors import BookclsError
 from bookcls.storage.files import unescape_field
@@ -20,7 +21,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         BookclsError: If it is damaged.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.safe_load(check_yaml(path))
     except (yaml.YAMLError, OSError, ValueError) as error:
         raise damaged_error(path, " ".join(str(error).split())[:100]) from error
     if not isinstance(value, dict):

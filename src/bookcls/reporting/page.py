@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from bookcls import __version__
 from bookcls.pages.templates import style, template
-from bookcls.pages.thumbnails import thumbnail
 from bookcls.reporting import map_tables, tables
 from bookcls.reporting.cells import Cell, Photo, photo_key, pluralise, shorten_hashes
 from bookcls.reporting.collect import Run, RunCollection
+from bookcls.reporting.photos import PhotoFolders
 from bookcls.reporting.summary import Row
 
 HERE = Path(__file__).parent
@@ -31,6 +31,7 @@ def render(
     cells: Sequence[Cell],
     table: dict[str, list[Row]],
     figures: dict[str, str],
+    folders: PhotoFolders,
 ) -> str:
     """Renders the page as html, without external scripts, styles, fonts or pictures.
 
@@ -39,7 +40,9 @@ def render(
         cells: The cells, sorted by label.
         table: Result of :func:`bookcls.reporting.summary.summarise`.
         figures: Name -> svg, from :func:`bookcls.reporting.plots.draw_all`.
+        folders: Where the photos are.
     """
+    photos = photo_data(cells, list(table), folders)
     number = {id(cell): i for i, cell in enumerate(cells)}
     return template(HERE / "page.html").render(
         title=collection.root.name,
@@ -54,12 +57,12 @@ def render(
         maps=maps_context(cells),
         maps_note=map_tables.NOTE,
         figures=[(FIGURES[k], Markup(figures[k])) for k in FIGURES if k in figures],
-        accounts=tables.describe_runs(collection, cells),
+        accounts=[*tables.describe_runs(collection, cells), *folders.describe()],
         provenance=provenance([run for cell in cells for run in cell.runs]),
         cells=[cell_context(cell, cells) for cell in cells],
         style=style(),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        data=Markup(as_json(photo_data(cells, list(table)))),
+        data=Markup(as_json(photos)),
     )
 
 
@@ -161,7 +164,9 @@ def provenance(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
+def photo_data(
+    cells: Sequence[Cell], splits: Sequence[str], folders: PhotoFolders
+) -> dict[str, Any]:
     """Collects the data for the script: photos, each thumbnail once, and all predictions.
 
     Returns:
@@ -178,11 +183,10 @@ def photo_data(cells: Sequence[Cell], splits: Sequence[str]) -> dict[str, Any]:
     answers = []
     for cell in cells:
         data = cell.runs[0].data
-        root = Path(str(cell.runs[0].environment["dataset"].get("root", "")))
         for a in sorted(cell.runs[0].answers, key=photo_key):
             if (data, photo_key(a)) in photo_index:
                 continue
-            thumb = thumbnail(root, a.split, a.file)
+            thumb = folders.thumbnail(cell.runs[0], a.split, a.file)
             at = -1 if thumb is None else thumbs.setdefault(thumb, len(thumbs))
             accepted = [index[name] for name in a.accepted]
             dominant = index[a.dominant] if a.dominant else -1

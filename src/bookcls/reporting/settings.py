@@ -1,8 +1,15 @@
 """conf/report.yaml as typed values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bookcls.errors import BookclsError
+
+
+@dataclass
+class ReportDataConfig:
+    """Where the photos are."""
+
+    root: str | None = None
 
 
 @dataclass
@@ -11,6 +18,7 @@ class ReportConfig:
 
     runs: str
     output: str | None = None
+    data: ReportDataConfig = field(default_factory=ReportDataConfig)
 
     def __post_init__(self) -> None:
         if not self.runs.strip():

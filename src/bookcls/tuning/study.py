@@ -1,5 +1,6 @@
 """Proposes and stores trials; the only module that uses Optuna."""
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,10 @@ STUDY = "study.db"
 NUM_RANDOM = 5
 """Number of random trials before TPE (Bergstra et al., NeurIPS 2011) is used."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-UNREADABLE = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+RECORD_ERRORS = (LookupError, TypeError, ValueError, AttributeError, AssertionError)
+"""What Optuna and numpy raise when a trial is not as :meth:`Study.tell` has stored it."""
+UNREADABLE = (*DATABASE_ERRORS, *RECORD_ERRORS)
 
 
 class DamagedError(Exception):
@@ -66,7 +70,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self.study = optuna.create_study(
-                storage=f"sqlite:///{run / STUDY}",
+                storage=open_storage(run / STUDY),
                 study_name="tune",
                 direction="minimize",
                 load_if_exists=True,
@@ -75,8 +79,11 @@ class Study:
             for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
                 self.study.tell(trial.number, state=TrialState.FAIL)
             alive = [t for t in self.study.trials if t.state != TrialState.FAIL]
+            self.trials()
         except UNREADABLE as error:
             why = str(error).strip().partition("\n")[0]
+            if not isinstance(error, DATABASE_ERRORS):
+                why = f"a record of a trial: {type(error).__name__}: {why}"
             raise DamagedError(f"{run / STUDY} is damaged ({why})") from error
         if not any("start" in trial.user_attrs for trial in alive):
             self.study.enqueue_trial(dict(start), user_attrs={"start": True})
@@ -138,6 +145,15 @@ class Study:
         by_fold = np.array([np.mean(row) for row in record["nll"]])
         state, seconds = record["state"], record["seconds"]
         return Trial(number, state, trial_values(trial), nll, correct, by_fold, seconds)
+
+
+def open_storage(path: Path) -> optuna.storages.RDBStorage:
+    """Opens a database by its path: in an address, ``?``, ``%``, ``#`` and ``{`` would count."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False)
+
+    return optuna.storages.RDBStorage(f"sqlite:///{STUDY}", engine_kwargs={"creator": connect})
 
 
 def trial_values(trial: FrozenTrial | optuna.Trial) -> dict[str, Value]:
