@@ -66,11 +66,22 @@ def open_photo(body: bytes) -> Image.Image:
         if not register_heic():
             raise ImageError(HEIC_ADVICE) from error
     except DECODER_ERRORS as error:
-        raise ImageError(f"damaged ({type(error).__name__})") from error
+        raise ImageError(describe(error)) from error
     try:
         return Image.open(io.BytesIO(body), formats=("HEIF",))
-    except (*DECODER_ERRORS, UnidentifiedImageError) as error:
+    except UnidentifiedImageError as error:
         raise ImageError("damaged") from error
+    except DECODER_ERRORS as error:
+        raise ImageError(describe(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Describes briefly why a photo could not be opened, as ``load_image`` does."""
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    if "truncated" in str(error).lower():
+        return "truncated"
+    return f"damaged ({' '.join(str(error).split())[:80] or type(error).__name__})"
 
 
 def decode(body: bytes, fit: str, sides: list[int]) -> tuple[dict[str, Any], bytes]:
@@ -89,10 +100,8 @@ def decode(body: bytes, fit: str, sides: list[int]) -> tuple[dict[str, Any], byt
         squares = [fit_square(image, side, fit).tobytes() for side in sides]
     except ImageError as error:
         return {"error": str(error)}, b""
-    except MemoryError:
-        return {"error": "does not fit into memory"}, b""
     except Exception as error:
-        return {"error": f"damaged ({type(error).__name__})"}, b""
+        return {"error": describe(error)}, b""
     return {"size": image.size}, b"".join(squares)
 
 
