@@ -40,9 +40,11 @@ pytest.importorskip("starlette")
 
 from bookcls.serving import connections, run
 from bookcls.serving.answerer import Answerer, TooBusyError
+from bookcls.serving.body import Bodies
 from bookcls.serving.chosen import address_of, is_local, listen, resolve_settings
 from bookcls.serving.decoding import load_photo
 from bookcls.serving.photos import find_photos, take_evenly
+from bookcls.serving.refusals import RefusedError
 from bookcls.serving.settings import ServeConfig
 
 WHOLE = torchvision.models.vgg.cfgs["D"]
@@ -249,6 +251,53 @@ def test_no_file_is_served(served, trained, photos):
     for index in (b"3", b"-1", b"x", b"\xff", b"../0", b""):
         status, text = served.ask("POST", "/example", index)
         assert (status, list(json.loads(text))) == (404, ["error"])
+
+
+def test_an_error_of_ours_is_reported_in_a_line(served, photos, monkeypatch, capfd):
+    def fail(_):
+        raise RuntimeError("no such file: /home/someone/secret")
+
+    monkeypatch.setattr(served.answerer.predictor, "predict", fail)
+    body = next((photos / "test").rglob("*.jpg")).read_bytes()
+    for path in ("/predict", "/explain"):
+        status, text = served.ask("POST", path, body)
+        assert status == 500
+        assert "terminal" in json.loads(text)["error"]
+        assert "secret" not in text
+        said = capfd.readouterr().err
+        assert said.startswith(f"error    in answer to 'POST {path}': RuntimeError: no such file")
+        assert len(said.splitlines()) == 1
+
+
+def test_arriving_photos_share_a_budget():
+    """Whoever sends most makes room, the oldest first; nothing beyond the limit is kept."""
+
+    async def receive(parts, kept):
+        for part in parts:
+            yield {"type": "http.request", "body": part, "more_body": True}
+        await kept.wait()
+        yield {"type": "http.request", "body": b"", "more_body": False}
+
+    async def attempt():
+        bodies, kept = Bodies(max_bytes=10, timeout=5, at_once=2), asyncio.Event()
+        tasks = []
+        for client, size in (("one", 8), ("other", 5), ("one", 7), ("one", 7)):
+            messages = receive([bytes(size)], kept)
+            reading = bodies.read(messages.__anext__, 10, client)
+            tasks.append(asyncio.create_task(reading))
+            await asyncio.sleep(0.01)
+        with pytest.raises(RefusedError, match="too many photos are being sent") as refused:
+            await tasks[0]
+        assert refused.value.status == 503
+        await asyncio.sleep(0.01)
+        assert sum(len(each.body) for each in bodies._arriving) == 19
+        kept.set()
+        assert [len(await task) for task in tasks[1:]] == [5, 7, 7]
+        with pytest.raises(RefusedError, match="the limit here is"):
+            await bodies.read(receive([bytes(6), bytes(5)], kept).__anext__, 10, "one")
+        assert not bodies._arriving
+
+    asyncio.run(attempt())
 
 
 def test_it_writes_no_files(served, photos, monkeypatch):
