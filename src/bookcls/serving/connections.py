@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -136,10 +137,11 @@ class FairProtocol(H11Protocol):
             body = json.dumps({"error": why}).encode()
             headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
             headers += [("connection", "close")] + [("retry-after", "5")] * (status == 503)
-            for event in (
-                h11.Response(status_code=status, headers=headers),
+            reason = HTTPStatus(status).phrase.encode()
+            events = (
+                h11.Response(status_code=status, headers=headers, reason=reason),
                 h11.Data(data=body),
                 h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            )
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         self.transport.close()

@@ -69,19 +69,27 @@ class Decoder:
             BookclsError: If the process does not start.
         """
         with self._lock:
-            if not self._process.is_alive():
+            try:
+                self._send(body, sides)
+            except (EOFError, OSError):  # It died while it had nothing to do.
                 self._replace()
-            self._wait_until_ready()
+                self._send(body, sides)
             try:
                 with self._deadline(DEADLINE):
-                    return self._ask(body, sides)
+                    return self._receive(sides)
             except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
                 self._replace()
                 raise ImageError(COSTLY) from error
 
-    def _ask(self, body: bytes | bytearray, sides: list[int]) -> Decoded:
-        self._connection.send_bytes(json.dumps({"fit": self.fit, "sides": sides}).encode())
-        self._connection.send_bytes(body)
+    def _send(self, body: bytes | bytearray, sides: list[int]) -> None:
+        """Hands over a photo, and waits until it has arrived."""
+        self._wait_until_ready()
+        with self._deadline(DEADLINE):
+            self._connection.send_bytes(json.dumps({"fit": self.fit, "sides": sides}).encode())
+            self._connection.send_bytes(body)
+            self._connection.recv_bytes(10)
+
+    def _receive(self, sides: list[int]) -> Decoded:
         about = json.loads(self._connection.recv_bytes(10_000))
         pixels = self._connection.recv_bytes(sum(3 * side * side for side in sides))
         if "error" in about:

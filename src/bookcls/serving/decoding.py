@@ -119,6 +119,7 @@ def work(connection: Connection) -> None:
         while True:
             asked = json.loads(connection.recv_bytes())
             body = connection.recv_bytes()
+            connection.send_bytes(b"arrived")
             start_clock(SECONDS)
             about, pixels = decode(body, asked["fit"], asked["sides"])
             start_clock(0)
