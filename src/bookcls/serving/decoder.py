@@ -113,7 +113,10 @@ class Decoder:
         self._connection: Connection
         self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(
-            target=decoding.work, args=(theirs,), name="bookcls-decoder", daemon=True
+            target=decoding.work,
+            args=(theirs, decoding.SECONDS, decoding.MEMORY),
+            name="bookcls-decoder",
+            daemon=True,
         )
         with ctrl_c_held_back():
             self._process.start()

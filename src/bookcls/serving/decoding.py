@@ -5,33 +5,37 @@ A photo that crashes the decoder, or makes it take too much, ends this process a
 
 import io
 import json
-import math
+import logging
+import os
 import signal
+import stat
 import sys
 import warnings
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from bookcls.data.images import (
-    DECODER_ERRORS,
-    FORMATS,
-    HEIC_ADVICE,
-    HEIC_BRANDS,
-    MAX_PIXELS,
-    ImageError,
-    convert_image,
-    fit_square,
-    register_heic,
-)
+from bookcls.data.images import ImageError, fit_square, load_image
 
 SECONDS = 5.0
 """Of CPU time for one photo."""
 MEMORY = 2_000_000_000
 """Bytes for one photo."""
+
+
+class PhotoInMemory(io.BytesIO):
+    """A photo in memory, with what :func:`bookcls.data.images.load_image` uses of a path."""
+
+    def open(self, _: str = "rb") -> io.BytesIO:
+        """Another view from the beginning."""
+        return io.BytesIO(self.getvalue())
+
+    def stat(self) -> os.stat_result:
+        """Says that this is a file, and its size."""
+        return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, len(self.getbuffer()), 0, 0, 0))
 
 
 def load_photo(body: bytes, size: int) -> Image.Image:
@@ -44,44 +48,7 @@ def load_photo(body: bytes, size: int) -> Image.Image:
     Raises:
         ImageError: If it cannot be used.
     """
-    if not body:
-        raise ImageError("empty file (0 bytes)")
-    with open_photo(body) as image:
-        if image.format in ("JPEG", "MPO") and math.prod(image.size) <= MAX_PIXELS:
-            image.draft(None, (2 * size, 2 * size))
-        return convert_image(image)
-
-
-def open_photo(body: bytes) -> Image.Image:
-    """Opens a photo and reads its header.
-
-    Raises:
-        ImageError: If it is none.
-    """
-    try:
-        return Image.open(io.BytesIO(body), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        if body[4:8] != b"ftyp" or body[8:12] not in HEIC_BRANDS:
-            raise ImageError("not an image") from error
-        if not register_heic():
-            raise ImageError(HEIC_ADVICE) from error
-    except DECODER_ERRORS as error:
-        raise ImageError(describe(error)) from error
-    try:
-        return Image.open(io.BytesIO(body), formats=("HEIF",))
-    except UnidentifiedImageError as error:
-        raise ImageError("damaged") from error
-    except DECODER_ERRORS as error:
-        raise ImageError(describe(error)) from error
-
-
-def describe(error: BaseException) -> str:
-    """Describes briefly why a photo could not be opened, as ``load_image`` does."""
-    if isinstance(error, MemoryError):
-        return "does not fit into memory"
-    if "truncated" in str(error).lower():
-        return "truncated"
-    return f"damaged ({' '.join(str(error).split())[:80] or type(error).__name__})"
+    return load_image(cast(Path, PhotoInMemory(body)), size=size)
 
 
 def decode(body: bytes, fit: str, sides: list[int]) -> tuple[dict[str, Any], bytes]:
@@ -100,27 +67,36 @@ def decode(body: bytes, fit: str, sides: list[int]) -> tuple[dict[str, Any], byt
         squares = [fit_square(image, side, fit).tobytes() for side in sides]
     except ImageError as error:
         return {"error": str(error)}, b""
+    except MemoryError:
+        return {"error": "does not fit into memory"}, b""
     except Exception as error:
-        return {"error": describe(error)}, b""
+        return {"error": f"damaged ({type(error).__name__})"}, b""
     return {"size": image.size}, b"".join(squares)
 
 
-def work(connection: Connection) -> None:
+def work(connection: Connection, seconds: float, memory: int) -> None:
     """Decodes photos until the other end closes: json and a photo in, json and pixels out.
 
     Nothing is pickled, so that a photo that takes over this process cannot take over the server.
+
+    Args:
+        connection: To the server.
+        seconds: Of CPU time for one photo.
+        memory: Bytes for one photo.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches every process of a terminal.
-    warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
+    # Pillow complains of what is odd in a photo; the terminal is not for visitors' photos.
+    warnings.simplefilter("ignore")
+    logging.disable()
     Image.init()
-    limit_memory()
+    limit_memory(memory)
     connection.send_bytes(b"ready")
     with suppress(EOFError, BrokenPipeError, ConnectionError):
         while True:
             asked = json.loads(connection.recv_bytes())
             body = connection.recv_bytes()
             connection.send_bytes(b"arrived")
-            start_clock(SECONDS)
+            start_clock(seconds)
             about, pixels = decode(body, asked["fit"], asked["sides"])
             start_clock(0)
             connection.send_bytes(json.dumps(about).encode())
@@ -133,8 +109,8 @@ def start_clock(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def limit_memory() -> None:
-    """Limits the memory of this process, where the platform can."""
+def limit_memory(memory: int) -> None:
+    """Limits the memory of this process beyond its present use, where the platform can."""
     if sys.platform == "win32":
         return
     import resource
@@ -145,4 +121,4 @@ def limit_memory() -> None:
         used, kind = pages * resource.getpagesize(), resource.RLIMIT_AS
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(kind, (used + MEMORY,) * 2)
+        resource.setrlimit(kind, (used + memory,) * 2)
