@@ -264,7 +264,10 @@ def test_an_error_of_ours_is_reported_in_a_line(served, photos, monkeypatch, cap
         assert status == 500
         assert "terminal" in json.loads(text)["error"]
         assert "secret" not in text
-        said = capfd.readouterr().err
+        said, limit = "", time.monotonic() + 20
+        while not said and time.monotonic() < limit:  # It is printed after the response.
+            time.sleep(0.05)
+            said = capfd.readouterr().err
         assert said.startswith(f"error    in answer to 'POST {path}': RuntimeError: no such file")
         assert len(said.splitlines()) == 1
 
