@@ -59,7 +59,7 @@ def test_help_and_bad_input_load_nothing_heavy(verb, argument, tmp_path):
     code = (
         f"import sys, bookcls.{verb} as verb\nsys.argv = ['bookcls', {argument!r}]\n"
         "try:\n    verb.main()\nexcept SystemExit as stop:\n    print('exit', stop.code)\n"
-        f"print('heavy', *sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn', 'gradio'}!r}))"
+        f"print('heavy', *sorted(set(sys.modules) & {HEAVY | {'scipy', 'sklearn', 'starlette'}!r}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path

@@ -4,9 +4,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from bookcls.data.images import load_image
+from bookcls.data.images import ImageError
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining.explainer import Explainer
@@ -15,6 +14,7 @@ from bookcls.explaining.settings import CamConfig
 from bookcls.predicting.decoding import Square
 from bookcls.predicting.prediction import Prediction
 from bookcls.predicting.predictor import Predictor
+from bookcls.serving.decoder import Decoder
 from bookcls.serving.neighbours import Neighbour, Neighbours
 from bookcls.settings import EvaluateTrainer
 
@@ -33,7 +33,7 @@ class ExplainedPrediction:
     Attributes:
         found: The prediction.
         photo: uint8 (SHOWN, SHOWN, 3), as the network sees it.
-        size: Width and height of the upright photo in pixels.
+        size: Width and height of the upright photo in pixels, perhaps at a reduced scale.
         heat: The map of the predicted class.
         nearest: The most similar training photos; empty if there are none.
     """
@@ -69,6 +69,7 @@ class Answerer:
         config = CamConfig(trainer=EvaluateTrainer(accelerator))
         self.explainer = Explainer(predictor.ckpt, predictor.classifier, config)
         self.neighbours: Neighbours | None = None
+        self._decoder = Decoder(predictor.preprocessing.fit)
         self._places = threading.BoundedSemaphore(max_waiting + 1)
         self._model = threading.Lock()
         self._timeout = timeout
@@ -91,40 +92,57 @@ class Answerer:
         finally:
             self._places.release()
 
-    def predict(self, path: Path) -> Prediction:
+    def close(self) -> None:
+        """Ends the process that decodes photos."""
+        self._decoder.close()
+
+    def predict(self, body: bytes | bytearray) -> Prediction:
         """Classifies a photo, as ``bookcls.load(...).predict`` does.
+
+        Args:
+            body: The content of its file.
 
         Raises:
             TooBusyError: If too many requests are waiting.
             BookclsError: If the device has too little memory.
         """
         with self._wait_for_turn():
-            return self._predict(path)
+            try:
+                return self._predict(body)
+            except ImageError as error:
+                return Prediction("", error=str(error))
 
-    def _predict(self, path: Path) -> Prediction:
-        return self.predictor.predict(path)[0]
+    def _predict(self, body: bytes | bytearray) -> Prediction:
+        (square,) = self._decoder.decode(body, [self.predictor.preprocessing.image_size]).squares
+        return self.predictor.predict(square)[0]
 
-    def explain(self, path: Path) -> ExplainedPrediction | Prediction:
-        """Classifies and explains a photo; returns only the prediction if it is unreadable.
+    def explain(self, body: bytes | bytearray) -> ExplainedPrediction:
+        """Classifies and explains a photo.
 
-        Raises: as :meth:`predict`.
+        Args:
+            body: The content of its file.
+
+        Raises:
+            ImageError: If it cannot be used.
+            TooBusyError: If too many requests are waiting.
+            BookclsError: If the device has too little memory.
         """
         with self._wait_for_turn():
-            found = self._predict(path)
-            if found.answer is None:
-                return found
+            found = self._predict(body)
+            assert found.answer is not None
             explainer, preprocessing = self.explainer, self.explainer.preprocessing
-            image = load_image(path, size=max(SHOWN, explainer.size))
+            sides = [explainer.size, preprocessing.image_size, SHOWN]
+            decoded = self._decoder.decode(body, sides)
+            large, usual, shown = decoded.squares
             method, layers = explainer.config.method, explainer.config.layers
             answer = explainer.class_names.index(found.answer)
             device = self.predictor.classifier.device
             (heat,) = heat_maps(
-                explainer.model, preprocessing.with_size(explainer.size)(image)[None].to(device),
+                explainer.model, preprocessing.with_size(explainer.size)(large)[None].to(device),
                 [answer], method, layers,
             )  # fmt: skip
             nearest = []
             if self.neighbours:
-                _, features = explainer.answers(preprocessing(image)[None])
+                _, features = explainer.answers(preprocessing(usual)[None])
                 nearest = self.neighbours.nearest(features[0])
-            shown = preprocessing.with_size(SHOWN).square(image)
-            return ExplainedPrediction(found, shown, image.size, heat, nearest)
+            return ExplainedPrediction(found, shown, decoded.size, heat, nearest)

@@ -1,105 +1,160 @@
-"""Reads complete request bodies, with limits on size, time and number."""
+"""Reads request bodies, with limits on size, time and memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from starlette.types import Receive
 
-MAX_STORED = 40
-"""Capacity of the upload folder, in photos of the maximum size."""
+from bookcls.serving.refusals import RefusedError
+
+DISCARDED = 4
+"""How much of a refused body is read and discarded, in photos of the maximum size."""
+CROWDED = "too many photos are being sent; try again in a few seconds."
 
 
-class RefusedError(Exception):
-    """A refused request; its message is sent to the client."""
+@dataclass(eq=False)
+class Arriving:
+    """A body of which only a part is there.
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+    Attributes:
+        client: Who sends it.
+        body: What has arrived.
+        deadline: When it must be complete.
+        dropped: Whether it had to make room for others.
+    """
+
+    client: str
+    body: bytearray = field(default_factory=bytearray)
+    deadline: asyncio.Timeout | None = None
+    dropped: bool = False
 
 
 class Bodies:
-    """Reads request bodies."""
+    """Reads request bodies.
 
-    def __init__(self, uploads: Path, *, max_bytes: int, timeout: float, at_once: int) -> None:
+    Attributes:
+        max_bytes: Maximum size of a photo.
+        timeout: Maximum time to receive a body, in seconds.
+        budget: Maximum size of all bodies that are arriving.
+    """
+
+    def __init__(self, *, max_bytes: int, timeout: float, at_once: int) -> None:
         """Sets the limits.
 
         Args:
-            uploads: The folder where photos are kept temporarily.
-            max_bytes: Maximum size of a body.
+            max_bytes: Maximum size of a photo.
             timeout: Maximum time to receive a body, in seconds.
-            at_once: Maximum number of bodies received at the same time, all in memory.
+            at_once: Number of photos of the maximum size for which there is memory.
         """
-        self.uploads, self.max_bytes, self.timeout = uploads, max_bytes, timeout
-        self.at_once, self.arriving = at_once, 0
+        self.max_bytes, self.timeout = max_bytes, timeout
+        self.budget = at_once * max_bytes
+        self._arriving: list[Arriving] = []
 
-    async def read(self, receive: Receive, headers: dict[str, str]) -> Receive:
-        """Waits for the whole body, and returns it in one piece.
+    async def read(self, receive: Receive, limit: int, client: str) -> bytearray:
+        """Waits for the whole body.
+
+        Args:
+            receive: ASGI's.
+            limit: Maximum size in bytes.
+            client: Who sends it; whoever sends most makes room first.
 
         Raises:
             RefusedError: If it is too large or too slow, or there are too many.
             ConnectionError: If the client has disconnected.
         """
-        refusal = self._refusal(headers.get("content-length", ""))
-        if refusal is not None and "expect" in headers:
-            raise refusal
-        if self.arriving >= self.at_once or self._stored_bytes() > MAX_STORED * self.max_bytes:
-            raise RefusedError(503, "too many photos are being sent; try again in a few seconds.")
-        self.arriving += 1
-        parts: list[bytes] = []
+        arriving = Arriving(client)
+        self._arriving.append(arriving)
         try:
-            async with asyncio.timeout(self.timeout):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ConnectionError
-                    more = message.get("more_body", False)
-                    if refusal is None:
-                        parts.append(message.get("body", b""))
+            async with asyncio.timeout(self.timeout) as arriving.deadline:
+                async for part in parts(receive):
+                    if len(arriving.body) + len(part) > limit:
+                        raise too_large(len(arriving.body) + len(part), limit)
+                    arriving.body += part
+                    self._make_room()
+                    if arriving.dropped:
+                        raise RefusedError(503, CROWDED)
         except TimeoutError as error:
+            if arriving.dropped:
+                raise RefusedError(503, CROWDED) from error
             raise RefusedError(
                 408, f"the photo did not arrive within {self.timeout:g} seconds."
             ) from error
         finally:
-            self.arriving -= 1
-        if (
-            refusal is not None
-        ):  # Only now: most clients read no response before they have sent everything.
-            raise refusal
-        body: Message | None = {"type": "http.request", "body": b"".join(parts)}
+            self._arriving.remove(arriving)
+        return arriving.body
 
-        async def again() -> Message:
-            nonlocal body
-            if body is None:
-                return await receive()
-            message, body = body, None
-            return message
+    def _make_room(self) -> None:
+        """Drops the oldest body of whoever sends most, while all exceed the budget."""
+        while True:
+            kept = [each for each in self._arriving if not each.dropped]
+            sizes: Counter[str] = Counter()
+            for each in kept:
+                sizes[each.client] += len(each.body)
+            if sizes.total() <= self.budget:
+                return
+            most = sizes.most_common(1)[0][0]
+            oldest = next(each for each in kept if each.client == most and each.body)
+            oldest.dropped = True
+            oldest.body = bytearray()
+            if oldest.deadline:
+                oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
-        return again
+    async def discard(self, receive: Receive) -> bool:
+        """Reads a body without keeping it: most clients read no response before they sent it all.
 
-    def _stored_bytes(self) -> int:
-        """Total size of the files in the upload folder."""
-        total = 0
-        for path in self.uploads.rglob("*"):
-            with suppress(OSError):  # Another thread may delete it.
-                total += path.stat().st_size
-        return total
+        Returns:
+            Whether it has arrived within the limits.
 
-    def _refusal(self, size: str) -> RefusedError | None:
-        """The reason to refuse a body of this Content-Length, or None."""
-        if not size.isdecimal():
-            return RefusedError(
-                411, "the header Content-Length is missing: give the number of bytes."
-            )
-        if int(size) <= self.max_bytes:
-            return None
-        return RefusedError(
-            413,
-            f"{int(size) / 1e6:.1f} MB; the limit is {self.max_bytes / 1e6:g} MB (max_mb): "
-            "send a smaller photo.",
-        )
+        Raises:
+            ConnectionError: If the client has disconnected.
+        """
+        seen = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.timeout):
+                async for part in parts(receive):
+                    seen += len(part)
+                    if seen > DISCARDED * self.max_bytes:
+                        return False
+                return True
+        return False
+
+
+async def parts(receive: Receive) -> AsyncIterator[bytes]:
+    """The parts of a body.
+
+    Raises:
+        ConnectionError: If the client has disconnected.
+    """
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+def check_length(headers: Mapping[str, str], limit: int) -> None:
+    """Checks what the headers of a request say about its body.
+
+    Raises:
+        RefusedError: If the size is missing or too large.
+    """
+    size = headers.get("content-length", "")
+    if not size.isdecimal():
+        raise RefusedError(411, "the header Content-Length is missing: give the number of bytes.")
+    if int(size) > limit:
+        raise too_large(int(size), limit)
+
+
+def too_large(size: int, limit: int) -> RefusedError:
+    """The refusal of a body that is too large."""
+    if limit < 1e5:
+        return RefusedError(413, f"{size / 1e3:.1f} kB; the limit here is {limit / 1e3:g} kB.")
+    return RefusedError(
+        413,
+        f"{size / 1e6:.1f} MB; the limit is {limit / 1e6:g} MB (max_mb): send a smaller photo.",
+    )

@@ -1,141 +1,118 @@
-"""Decides which requests are accepted, by path, host name and origin."""
+"""Passes on only complete requests of limited size, to a name of this server."""
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from urllib.parse import urlsplit
+import os
+import sys
+import traceback
+from collections.abc import Mapping
 
-from bookcls.serving.body import Bodies, Message, Receive, RefusedError, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+from bookcls.serving.body import Bodies, check_length
+from bookcls.serving.hosts import check_host, find_group
+from bookcls.serving.refusals import RefusedError, refuse
 
-FILE = "/gradio_api/file="
-STREAM = "/gradio_api/queue/data"
-"""Where the page receives its results."""
-GET = ("/assets/", "/static/", FILE)
-"""Path prefixes that the page reads. Gradio has more, among them one that fetches URLs."""
-ADDRESSES = {
-    "GET": {
-        "/",
-        "/health",
-        "/config",
-        "/theme.css",
-        "/favicon.ico",
-        "/manifest.json",
-        STREAM,
-        "/gradio_api/upload_progress",
-    },
-    "POST": {"/predict", "/gradio_api/upload", "/gradio_api/queue/join"},
-}
 HEADERS = {
-    # The page may load nothing from elsewhere, and no other page may frame it. Gradio
-    # needs its inline scripts and eval.
+    # The page loads its own style and script; nothing is inline, nothing comes from elsewhere,
+    # and no other page may frame it.
     "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        "style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
-        "base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+INTERNAL = "internal error; the terminal where the server runs says more."
 
 
 class Gate:
-    """ASGI middleware that passes on only complete requests of limited size."""
+    """ASGI middleware in front of the application."""
 
     def __init__(
-        self, app: App, bodies: Bodies, uploads: Path, names: frozenset[str] | None
+        self, app: ASGIApp, bodies: Bodies, limits: Mapping[str, int], names: frozenset[str]
     ) -> None:
         """Wraps an application.
 
         Args:
             app: The application.
             bodies: Reads the request bodies.
-            uploads: The only folder whose files are served.
-            names: Host names accepted in requests; None accepts any.
+            limits: Path -> maximum size of what is posted there; nothing else is kept.
+            names: Host names accepted in requests.
         """
-        self.app, self.bodies, self.uploads = app, bodies, uploads.resolve()
-        self.names = names
+        self.app, self.bodies, self.limits, self.names = app, bodies, limits, names
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on or refuses a request."""
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
         if scope["type"] != "http":
             return
+        started = False
 
         async def guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 extra = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         try:
-            self._check(scope["method"], scope["path"], headers)
-            if scope["method"] == "POST":
-                receive = await self.bodies.read(receive, headers)
+            body = await self._check(scope, receive)
+            await self.app(scope, again(body, receive), guarded)
         except RefusedError as refusal:
             await refuse(guarded, refusal)
         except ConnectionError:
             return
-        else:
-            await self._forward(scope, receive, guarded)
+        except Exception as error:
+            report(scope, error)
+            if not started:
+                await refuse(guarded, RefusedError(500, INTERNAL))
 
-    async def _forward(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _check(self, scope: Scope, receive: Receive) -> bytearray:
+        """Checks the headers and reads the body.
+
+        Raises:
+            RefusedError: If the request is refused.
+            ConnectionError: If the client has disconnected.
+        """
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        limit = self.limits.get(scope["path"]) if scope["method"] == "POST" else None
         try:
-            await self.app(scope, receive, send)
-        except (Exception, asyncio.CancelledError):
-            if scope["path"] != STREAM:
-                raise
-            # Gradio raises again what it has already reported to the client: when the page is
-            # older than the server, or when the server stops.
-            await send({"type": "http.response.body", "body": b""})
-
-    def _check(self, method: str, path: str, headers: dict[str, str]) -> None:
-        host = headers.get("host", "")
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            origin = urlsplit(headers.get("origin", f"//{host}")).netloc
-        except ValueError as error:
-            raise RefusedError(400, "the header Host or Origin is not a valid address.") from error
-        if self.names is not None and name not in self.names:
-            # A page elsewhere may give its own name this machine's address (DNS rebinding).
-            raise RefusedError(
-                421, f"this server accepts requests to this machine only, not to {name}."
-            )
-        if origin != host:
-            raise RefusedError(403, "pages from other sites may not use this server.")
-        known = ADDRESSES.get("GET" if method == "HEAD" else method, set())
-        if path in known or (method in ("GET", "HEAD") and self._is_file(path)):
-            return
-        if any(path in paths for paths in ADDRESSES.values()):
-            other = "POST" if method != "POST" else "GET"
-            raise RefusedError(405, f"{path} accepts {other}, not {method}.")
-        raise RefusedError(404, "not found; the page is at /, predictions are at /predict.")
-
-    def _is_file(self, path: str) -> bool:
-        if ".." in path.split("/") or not path.startswith(GET):
-            return False
-        if not path.startswith(FILE):
-            return True
-        try:
-            return Path(path.removeprefix(FILE)).resolve().is_relative_to(self.uploads)
-        except (OSError, ValueError):
-            return False
+            if "transfer-encoding" in headers and (
+                "content-length" in headers or scope["http_version"] == "1.0"
+            ):
+                # Two readers would see two requests.
+                raise RefusedError(
+                    400, "Content-Length and Transfer-Encoding contradict each other: send one."
+                )
+            check_host(headers, self.names, scope["server"][0])
+            if limit is not None:
+                check_length(headers, limit)
+                return await self.bodies.read(receive, limit, find_group(scope["client"][0]))
+        except RefusedError as refusal:
+            if "expect" not in headers and refusal.status not in (408, 503):
+                await self.bodies.discard(receive)
+            raise
+        if not await self.bodies.discard(receive):
+            raise RefusedError(408, "the request is too large, or did not arrive in time.")
+        return bytearray()
 
 
-async def refuse(send: Send, refusal: RefusedError) -> None:
-    """Sends the reason as json and closes the connection."""
-    body = json.dumps({"error": str(refusal)}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    if refusal.status == 503:
-        headers.append((b"retry-after", b"5"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def again(body: bytearray, receive: Receive) -> Receive:
+    """ASGI's receive for a body that has been read."""
+    left: list[Message] = [{"type": "http.request", "body": body}]
+
+    async def receive_again() -> Message:
+        return left.pop() if left else await receive()
+
+    return receive_again
+
+
+def report(scope: Scope, error: Exception) -> None:
+    """Prints an error of the server itself: one line, or more with BOOKCLS_TRACEBACK=1."""
+    name = f"{type(error).__name__}: {error}"
+    asked = ascii(f"{scope['method']} {scope['path']}"[:100])
+    print(f"error    in answer to {asked}: {' '.join(name.split())}", file=sys.stderr, flush=True)
+    if os.environ.get("BOOKCLS_TRACEBACK") == "1":
+        traceback.print_exception(error)

@@ -2,94 +2,81 @@
 
 from pathlib import Path
 
-import gradio as gr
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from bookcls.data.images import ImageError
 from bookcls.data.samples import Sample
-from bookcls.errors import BookclsError
 from bookcls.explaining.panels import overlay
 from bookcls.pages.templates import template
 from bookcls.pages.thumbnails import data_url, embed_photo, load_small
-from bookcls.predicting.prediction import Prediction
 from bookcls.serving.answerer import Answerer, ExplainedPrediction
+from bookcls.serving.api import read_body
 from bookcls.serving.photos import RunPhotos
-from bookcls.serving.upload import photo_upload
+from bookcls.serving.refusals import RefusedError
 
 HERE = Path(__file__).parent
-"""Where the templates and the style sheet are."""
-STYLE = (HERE / "page.css").read_text(encoding="utf-8")
-KEPT = 600
-"""Seconds that an uploaded photo stays on disk, for the page to show it."""
+"""Where the templates, the style sheet and the script are."""
+HTML, CSS, SCRIPT = "text/html", "text/css", "text/javascript"
 
 
 class Page:
-    """The web page and its event handlers.
+    """The web page and its answers.
 
     Attributes:
+        answerer: The model.
         examples: Test photos that can be read, each with a thumbnail.
+        html: The page.
     """
 
-    def __init__(self, answerer: Answerer, photos: RunPhotos) -> None:
+    def __init__(self, answerer: Answerer, photos: RunPhotos, threshold_from: str = "") -> None:
         """Prepares the examples.
 
         Args:
             answerer: The model.
             photos: Photos to show next to predictions.
+            threshold_from: How the threshold was chosen, for visitors of the page.
         """
-        self.answerer, self.left_out = answerer, photos.left_out
+        self.answerer, self.threshold_from = answerer, threshold_from
         pictures = [(sample, load_small(sample.path)) for sample in photos.tests]
         self.examples = [(sample, image) for sample, image in pictures if image]
+        predictor = answerer.predictor
+        self.html = render(
+            "page",
+            name="/".join(predictor.ckpt.resolve().parts[-2:]),
+            classes=predictor.class_names,
+            examples=[data_url(image) for _, image in self.examples],
+            left_out=photos.left_out,
+        )
 
-    def build(self, max_waiting: int) -> gr.Blocks:
-        """Builds the page.
+    def answer(self, body: bytes | bytearray) -> str:
+        """The answer to a photo as html.
+
+        Raises: as :meth:`Answerer.explain`.
+        """
+        return self._render(self.answerer.explain(body), None)
+
+    def answer_example(self, index: str) -> str:
+        """The answer to a test photo as html.
 
         Args:
-            max_waiting: Number of requests that may wait.
+            index: Its place among the examples.
+
+        Raises:
+            RefusedError: If there is none.
+            BookclsError: As :meth:`Answerer.explain`.
         """
-        predictor = self.answerer.predictor
-        ckpt = predictor.ckpt.resolve()
-        head = render("intro", name="/".join(ckpt.parts[-2:]), classes=predictor.class_names)
-        foot = render("foot", left_out=self.left_out, minutes=KEPT // 60)
-        blocks: gr.Blocks
-        with gr.Blocks(title="bookcls", analytics_enabled=False, delete_cache=(60, KEPT)) as blocks:
-            gr.HTML(head)
-            with gr.Row():
-                with gr.Column(elem_classes="side"):
-                    photo = photo_upload()
-                    gallery = gr.Gallery(
-                        [image for _, image in self.examples],
-                        label="Or try a test photo", visible=bool(self.examples), columns=4,
-                        allow_preview=False, interactive=False, buttons=[], format="jpeg",
-                        elem_classes="examples",
-                    )  # fmt: skip
-                with gr.Column(elem_classes="result"):
-                    answer = gr.HTML(render("waiting"))
-            gr.HTML(foot)
-            photo.input(self.ask, photo, answer, api_visibility="private", scroll_to_output=True)
-            gallery.select(
-                self.try_example, None, [photo, answer], api_visibility="private",
-                scroll_to_output=True,
-            )  # fmt: skip
-        blocks.queue(max_size=max_waiting, default_concurrency_limit=1, api_open=False)
-        return blocks
-
-    def ask(self, path: str | None) -> str:
-        """The prediction for an uploaded photo as html; a placeholder if there is no photo."""
-        return self._answer(Path(path)) if path else render("waiting")
-
-    def try_example(self, chosen: gr.SelectData) -> tuple[None, str]:
-        """Clears the photo input, and returns the prediction for a test photo as html."""
-        sample, _ = self.examples[int(chosen.index)]
-        return None, self._answer(sample.path, sample)
-
-    def _answer(self, path: Path, sample: Sample | None = None) -> str:
+        if not index.isdecimal() or int(index) >= len(self.examples):
+            raise RefusedError(404, f"there are {len(self.examples)} test photos, from 0.")
+        sample, _ = self.examples[int(index)]
         try:
-            seen = self.answerer.explain(path)
-        except BookclsError as error:
-            return render("answer", seen=None, error=str(error))
-        if isinstance(seen, Prediction):
-            return render("answer", seen=None, error=f"This file is {seen.error}.")
-        return self._render(seen, sample)
+            body = sample.path.read_bytes()
+        except OSError as error:
+            raise ImageError("gone") from error
+        return self._render(self.answerer.explain(body), sample)
 
     def _render(self, seen: ExplainedPrediction, sample: Sample | None) -> str:
         predictor, found = self.answerer.predictor, seen.found
@@ -100,6 +87,7 @@ class Page:
             seen=seen,
             found=found,
             threshold=predictor.threshold,
+            threshold_from=self.threshold_from,
             bars=sorted(found.probs.items(), key=lambda item: -item[1]),
             label=" or ".join(accepted),
             right=found.answer in accepted,
@@ -111,6 +99,43 @@ class Page:
                 for n in seen.nearest
             ],
         )
+
+
+def page_routes(page: Page) -> list[Route]:
+    """The page, its parts, and where it sends photos to."""
+    parts = {
+        "/": (page.html, HTML),
+        "/page.css": (read("page.css"), CSS),
+        "/page.js": (read("page.js"), SCRIPT),
+        "/camera.js": (read("camera.js"), SCRIPT),
+    }
+
+    async def part(request: Request) -> Response:
+        content, kind = parts[request.url.path]
+        return Response(content, headers={"Cache-Control": "no-cache"}, media_type=kind)
+
+    async def explain(request: Request) -> Response:
+        return uncached(await run_in_threadpool(page.answer, await read_body(request)))
+
+    async def example(request: Request) -> Response:
+        index = (await read_body(request)).decode("ascii", "replace")
+        return uncached(await run_in_threadpool(page.answer_example, index))
+
+    return [
+        *(Route(path, part, methods=["GET"]) for path in parts),
+        Route("/explain", explain, methods=["POST"]),
+        Route("/example", example, methods=["POST"]),
+    ]
+
+
+def uncached(html: str) -> Response:
+    """A response that the browser does not keep."""
+    return Response(html, headers={"Cache-Control": "no-store"}, media_type=HTML)
+
+
+def read(name: str) -> str:
+    """A file next to this one."""
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def render(part: str, /, **values: object) -> str:

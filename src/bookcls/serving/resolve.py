@@ -13,6 +13,8 @@ from bookcls.errors import BookclsError
 from bookcls.predicting.threshold import Threshold, find_threshold
 from bookcls.serving.settings import ServeConfig
 
+NEEDED = ("starlette", "uvicorn", "h11")
+
 
 @dataclass(frozen=True)
 class ResolvedSettings:
@@ -37,10 +39,9 @@ def resolve_settings(config: ServeConfig) -> ResolvedSettings:
     Raises:
         BookclsError: If a path does not exist, or the port is in use.
     """
-    if find_spec("gradio") is None:
-        raise BookclsError(
-            "serve needs Gradio, which is not installed: pip install 'bookcls[serve]'."
-        )
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise BookclsError(f"serve needs {' and '.join(missing)}: pip install 'bookcls[serve]'.")
     run = runs.open_run(config.ckpt)
     root = run.root(config.data.root)
     threshold = find_threshold(config.unsure)

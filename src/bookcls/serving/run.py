@@ -1,33 +1,26 @@
 """Runs the command: serves the model, its page and its REST endpoint behind one gate."""
 
 import asyncio
-import os
 import socket
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 
+from bookcls.config import full_path
+from bookcls.data.held_out import HELD_OUT
 from bookcls.predicting.predictor import Predictor
 from bookcls.serving.answerer import Answerer
+from bookcls.serving.app import make_app
 from bookcls.serving.body import Bodies
-from bookcls.serving.connections import ImpatientProtocol
+from bookcls.serving.connections import FairProtocol
 from bookcls.serving.gate import Gate
+from bookcls.serving.hosts import find_names
+from bookcls.serving.page import Page
 from bookcls.serving.photos import find_photos
 from bookcls.serving.resolve import ResolvedSettings, format_address, is_local
 from bookcls.serving.settings import ServeConfig
 
-if TYPE_CHECKING:
-    from bookcls.serving.page import Page
-
-# Gradio reads these when it is imported: no telemetry, no downloads.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_OFFLINE"] = "1"
-MOST_CONNECTIONS = 64
-"""A browser keeps two or three open; idle ones count too."""
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+SMALL = 1000
+"""Maximum size of what the page sends besides photos, in bytes."""
 
 
 def run(config: ServeConfig, resolved: ResolvedSettings) -> None:
@@ -36,33 +29,27 @@ def run(config: ServeConfig, resolved: ResolvedSettings) -> None:
     Raises:
         BookclsError: For anything that the user can fix.
     """
-    with tempfile.TemporaryDirectory(prefix="bookcls-serve-") as folder:
-        page = make_page(config, resolved)
-        address = format_address(config.host, resolved.listener)
-        if warned := warning(config, resolved.listener):
-            print(warned)
-        print(f"page     {address}")
-        print(f"REST     curl --data-binary @photo.jpg {address}/predict")
-        print("         Ctrl+C stops it", flush=True)
-        try:
-            asyncio.run(answer(config, resolved.listener, Path(folder), page))
-        except KeyboardInterrupt:
-            print("stopped")
+    page = make_page(config, resolved)
+    address = format_address(config.host, resolved.listener)
+    if warned := warning(config, resolved.listener):
+        print(warned)
+    print(f"page     {address}")
+    print(f"REST     curl --data-binary @photo.jpg {address}/predict")
+    print("         Ctrl+C stops it", flush=True)
+    try:
+        asyncio.run(make_server(config, page).serve(sockets=[resolved.listener]))
+    except KeyboardInterrupt:
+        print("stopped")
+    finally:
+        page.answerer.close()
 
 
-async def answer(config: ServeConfig, listener: socket.socket, folder: Path, page: "Page") -> None:
-    """Serves requests; Gradio's parts are created in the event loop that they run in."""
-    await make_server(config, listener, folder, page).serve(sockets=[listener])
-
-
-def make_page(config: ServeConfig, resolved: ResolvedSettings) -> "Page":
+def make_page(config: ServeConfig, resolved: ResolvedSettings) -> Page:
     """Loads the model, finds the run's photos, and prints what will be served.
 
     Raises:
         BookclsError: For anything that the user can fix.
     """
-    from bookcls.serving.page import Page
-
     accelerator = config.trainer.accelerator
     predictor = Predictor(
         resolved.ckpt, resolved.threshold, rotations=config.rotations, accelerator=accelerator
@@ -79,59 +66,37 @@ def make_page(config: ServeConfig, resolved: ResolvedSettings) -> "Page":
     print(f"photos   {shown}" + (f", from {resolved.root}" if resolved.root else ""))
     for line in photos.left_out:
         print(f"         {line}")
-    return Page(answerer, photos)
+    return Page(answerer, photos, describe_threshold(config, resolved))
 
 
-def make_server(
-    config: ServeConfig, listener: socket.socket, folder: Path, page: "Page"
-) -> uvicorn.Server:
+def describe_threshold(config: ServeConfig, resolved: ResolvedSettings) -> str:
+    """How the threshold was chosen, without the folder, which visitors should not see."""
+    threshold = resolved.threshold
+    if threshold.class_names is None:
+        return ""
+    return threshold.why.replace(f" ({full_path('unsure', str(config.unsure)) / HELD_OUT})", "")
+
+
+def make_server(config: ServeConfig, page: Page) -> uvicorn.Server:
     """Puts the page and the REST address behind the gate.
 
     Args:
         config: The settings.
-        listener: The listening socket.
-        folder: The folder for uploads.
         page: The web page.
     """
-    import gradio as gr
-    from fastapi import FastAPI
-
-    from bookcls.serving.api import add_api
-    from bookcls.serving.page import STYLE
-
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read as the components are made
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_api(app, page.answerer, folder)
-    gr.mount_gradio_app(
-        app,
-        page.build(config.max_waiting),
-        path="/",
-        allowed_paths=[],
-        max_file_size=config.max_bytes,
-        theme=gr.themes.Base(font=FONTS, font_mono=("ui-monospace", "monospace")),
-        css=STYLE,
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-    )
     bodies = Bodies(
-        folder,
-        max_bytes=config.max_bytes,
-        timeout=config.timeout,
-        at_once=config.max_waiting + 1,
+        max_bytes=config.max_bytes, timeout=config.timeout, at_once=config.max_waiting + 1
     )
-    names = LOCAL | {config.host} if is_local(listener) else None
-    gate = Gate(app, bodies, folder, names)
+    limits = {"/predict": config.max_bytes, "/explain": config.max_bytes, "/example": SMALL}
+    gate = Gate(make_app(page), bodies, limits, find_names(config.host, config.hosts))
     settings = uvicorn.Config(
         gate,
-        http=ImpatientProtocol,
+        http=FairProtocol,
         ws="none",
-        log_level="warning",
+        lifespan="off",
+        # It would print what visitors do wrong; the gate reports errors of ours.
+        log_level="critical",
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
     return uvicorn.Server(settings)

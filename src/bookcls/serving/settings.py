@@ -1,8 +1,10 @@
 """conf/serve.yaml as typed values. Does not import torch, so that errors come early."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from bookcls.errors import BookclsError
 from bookcls.predicting.settings import PredictConfig
 from bookcls.settings import EvaluateTrainer, check_between, check_positive
 
@@ -21,6 +23,7 @@ class ServeConfig:
     ckpt: str | None = None
     host: str = "127.0.0.1"
     port: int = 7860
+    hosts: list[str] = field(default_factory=list)
     unsure: Any = 0.5
     rotations: int = 1
     max_mb: float = 30
@@ -34,6 +37,12 @@ class ServeConfig:
         PredictConfig("", rotations=self.rotations)  # only for its check
         for name in ("max_mb", "max_waiting", "timeout"):
             check_positive(name, getattr(self, name))
+        for name in self.hosts:
+            if not re.fullmatch(r"[\w.:-]+", name, re.ASCII) or name.count(":") == 1:
+                raise BookclsError(
+                    f"hosts: {name} is not a name; give names as in an address bar, without "
+                    "http:// and port: hosts=[desk.local,192.168.1.5]."
+                )
 
     @property
     def max_bytes(self) -> int:
