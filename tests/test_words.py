@@ -172,6 +172,15 @@ def test_a_multirun_splits_at_commas_and_keeps_each_part(typed, parts, mode):
     assert [parser.parse_override(f"data.root={job}").value() for job in jobs] == parts
 
 
+def test_the_jobs_of_a_multirun_get_what_was_typed(run_verb, tmp_path, capsys):
+    words = ("-m", "data=folder", "data.root=2024_05,1e5", "hydra.sweep.dir=2024_06")
+    assert run_verb(train.main, *words) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path / '2024_05'} does not exist" in said
+    assert f"{tmp_path / '1e5'} does not exist" in said
+    assert (tmp_path / "2024_06").is_dir()
+
+
 def test_a_folder_with_a_comma_is_one_folder_in_a_multirun(tmp_path):
     (tmp_path / "a,b").mkdir()
     word = quote_overrides(["data.root=a,b", "-m"], TrainConfig)[0]
