@@ -185,14 +185,14 @@ def test_values_that_trip_hydras_parser_arrive_unchanged(value, tmp_path, monkey
     if value in AMBIGUOUS:
         value = str(tmp_path) + value
         Path(value).mkdir(parents=True)
-    (argument,) = quote_overrides([f"data.root={value}"])
+    (argument,) = quote_overrides([f"data.root={value}"], TrainConfig)
     assert composed(argument).data.root == value
 
 
 def test_what_hydra_understands_is_left_alone():
     plain = ["-m", "--help", "seed=0,1,2", "aug=none,all", "data.root=/a/b-c_d.e", "optim.ema=null",
              "experiment=small", "~model", "data.root='a b'"]  # fmt: skip
-    assert quote_overrides(plain) == plain
+    assert quote_overrides(plain, TrainConfig) == plain
     assert OverridesParser.create().parse_override(plain[2]).is_sweep_override()
 
 
@@ -222,8 +222,8 @@ def test_two_commands_of_one_second_have_two_folders(verb):
 @pytest.mark.parametrize("word", ["photos", "runs/2026-01-31/12-00-00", "help"])
 def test_a_word_that_is_no_setting_is_explained(word):
     with pytest.raises(BookclsError, match="settings are given as name=value"):
-        quote_overrides([word])
-    assert quote_overrides(["--cfg", "job"]) == ["--cfg", "job"]
+        quote_overrides([word], TrainConfig)
+    assert quote_overrides(["--cfg", "job"], TrainConfig) == ["--cfg", "job"]
 
 
 def test_help_is_hydras_own(run_verb, capsys):

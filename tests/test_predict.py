@@ -113,7 +113,7 @@ def spoil(folder: Path) -> dict[str, str]:
     return {
         "cut.jpg": "truncated", "empty.png": "empty file (0 bytes)", "text.jpeg": "not an image",
         "phone.HEIC": images.HEIC_ADVICE, "gone.jpg": "no such file",
-        "huge.png": "2000x1000 pixels; the limit is 1 megapixels", "pipe.jpg": "not a file",
+        "huge.png": "2000x1000 pixels; the limit is 1 megapixels: save it at a smaller size", "pipe.jpg": "not a file",
     }  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def test_only_a_few_photos_are_decoded_ahead(tmp_path):
     ahead.close()
 
 
-def test_names_are_kept_and_no_spreadsheet_runs_them(run, run_verb, tmp_path):
+def test_names_are_kept_and_no_spreadsheet_runs_them(run, run_verb, tmp_path, capsys):
     names = ["=1+1.jpg", "@x.png", "a b/本 猫 🐱.PNG", "-1.jpeg", "a b/ß, \"q\".JPG"]  # fmt: skip
     for i, name in enumerate(names):
         draw(tmp_path / "my photos" / name, RED, i)
@@ -197,6 +197,7 @@ def test_names_are_kept_and_no_spreadsheet_runs_them(run, run_verb, tmp_path):
     assert {r["file"] for r in rows} == {f"'{n}" if n[0] in "=@-" else n for n in names}
     assert {r["error"] for r in rows} == {""}
     assert len(rows) == len(names)
+    assert "skipped: 2 hidden (.hidden.jpg)\n" in capsys.readouterr().out
 
 
 def test_globs(tmp_path):
@@ -333,6 +334,8 @@ def test_pictures_of_what_it_looked_at(run, run_verb, tmp_path, capsys):
     with Image.open(tmp_path / "seen" / "1.png.png") as picture:
         assert picture.size[0] > 500
     assert "cam=DIR" not in capsys.readouterr().out
+    assert [name for name, _ in list_photos(find_source("."))] == ["photos/1.png", "photos/no.png",
+                                                                  "photos/sub/1.png"]  # fmt: skip
 
 
 def test_a_picture_says_what_the_table_says(run, tmp_path, monkeypatch):

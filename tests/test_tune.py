@@ -47,7 +47,7 @@ def command_of(out: str) -> TrainConfig:
     """The settings that the printed command for train would use."""
     (line,) = (line for line in out.splitlines() if line.startswith("train it"))
     _, words = line.split("-m bookcls.train ")
-    return to_dataclass(composed(*quote_overrides(shlex.split(words))), TrainConfig)
+    return to_dataclass(composed(*quote_overrides(shlex.split(words), TrainConfig)), TrainConfig)
 
 
 @pytest.fixture

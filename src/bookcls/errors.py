@@ -15,4 +15,5 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         BookclsError: If it is not.
     """
     if value not in choices:
-        raise BookclsError(f"{name}={value}: choose one of {', '.join(choices)}.")
+        several = " (-m tries several values)" if "," in str(value) else ""
+        raise BookclsError(f"{name}={value}: choose one of {', '.join(choices)}{several}.")

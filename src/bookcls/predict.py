@@ -24,13 +24,13 @@ def predict(config: PredictConfig, _: Path) -> None:
     output = full_path("output", config.output)
     refuse_other_files(output)
     cam = resolve_cam_folder(config.cam, source) if config.cam else None
-    num_photos, others = count_photos(source)
+    counts = count_photos(source)
 
     # Imported late: these imports take seconds, and errors should come first.
     print_loading()
     from bookcls.predicting.run import ResolvedSettings, run
 
-    run(config, ResolvedSettings(ckpt, source, num_photos, others, threshold, output, cam))
+    run(config, ResolvedSettings(ckpt, source, counts, threshold, output, cam))
 
 
 def resolve_cam_folder(cam: str, source: Source) -> Path:

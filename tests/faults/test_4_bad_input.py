@@ -399,7 +399,7 @@ def test_overrides(tmp_path, tries):
         GlobalHydra.instance().clear()
         try:
             register_resolvers()
-            words = [w for w in quote_overrides(words) if not w.startswith("-")]
+            words = [w for w in quote_overrides(words, TrainConfig) if not w.startswith("-")]
             with hydra.initialize_config_dir(str(conf_dir("train")), version_base="1.3"):
                 cfg = hydra.compose("train", overrides=words)
             assert isinstance(to_dataclass(cfg, TrainConfig), TrainConfig)

@@ -101,6 +101,8 @@ def print_findings(folder: PhotoFolder, rows: Sequence[Row], findings: Sequence[
     """Prints the counts and the findings."""
     console = Console(highlight=False)
     console.print(str(folder.root), markup=False, soft_wrap=True)
+    if skipped := str(folder.leavings):
+        console.print(f"skipped: {skipped}", markup=False, soft_wrap=True)
     table = Table()
     table.add_column("class")
     for column in ("train", "validate", *(f"test: {name}" for name in folder.tests), "drawn"):

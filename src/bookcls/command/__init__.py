@@ -3,4 +3,13 @@
 from bookcls.command.job import verb
 from bookcls.command.overrides import expand_resume
 
-__all__ = ["expand_resume", "fit", "messages", "overrides", "own_folder", "terminal", "verb"]
+__all__ = [
+    "expand_resume",
+    "fallback",
+    "fit",
+    "messages",
+    "overrides",
+    "own_folder",
+    "terminal",
+    "verb",
+]

@@ -11,7 +11,8 @@ from pathlib import Path
 from bookcls.command.compose import compose
 from bookcls.command.fallback import apply_fallback
 from bookcls.command.job import remove_empty
-from bookcls.command.overrides import quote, quote_overrides
+from bookcls.command.overrides import quote_overrides
+from bookcls.command.words import quote
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.settings import TrainConfig
@@ -80,7 +81,7 @@ def _checked(overrides: Sequence[str]) -> list[str]:
             )
         if word.lstrip("+~").startswith("data.root="):
             raise BookclsError(f"overrides: {word}: give the folder as root, the first argument.")
-    return quote_overrides(list(overrides))
+    return quote_overrides(list(overrides), TrainConfig)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def _run(
 
     try:
         register_resolvers()
-        sys.argv[1:] = prepare(quote_overrides(sys.argv[1:]))
+        sys.argv[1:] = prepare(quote_overrides(sys.argv[1:], schema))
         options = {word for word in sys.argv[1:] if word.startswith("-")}
         if options and options <= {"--help", "-h"}:
             print(usage(name, [word for word in sys.argv[1:] if word not in options]))

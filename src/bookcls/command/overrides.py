@@ -1,12 +1,12 @@
 """Rewrites command-line overrides before Hydra parses them."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from bookcls.command.words import QUOTES, Typed, find_hint, quote, unquote
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.runs import CONFIG
@@ -33,7 +33,7 @@ def expand_resume(
     # Lightning starts further processes with the overrides that are returned below.
     if not given or "hydra.output_subdir=null" in argv:
         return argv
-    value = given[0].removeprefix("resume=").strip("'\"")
+    value = unquote(given[0].removeprefix("resume="))
     run = full_path("resume", value)
     kept = [arg for arg in argv if arg.partition("=")[0] in allowed]
     others = [arg for arg in argv if arg not in given + kept]
@@ -51,42 +51,46 @@ def expand_resume(
     return [f"resume={folder}", f"hydra.run.dir={folder}", "hydra.output_subdir=null", *kept]
 
 
-def quote_overrides(argv: list[str]) -> list[str]:
-    """Quotes values that Hydra's grammar would reject or split.
+def quote_overrides(argv: list[str], schema: type) -> list[str]:
+    """Quotes values that Hydra's grammar would reject, split or read as something else.
 
-    Hydra treats spaces, accents, kanji, commas, brackets and ``~`` as syntax. A value is quoted if
-    the parser rejects it, if it names an existing file or folder, or if it is a path with commas
-    outside a multirun.
+    Text stays as it was typed: the type of a setting says whether it is text, see
+    :class:`bookcls.command.words.Typed`. Other values are quoted if the parser rejects them.
+
+    Args:
+        argv: The arguments, as typed.
+        schema: The dataclass that mirrors the configuration.
 
     Raises:
         BookclsError: For an argument that is neither a setting nor an option.
     """
     parser = OverridesParser.create()
-    named_sweep = any(arg.startswith("sweep=") for arg in argv)
-    multirun = named_sweep or bool({"-m", "--multirun"} & set(argv))
+    multirun = any(arg.startswith(("sweep=", "hydra.mode=MULTIRUN")) for arg in argv)
+    multirun |= bool({"-m", "--multirun"} & set(argv))
     quoted = []
     for before, arg in zip(["", *argv], argv, strict=False):
         if "=" not in arg and not arg.startswith(("-", "+", "~")) and not before.startswith("-"):
             raise BookclsError(f"{arg}: settings are given as name=value; --help lists the names.")
         key, equals, value = arg.partition("=")
-        if arg.startswith("-") or not equals or value[:1] in ("'", '"'):
+        if arg.startswith("-") or not equals:
             quoted.append(arg)
             continue
         if key in ("experiment", "sweep") and value in ("", "null"):
             raise BookclsError(f"{arg}: name one of those that --help lists, or write ~{key}.")
+        name = key.lstrip("+")
+        typed = Typed(find_hint(schema, name))
+        if typed.is_text and value == "???":
+            raise BookclsError(
+                f"{arg}: ??? stands for a value that is not set; write ./??? for files or a folder "
+                "of that name."
+            )
+        if typed.is_text or typed.is_texts:
+            in_sweep = multirun and not name.startswith("hydra.")
+            quoted.append(f"{key}={typed.rewrite(value, multirun=in_sweep)}")
+            continue
         try:
-            override = parser.parse_override(arg)
-            path_list = override.is_sweep_override() and "/" in value and not multirun
-            named = re.search(r"[,~\[\](){}$]", value) and Path(value).expanduser().exists()
-            plain = not (named or path_list or "\\" in value)
-        except (HydraException, OSError, RuntimeError):  # RuntimeError: ~user without such a user
-            plain = False
-        quoted.append(arg if plain else f"{key}={quote(value)}")
+            parser.parse_override(arg)
+        except (HydraException, RecursionError):
+            arg = arg if value[:1] in QUOTES else f"{key}={quote(value)}"
+        quoted.append(arg)
     return quoted
-
-
-def quote(value: str) -> str:
-    """Quotes a value as a Hydra string that is parsed back as ``value``."""
-    value = re.sub(r'(\\*)"', r'\1\1\\"', value)
-    value = re.sub(r"(\\+)$", r"\1\1", value)
-    return '"' + value.replace("${", "\\${") + '"'

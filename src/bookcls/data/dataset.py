@@ -6,13 +6,15 @@ from itertools import combinations
 from pathlib import Path
 
 from bookcls.data.groups import read_groups
-from bookcls.data.images import SUFFIXES
+from bookcls.data.leavings import Leavings
+from bookcls.data.photo_files import explain_other, is_photo
 from bookcls.data.samples import (
     EMPTY_SHA256,
     SCORES,
     PhotoFolder,
     Sample,
     find_bad_names,
+    list_entries,
     list_photos,
     list_visible,
     make_sample,
@@ -44,7 +46,8 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
         raise BookclsError(
             f"data.root={root} {what}. Give the folder that contains train/<class>/."
         )
-    folders = list_visible(root / "train") if (root / "train").is_dir() else []
+    leavings = Leavings()
+    folders = list_entries(root / "train", leavings) if (root / "train").is_dir() else []
     class_dirs = [p for p in folders if p.is_dir()]
     problems = [
         f"{p.relative_to(root)}: a file next to the class folders" for p in folders if p.is_file()
@@ -62,10 +65,10 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
             "two or more. If there is only one thing to recognise, add a folder 'background' with "
             "photos without it."
         )
-    folder = PhotoFolder(root, class_names, [], {}, problems=problems)
+    folder = PhotoFolder(root, class_names, [], {}, problems=problems, leavings=leavings)
     problems += [f"train: {line}" for line in find_bad_names(class_names)]
     for label, class_dir in enumerate(class_dirs):
-        photos, rest = list_photos(class_dir)
+        photos, rest = list_photos(class_dir, leavings)
         if on_bad == "skip":
             folder.skipped += rest
         else:
@@ -74,7 +77,7 @@ def read_folder(root: Path, *, on_bad: str = "error", with_tests: bool = True) -
             problems.append(f"train/{class_dir.name}: an empty class; add photos or remove it")
         folder.train += [make_sample(p, root / "train", label, (label,)) for p in photos]
     if with_tests:
-        folder.tests = read_tests(root, class_names, problems)
+        folder.tests = read_tests(root, class_names, problems, leavings)
     folder.train = read_groups(root, folder.train, problems)
     problems += [describe_copy(root, *pair) for pair in find_copies(folder)]
     return folder
@@ -105,18 +108,22 @@ def describe_copy(root: Path, sample: Sample, other: Sample) -> str:
     return "{}: the same photo as {}".format(*paths)
 
 
-def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[str, list[Sample]]:
+def read_tests(
+    root: Path, class_names: list[str], problems: list[str], leavings: Leavings | None = None
+) -> dict[str, list[Sample]]:
     """Reads the test splits of a dataset.
 
     Args:
         root: Folder that contains ``test_<name>/`` folders or ``test/``.
         class_names: Class names of the model.
         problems: A line is added for each problem.
+        leavings: Counts what is passed over.
 
     Returns:
         Split name -> photos. A plain ``test/`` is called "test".
     """
     tests = {}
+    leavings = leavings or Leavings()
     for folder in list_visible(root):
         if not folder.is_dir() or not (folder.name == "test" or folder.name.startswith("test_")):
             continue
@@ -125,9 +132,9 @@ def read_tests(root: Path, class_names: list[str], problems: list[str]) -> dict[
             problems.append(f"{folder.name}: give it a unique name, test_<name>")
             continue
         if (folder / "labels.csv").is_file():
-            tests[split] = read_flat_test(folder, root, class_names, problems)
+            tests[split] = read_flat_test(folder, root, class_names, problems, leavings)
         else:
-            tests[split] = read_class_test(folder, root, class_names, problems)
+            tests[split] = read_class_test(folder, root, class_names, problems, leavings)
         if not tests[split]:
             problems.append(f"{folder.name}: no photos with labels; add some or remove the folder")
     problems += [
@@ -155,11 +162,11 @@ def find_key_clashes(splits: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def read_class_test(
-    folder: Path, root: Path, class_names: list[str], problems: list[str]
+    folder: Path, root: Path, class_names: list[str], problems: list[str], leavings: Leavings
 ) -> list[Sample]:
     """Reads a test split with a subfolder per class."""
     samples = []
-    for entry in list_visible(folder):
+    for entry in list_entries(folder, leavings):
         if not entry.is_dir():
             problems.append(
                 f"{entry.relative_to(root)}: a file next to class folders; a flat test folder "
@@ -172,14 +179,14 @@ def read_class_test(
             )
         else:
             label = class_names.index(entry.name)
-            photos, rest = list_photos(entry)
+            photos, rest = list_photos(entry, leavings)
             problems += [f"{path.relative_to(root)}: {why}" for path, why in rest]
             samples += [make_sample(p, folder, label, (label,)) for p in photos]
     return samples
 
 
 def read_flat_test(
-    folder: Path, root: Path, class_names: list[str], problems: list[str]
+    folder: Path, root: Path, class_names: list[str], problems: list[str], leavings: Leavings
 ) -> list[Sample]:
     """Reads a flat test split with its ``labels.csv``."""
     here = f"{folder.name}/labels.csv"
@@ -188,7 +195,7 @@ def read_flat_test(
     except BookclsError as error:
         problems.append(f"{here}: {error}")
         return []
-    entries = [p for p in list_visible(folder) if p.name != "labels.csv"]
+    entries = [p for p in list_entries(folder, leavings) if p.name != "labels.csv"]
     on_disk = {p.name: p for p in entries}
     samples, seen = [], Counter[str]()
     for number, row in rows:
@@ -220,8 +227,10 @@ def read_flat_test(
             samples.append(make_sample(on_disk[name], folder, label, indices))
     problems += [f"{here}: {name} is in {n} rows" for name, n in seen.items() if n > 1]
     for name, path in on_disk.items():
-        if path.is_dir() or path.suffix.lower() not in SUFFIXES:
-            problems.append(f"{path.relative_to(root)}: not an image")
+        if path.is_dir():
+            problems.append(f"{path.relative_to(root)}: not an image, but a folder")
+        elif not is_photo(path):
+            problems.append(f"{path.relative_to(root)}: {explain_other(path)}")
         elif name not in seen:
             problems.append(f"{path.relative_to(root)}: has no row in {here}")
     return samples

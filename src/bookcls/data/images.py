@@ -24,9 +24,10 @@ is passed to Ghostscript) or have decoders that are rarely tested."""
 Image.MAX_IMAGE_PIXELS = None
 
 MAX_HEIC_PIXELS = 100_000_000
-"""Of a HEIC file, which takes longer to decode than a JPEG and has no reduced decoding."""
+"""Of a HEIC or AVIF file, which takes longer to decode than a JPEG and has no reduced decoding."""
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands in the header of a HEIC file (ISO/IEC 23008-12)."""
+AVIF_BRANDS = (b"avif", b"avis")
 HEIC_ADVICE = "HEIC, which needs pillow-heif: pip install 'bookcls[heic]', or export it as JPEG"
 
 ORIENTATION = 0x0112
@@ -84,6 +85,19 @@ def is_heic(path: Path) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS
 
 
+def has_avif_brand(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of an AVIF (ISO/IEC 23000-22)."""
+    end = min(len(head), int.from_bytes(head[:4], "big"))
+    brands = {head[8:12], *(head[i : i + 4] for i in range(16, end, 4))}
+    return head[4:8] == b"ftyp" and not brands.isdisjoint(AVIF_BRANDS)
+
+
+def is_avif(path: Path) -> bool:
+    """Whether a file's content is AVIF, whatever its name says."""
+    with path.open("rb") as file:
+        return has_avif_brand(file.read(64))
+
+
 def open_image(path: Path, *, size: int | None = None) -> Image.Image:
     """Opens an image file and reads its header.
 
@@ -100,9 +114,11 @@ def open_image(path: Path, *, size: int | None = None) -> Image.Image:
     try:
         image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        if not (is_heic(path) and register_heic() and "HEIF" in Image.OPEN):
+        # Not in FORMATS: the plugin for AVIF would accept HEIC, too, and then fail.
+        kind = "AVIF" if is_avif(path) else "HEIF"
+        if kind == "HEIF" and not (is_heic(path) and register_heic() and "HEIF" in Image.OPEN):
             raise
-        image = Image.open(path, formats=("HEIF",))
+        image = Image.open(path, formats=(kind,))
     try:
         _check_opened(image)
     except ImageError:
@@ -118,7 +134,7 @@ def load_image(path: Path, *, size: int | None = None) -> Image.Image:
     transparency is composited on white; of several frames, the first is used.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file; HEIC with pillow-heif.
+        path: A JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF file; HEIC with pillow-heif.
         size: If given, the side of the square that the photo will be fitted to: a JPEG may then
             be decoded at a reduced scale of at least twice that, which is several times faster.
 
@@ -162,8 +178,8 @@ def _check_opened(image: Image.Image) -> None:
     Raises:
         ImageError: If it would take too long to read.
     """
-    if image.format == "HEIF":
-        check_pixels(*image.size, MAX_HEIC_PIXELS, "HEIC")
+    if image.format in ("HEIF", "AVIF"):
+        check_pixels(*image.size, MAX_HEIC_PIXELS, "HEIC" if image.format == "HEIF" else "AVIF")
     if isinstance(exif := image.info.get("exif"), bytes):
         check_exif(exif)
     if isinstance(text := image.info.get("Raw profile type exif"), str):

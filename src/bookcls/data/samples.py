@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bookcls.data.images import SUFFIXES
+from bookcls.data.leavings import LINKS, RESULTS, Leavings, is_hidden, is_results
+from bookcls.data.photo_files import explain_other, is_photo
 from bookcls.data.streams import Stream
 from bookcls.errors import BookclsError
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """The hash of a file that is empty or cannot be read."""
-SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 SCORES = ("acc", "n", "correct", "ci_low", "ci_high", "nll", "brier", "strict_acc", "strict_n",
           "floor")  # fmt: skip
 """Names of the scores of a test split; in metrics.json, ``test/<split>_<name>``."""
@@ -58,6 +58,7 @@ class PhotoFolder:
         tests: Split name ("easy") -> photos.
         skipped: Photos left out under ``on_bad=skip``, each with the reason.
         problems: A line for each problem that prevents the use of the dataset.
+        leavings: What was passed over: hidden files, other programs' folders, our results.
     """
 
     root: Path
@@ -66,6 +67,7 @@ class PhotoFolder:
     tests: dict[str, list[Sample]]
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    leavings: Leavings = field(default_factory=Leavings)
 
     def fingerprint(self) -> str:
         """SHA-256 of every photo's split, name, labels, bytes and group."""
@@ -105,27 +107,77 @@ def problems_error(root: Path, problems: Sequence[str]) -> BookclsError:
     return BookclsError(f"{root} cannot be used as it is:{lines}")
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether a file is a dot file or a system file such as Thumbs.db."""
-    return path.name.startswith(".") or path.name.lower() in SYSTEM_FILES
-
-
 def list_visible(folder: Path) -> list[Path]:
     """Lists a folder in a fixed order, without hidden and system files."""
     return sorted((p for p in folder.iterdir() if not is_hidden(p)), key=lambda p: p.name)
 
 
-def list_photos(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Lists the photos of a folder, and every other visible entry with the reason."""
+def list_entries(folder: Path, leavings: Leavings) -> list[Path]:
+    """Lists a folder in a fixed order, without anything that is passed over among photos.
+
+    Args:
+        folder: The folder.
+        leavings: Counts what is passed over.
+    """
+    entries = []
+    for path in sorted(folder.iterdir(), key=lambda p: p.name):
+        if is_hidden(path):
+            leavings.add(path)
+        elif path.is_dir() and is_results(path):
+            leavings.add(path, RESULTS)
+        else:
+            entries.append(path)
+    return entries
+
+
+def list_photos(
+    folder: Path, leavings: Leavings | None = None
+) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Lists the photos of a folder, and every other entry that is not passed over.
+
+    Args:
+        folder: The folder.
+        leavings: Counts what is passed over, including links to photos of the same folder.
+
+    Returns:
+        The photos, and each other entry with the reason.
+    """
     photos, rest = [], []
-    for path in list_visible(folder):
+    leavings = leavings or Leavings()
+    for path in list_entries(folder, leavings):
         if path.is_dir():
             rest.append((path, "a folder inside a class folder"))
-        elif path.suffix.lower() in SUFFIXES:
+        elif is_photo(path):
             photos.append(path)
         else:
-            rest.append((path, f"not an image (supported: {' '.join(SUFFIXES)})"))
-    return photos, rest
+            rest.append((path, explain_other(path)))
+    again = find_second_names(photos)
+    for path in again:
+        leavings.add(path, LINKS)
+    return [path for path in photos if path not in again], rest
+
+
+def find_second_names(photos: Sequence[Path]) -> set[Path]:
+    """Finds links to a photo that is in the list under its own name, or an earlier link's.
+
+    Args:
+        photos: Of one folder.
+    """
+    links = [path for path in photos if path.is_symlink()]
+    if not links:
+        return set()
+    folder = photos[0].parent.resolve()
+    known = {folder / path.name for path in photos if not path.is_symlink()}
+    again = set()
+    for path in links:
+        try:
+            target = path.resolve(strict=True)
+        except (OSError, RuntimeError):  # Decoding says that there is no such file.
+            continue
+        if target in known:
+            again.add(path)
+        known.add(target)
+    return again
 
 
 def make_sample(path: Path, base: Path, label: int, accepted: Iterable[int]) -> Sample:

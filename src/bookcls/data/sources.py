@@ -3,13 +3,15 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bookcls.config import expand_home, full_path
 from bookcls.data.images import SUFFIXES, ImageError
-from bookcls.data.samples import Sample, is_hidden
+from bookcls.data.leavings import LINKS, RESULTS, Leavings, has_results, holds_results, is_hidden
+from bookcls.data.photo_files import RAW_SUFFIXES, is_photo
+from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 
 Pattern = tuple[str, ...]
@@ -34,7 +36,7 @@ class Source:
 
     @property
     def photos_only(self) -> bool:
-        """Whether only files with a photo's suffix match: unless the pattern has a suffix."""
+        """Whether only photos match: unless the pattern has a suffix."""
         return self.file is None and self.suffix == ""
 
     @property
@@ -42,6 +44,21 @@ class Source:
         """The suffix that the pattern requires (``.jpg``), or "" if none."""
         suffix = Path(self.pattern[-1]).suffix.lower()
         return "" if MAGIC & set(suffix) else suffix
+
+    def matches(self, path: Path) -> bool:
+        """Whether a photo, given by its resolved path, is listed under that name."""
+        if self.file is not None or not path.is_relative_to(self.base):
+            return False
+        patterns, folder = _expand({self.pattern}), self.base
+        *folders, name = path.relative_to(self.base).parts
+        for part in folders:
+            folder /= part
+            if is_hidden(folder) or has_results(folder):
+                return False
+            patterns = _descend(patterns, part)
+        if is_hidden(path) or (self.photos_only and not is_photo(path)):
+            return False
+        return any(len(p) == 1 and _matches(name, p[0]) for p in patterns)
 
     def may_match_in(self, folder: Path, suffix: str) -> bool:
         """Whether files with this suffix in a folder, or in folders in it, may be among these."""
@@ -76,25 +93,43 @@ def find_source(images: str) -> Source:
 
 def list_photos(source: Source) -> Iterator[tuple[str, Path | ImageError]]:
     """Yields name and path of each photo, by name; or an error for an unreadable folder."""
-    for path, error in _files(source):
+    for path, error in _files(source, Leavings()):
         name = path.relative_to(source.base).as_posix()
         if error is not None:
             yield name, error
-        elif not source.photos_only or path.suffix.lower() in SUFFIXES:
+        elif not source.photos_only or is_photo(path):
             yield name, path
 
 
-def count_photos(source: Source) -> tuple[int, Counter[str]]:
-    """Counts the photos, and the suffixes of the files that are ignored.
+@dataclass
+class Counts:
+    """What there is in a source.
+
+    Attributes:
+        num_photos: Photos.
+        others: Suffix -> number of other files.
+        leavings: What was passed over.
+    """
+
+    num_photos: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    leavings: Leavings = field(default_factory=Leavings)
+
+
+def count_photos(source: Source) -> Counts:
+    """Counts the photos, and what is ignored.
 
     Raises:
-        BookclsError: If there is none.
+        BookclsError: If there is no photo.
     """
-    num = sum(1 for _ in list_photos(source))
-    files = _files(source) if source.photos_only else ()
-    suffixes = (path.suffix.lower() for path, error in files if error is None)
-    others = Counter(suffix or "no suffix" for suffix in suffixes if suffix not in SUFFIXES)
-    if not num:
+    counts = Counts()
+    others = counts.others
+    for path, error in _files(source, counts.leavings):
+        if error is not None or not source.photos_only or is_photo(path):
+            counts.num_photos += 1
+        else:
+            others[path.suffix.lower() or "no suffix"] += 1
+    if not counts.num_photos:
         folder = source.pattern == ANYTHING
         where = source.base.joinpath(*(() if folder else source.pattern))
         what = "no photo in it" if folder else "no photo matches"
@@ -103,8 +138,10 @@ def count_photos(source: Source) -> tuple[int, Counter[str]]:
             if others
             else ""
         )
+        if passed_over := str(counts.leavings):
+            hint += f" Skipped: {passed_over}."
         raise BookclsError(f"images={where}: {what} (supported: {' '.join(SUFFIXES)}).{hint}")
-    return num, others
+    return counts
 
 
 def summarise_suffixes(suffixes: Counter[str]) -> str:
@@ -115,7 +152,8 @@ def summarise_suffixes(suffixes: Counter[str]) -> str:
         '5 x .mov, 2 x .txt'
     """
     parts = [f"{n} x {suffix}" for suffix, n in suffixes.most_common(5)]
-    return ", ".join([*parts, "..."] if len(suffixes) > len(parts) else parts)
+    advice = " (export raw photos as JPEG)" if set(suffixes) & set(RAW_SUFFIXES) else ""
+    return ", ".join([*parts, "..."] if len(suffixes) > len(parts) else parts) + advice
 
 
 def list_images(images: str) -> list[Sample]:
@@ -134,11 +172,24 @@ def list_images(images: str) -> list[Sample]:
     return samples
 
 
-def _files(source: Source) -> Iterator[tuple[Path, ImageError | None]]:
+def _files(source: Source, leavings: Leavings) -> Iterator[tuple[Path, ImageError | None]]:
+    """Yields the files of a source; a photo with several names only once."""
     if source.file is not None:
         yield source.base / source.file, None
-    else:
-        yield from _walk(source.base, _expand({source.pattern}), {})
+        return
+    linked = set[Path]()
+    for path, error in _walk(source.base, _expand({source.pattern}), {}, leavings):
+        if error is None and path.is_symlink():
+            try:
+                target = path.resolve(strict=True)
+            except (OSError, RuntimeError):  # Decoding says that there is no such file.
+                yield path, None
+                continue
+            if target in linked or source.matches(target):
+                leavings.add(path, LINKS)
+                continue
+            linked.add(target)
+        yield path, error
 
 
 def _expand(patterns: set[Pattern]) -> set[Pattern]:
@@ -159,9 +210,14 @@ def _descend(patterns: set[Pattern], name: str) -> set[Pattern]:
 
 
 def _walk(
-    folder: Path, patterns: set[Pattern], seen: dict[tuple[int, int], set[Pattern]]
+    folder: Path,
+    patterns: set[Pattern],
+    seen: dict[tuple[int, int], set[Pattern]],
+    leavings: Leavings,
+    *,
+    is_base: bool = True,
 ) -> Iterator[tuple[Path, ImageError | None]]:
-    """Yields the files that match any pattern. Links are followed, but no file is yielded twice.
+    """Yields the files that match any pattern. Links are followed, but no folder is read twice.
 
     All patterns are suffixes of the same one, so a file in a folder can only match the pattern
     that consists of the last part alone.
@@ -174,14 +230,19 @@ def _walk(
             return
         before |= patterns
         with os.scandir(folder) as entries:
-            names = sorted((e.name, _is_dir(e)) for e in entries if not is_hidden(Path(e.name)))
+            listed = sorted((e.name, _is_dir(e)) for e in entries)
     except OSError as error:
         yield folder, ImageError(f"a folder that cannot be listed ({error.strerror})")
         return
-    for name, is_dir in names:
-        if is_dir:
+    if not is_base and holds_results({name for name, _ in listed}.__contains__):
+        leavings.add(folder, RESULTS)
+        return
+    for name, is_dir in listed:
+        if is_hidden(Path(name)):
+            leavings.add(folder / name)
+        elif is_dir:
             if left := _descend(patterns, name):
-                yield from _walk(folder / name, left, seen)
+                yield from _walk(folder / name, left, seen, leavings, is_base=False)
         elif any(len(p) == 1 and _matches(name, p[0]) for p in patterns):
             yield folder / name, None
 

@@ -38,13 +38,16 @@ class CamData(EvaluateData):
 
 @dataclass
 class CamConfig:
-    """conf/cam.yaml as a whole."""
+    """conf/cam.yaml as a whole.
 
-    ckpt: Any = None
+    OmegaConf has no type for a text or a list; ``given_as`` says what Any stands for.
+    """
+
+    ckpt: Any = field(default=None, metadata={"given_as": str | list[str] | None})
     images: str | None = None
     data: CamData = field(default_factory=CamData)
     method: str = "gradcam"
-    layer: Any = "block5_conv3"
+    layer: Any = field(default="block5_conv3", metadata={"given_as": str | list[str]})
     target: str = "predicted"
     size: int | None = None
     unsure: float = 0.5

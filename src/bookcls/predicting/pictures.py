@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bookcls.data.leavings import PICTURES
 from bookcls.data.samples import Sample
 from bookcls.errors import BookclsError
 from bookcls.explaining import panels
@@ -21,6 +22,9 @@ class Pictures:
     def __init__(self, folder: Path, predictor: Predictor, accelerator: str) -> None:
         """Uses the model of ``predictor``, without a copy."""
         self.folder, self.rotations = folder, predictor.rotations
+        if not folder.exists():  # The user's own folder may contain photos.
+            folder.mkdir(parents=True)
+            (folder / PICTURES).touch()
         self.missing: list[str] = []
         self.threshold = predictor.threshold.value
         config = CamConfig(road=False, trainer=EvaluateTrainer(accelerator))

@@ -1,13 +1,12 @@
 """Runs the command: classifies every photo, writes the table and prints a summary."""
 
 import warnings
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bookcls.data.progress import progress
-from bookcls.data.sources import Source, list_photos, summarise_suffixes
+from bookcls.data.sources import Counts, Source, list_photos, summarise_suffixes
 from bookcls.errors import BookclsError
 from bookcls.predicting.predictor import Predictor
 from bookcls.predicting.settings import PredictConfig
@@ -26,8 +25,7 @@ class ResolvedSettings:
     Attributes:
         ckpt: Checkpoint file.
         source: The photos.
-        num_photos: How many there were at the start.
-        others: Suffixes of the other files next to them.
+        counts: How many there were at the start, and what is next to them.
         threshold: The probability below which a prediction is unsure.
         output: The csv file.
         cam: Folder of the pictures, or None.
@@ -35,8 +33,7 @@ class ResolvedSettings:
 
     ckpt: Path
     source: Source
-    num_photos: int
-    others: Counter[str]
+    counts: Counts
     threshold: Threshold
     output: Path
     cam: Path | None
@@ -58,9 +55,11 @@ def run(config: PredictConfig, resolved: ResolvedSettings) -> None:
     )
     pictures = load_pictures(resolved.cam, predictor, accelerator) if resolved.cam else None
     print(f"model    {resolved.ckpt}: {', '.join(predictor.class_names)}")
-    print(f"photos   {resolved.num_photos} in {source.base}")
-    if resolved.others:
-        print(f"         ignored: {summarise_suffixes(resolved.others)}")
+    print(f"photos   {resolved.counts.num_photos} in {source.base}")
+    if resolved.counts.others:
+        print(f"         ignored: {summarise_suffixes(resolved.counts.others)}")
+    if skipped := str(resolved.counts.leavings):
+        print(f"         skipped: {skipped}")
     print(f"unsure   below {resolved.threshold.value}, {resolved.threshold.why}")
     if resolved.threshold.class_names and config.rotations > 1:
         print("         (chosen without rotations, which make probabilities less extreme)")
@@ -68,7 +67,7 @@ def run(config: PredictConfig, resolved: ResolvedSettings) -> None:
     with warnings.catch_warnings(), open_table(resolved.output, predictor.class_names) as write:
         warnings.simplefilter("ignore")  # Pillow warns about broken EXIF; only the EXIF is lost.
         predictions = predictor.stream(list_photos(source))
-        for prediction in progress(predictions, "Classifying", resolved.num_photos):
+        for prediction in progress(predictions, "Classifying", resolved.counts.num_photos):
             write(prediction)
             tally.add(prediction)
             if pictures is not None and prediction.answer is not None:

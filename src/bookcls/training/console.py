@@ -43,6 +43,8 @@ def print_plan(
     num_train, num_val = map(len, split)
     for path in unused_folders(folder.root):
         print(f"warning: {path} is not used; test photos belong in test/ or test_<name>/.")
+    if skipped := str(folder.leavings):
+        print(f"skipped  {skipped}")
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     tests = ", ".join(f"{name} {len(samples)}" for name, samples in folder.tests.items())

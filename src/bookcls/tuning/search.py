@@ -209,6 +209,8 @@ def print_plan(
         f"photos   {folder.root / 'train'}: {len(folder.class_names)} classes, "
         f"{len(folder.train)} photos; no others are read"
     )
+    if skipped := str(folder.leavings):
+        print(f"skipped  {skipped}")
     for path, why in folder.skipped:
         print(f"left out  {path.relative_to(folder.root)}: {why}")
     print(
