@@ -1,0 +1,188 @@
+"""The rows of a table of labels, checked one by one."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookcls.data.samples import problems_error
+from bookcls.errors import BookclsError
+from bookcls.layouts.columns import ADVICE, Columns, choose_columns, column
+from bookcls.layouts.matching import Index, has_suffix
+from bookcls.layouts.names import alike, composed, setting
+from bookcls.layouts.reading import Grid, read_grid
+from bookcls.layouts.source import refuse_alike
+from bookcls.layouts.splits import read_roles
+from bookcls.layouts.tree import is_photo
+
+SEVERAL = "a classifier needs one class per photo: keep one per row"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: File and line, for messages.
+        path: The photo.
+        label: Its class.
+        role: Its split; None if the table does not say it.
+    """
+
+    where: str
+    path: Path
+    label: str
+    role: str | None
+
+
+@dataclass
+class Labels:
+    """A table of labels.
+
+    Attributes:
+        table: The file.
+        said: Its encoding, separator and columns, in words.
+        rows: One per photo.
+        notes: Lines for the user.
+    """
+
+    table: Path
+    said: str
+    rows: list[Row]
+    notes: list[str]
+
+
+def read_labels(
+    table: Path,
+    index: Index,
+    *,
+    role: str | None = None,
+    classes: Sequence[str] = (),
+    wanted: str | None = None,
+    explicit: bool = False,
+) -> Labels:
+    """Reads photo, class and split of each row.
+
+    Args:
+        table: The file.
+        index: The photos.
+        role: Of a table for one split: which.
+        classes: Names that may contain spaces or commas, and that are the same in any case.
+        wanted: The name of the column of labels; None to find it.
+        explicit: Whether the user named the table.
+
+    Raises:
+        NotLabelsError: If it is clearly about something else.
+        BookclsError: If it cannot be used, listing every wrong row.
+    """
+    grid = read_grid(table)
+    columns = choose_columns(table, grid, index, wanted, explicit)
+    labels = read_one_hot(table, grid, columns)
+    known = {alike(name): composed(name) for name in classes}
+    check_single(table, grid, labels, known)
+    refuse_alike(table, [label for label in labels if alike(label) not in known and label.strip()])
+    own = len(set(labels)) == len(labels) > 1 and columns.label is not None
+    sure = all(map(has_suffix, column(grid, columns.file)))
+    if own and not explicit and (len(labels) > 4 or not sure):
+        raise BookclsError(
+            f"{table} has another label in each row, as a list of classes or of captions has: "
+            f"labels={table} uses it as it is; {ADVICE}."
+        )
+    labels = [known.get(alike(label), composed(label.strip())) for label in labels]
+    notes: list[str] = []
+    roles = read_roles(table, grid, columns.splits, notes)
+    files = column(grid, columns.file)
+    paths = index.match(files, table, role)
+    problems, seen, rows = [], dict[Path, tuple[str, str]](), []
+    for (number, _), name, path, label, split in zip(
+        grid.rows, files, paths, labels, roles, strict=True
+    ):
+        where = f"{table.name} line {number}"
+        name = name.strip()
+        if not label:
+            problems.append(f"{where}: no class for {name or 'a row without a file'}")
+        if isinstance(path, str):
+            problems.append(f"{where}: {path}")
+        elif not is_photo(path):
+            problems.append(f"{where}: {name} is not a photo")
+        elif path not in seen:
+            seen[path] = (name, label)
+            rows.append(Row(where, path, label, split or role))
+        elif seen[path][1] != label:
+            other = seen[path][1]
+            problems.append(f"{where}: {name} is {label} here and {other} above; {SEVERAL}")
+        elif seen[path][0] != name:
+            problems.append(f"{where}: {name} and {seen[path][0]} are the same photo here")
+        elif next(row for row in rows if row.path == path).role != (split or role):
+            problems.append(f"{where}: {name} is in two splits")
+    if problems:
+        raise problems_error(index.root, problems)
+    label_name = "one per class" if columns.label is None else grid.header[columns.label]
+    said = f"{grid.said}; columns {grid.header[columns.file]} and {label_name}"
+    return Labels(table, said, rows, notes)
+
+
+def read_one_hot(table: Path, grid: Grid, columns: Columns) -> list[str]:
+    """The label of each row, also from a column per class.
+
+    Raises:
+        BookclsError: If a row has none or several.
+    """
+    if columns.label is not None:
+        return [unwrap(cell) for cell in column(grid, columns.label)]
+    labels = []
+    for number, cells in grid.rows:
+        names = [grid.header[i].strip() for i in columns.one_hot if float(cells[i])]
+        if len(names) != 1:
+            what = f"several classes ({', '.join(names)})" if names else "no class"
+            raise BookclsError(
+                f"{table} line {number}: {cells[columns.file]} has {what}; a classifier needs one "
+                "class per photo: set one column to 1 in each row, or remove the row."
+            )
+        labels += names
+    return labels
+
+
+def unwrap(cell: str) -> str:
+    """The label in a cell such as ``["cat"]``, or the cell as it is."""
+    text = cell.strip()
+    if text[:1] not in ("[", "{"):
+        return cell
+    try:
+        value = json.loads(text.replace("'", '"'))
+    except ValueError:
+        return cell
+    if isinstance(value, dict):
+        value = value.get("choices", value)
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return cell
+
+
+def check_single(table: Path, grid: Grid, labels: Sequence[str], known: dict[str, str]) -> None:
+    """Checks that no cell contains several labels.
+
+    Raises:
+        BookclsError: If one does.
+    """
+    whole = Counter(alike(label) for label in labels)
+    for separator in (";", "|", ",", "+", "&", "/", "\\", " "):
+        pieces = {
+            label: [alike(p) for p in re.split(re.escape(separator), label.strip()) if p.strip()]
+            for label in dict.fromkeys(labels)
+        }
+        pieces = {name: p for name, p in pieces.items() if len(p) > 1 and alike(name) not in known}
+        shared = Counter(p for parts in pieces.values() for p in set(parts))
+        for label, parts in pieces.items():
+            common = [p in whole or (separator != " " and shared[p] > 1) for p in parts]
+            everywhere = all(p in whole or shared[p] > 1 for p in parts)
+            certain = separator in ";|" or (separator == " " and (all(common) or everywhere))
+            if certain or (separator != " " and any(common)):
+                number = grid.rows[list(labels).index(label)][0]
+                raise BookclsError(
+                    f"{table} line {number}: {label.strip()!r} looks like several labels; "
+                    f"{SEVERAL}, or, if it is one class, give {setting([*known.values(), label])} "
+                    "with all the others."
+                )
