@@ -149,7 +149,7 @@ def test_paths_of_other_places(batches, style):
     ("name", "text"),
     [
         ("table.csv", ",file,label\n0,a.png,cat\n1,b.png,dog\n2,c.png,cat\n3,d.png,dog\n"),
-        ("table.csv", "Unnamed: 0,label,file\n0,cat,a.png\n1,dog,b.png\n2,cat,c.png\n3,dog,d.png\n"),
+        ("table.csv", "Unnamed: 0,y,file\n0,cat,a.png\n1,dog,b.png\n2,cat,c.png\n3,dog,d.png\n"),
         ("table.txt", "a.png cat\nb.png dog\nc.png cat\nd.png dog\n"),
         ("table.csv", "a.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n"),
         ("table.csv", "sep=;\nfile;label\na.png;cat\nb.png;dog\nc.png;cat\nd.png;dog\n"),
@@ -318,6 +318,34 @@ def test_ambiguous_and_wrong_tails(tmp_path):
     (tmp_path / "b/my.csv").write_text("file,y\n/x/cat/1.png,cat\n/x/cat/2.png,cat\n")
     with pytest.raises(BookclsError, match=r"there is no file /x/cat/1\.png"):
         planned(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("images.txt", "1 001.Crow/a.png\n2 002.Owl/b.png\n"),
+        ("images.txt", "".join(f"{i} x/{n}.png\n" for i, n in enumerate("abc"))),
+        ("001.Crow/labels.csv", "file,label\na.png,x\nc.png,y\n"),
+        ("captions.txt", "".join(f"{n}.png\ta bird {i}\n" for i, n in enumerate("abc"))),
+        ("all.parquet", "PAR1"),
+        ("train.json", '{"crow": ["a.png"], "owl": ["b.png"]}'),
+    ],
+)
+def test_numbers_captions_and_partial_tables_are_refused(tmp_path, file, text):
+    put(tmp_path, "001.Crow/a.png", "002.Owl/b.png", "001.Crow/c.png")
+    (tmp_path / file).write_text(text)
+    with pytest.raises(BookclsError, match="labels=folders"):
+        planned(tmp_path)
+    assert len(planned(tmp_path, by_folders=True)) == 3
+
+
+def test_files_that_only_mention_photos_are_no_labels(tmp_path):
+    put(tmp_path, "cat/a.png", "dog/b.png", "dog/0.png")
+    (tmp_path / "README.txt").write_text("See a.png, please.\nBob, 2024\nBye\n")
+    (tmp_path / "classes.json").write_text('{"0": "cat", "1": "dog"}')
+    (tmp_path / "notes.json").write_text('{"a": 1}')
+    (tmp_path / "train.txt").write_text("cat/a\ndog/b\n")
+    assert planned(tmp_path)["cat/a.png"] == ("train", "cat")
 
 
 def test_leavings_are_named_once_and_are_no_classes(adopt, tmp_path):

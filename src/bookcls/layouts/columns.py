@@ -53,6 +53,7 @@ def choose_columns(
     """
     if has_no_header(grid, index):
         grid.rows.insert(0, (1, grid.header))
+        grid.said += ", without a header"
         if len(grid.header) == 2:
             file = max(
                 (0, 1), key=lambda i: (has_suffix(grid.header[i]), index.knows(grid.header[i]))

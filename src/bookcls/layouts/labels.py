@@ -84,7 +84,8 @@ def read_labels(
     check_single(table, grid, labels, known)
     refuse_alike(table, [label for label in labels if alike(label) not in known and label.strip()])
     own = len(set(labels)) == len(labels) > 1 and columns.label is not None
-    sure = all(map(has_suffix, column(grid, columns.file)))
+    # A list without a header may as well number the photos.
+    sure = "header" not in grid.said and all(map(has_suffix, column(grid, columns.file)))
     if own and not explicit and (len(labels) > 4 or not sure):
         raise BookclsError(
             f"{table} has another label in each row, as a list of classes or of captions has: "

@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from bookcls.data.images import SUFFIXES
 from bookcls.errors import BookclsError
 
 TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
@@ -89,7 +90,7 @@ def read_grid(path: Path) -> Grid:
     if not found:
         words = [(i, line.strip().rsplit(None, 1)) for i, line in enumerate(lines, 1)]
         if path.suffix.lower() == ".txt" and words and all(len(w) == 2 for _, w in words):
-            return Grid(words[0][1], words, f"{encoding}, space")
+            return Grid(words[0][1], words[1:], f"{encoding}, space")
         single = [(i, [line.strip().strip('"')]) for i, line in enumerate(lines, 1)]
         return Grid(single[0][1] if single else [], single[1:], f"{encoding}, one column")
     even = [(s, rows) for s, rows in found if len({len(cells) for _, cells in rows}) == 1]
@@ -143,7 +144,9 @@ def read_json(path: Path, text: str) -> Grid:
         raise BookclsError(f"{path} is no valid JSON: {error}.") from error
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
-        if data and not any(isinstance(value, list | dict) for value in data.values()):
+        if any(PurePosixPath(key).suffix.lower() in SUFFIXES for key in data) and not any(
+            isinstance(value, list | dict) for value in data.values()
+        ):
             data = [{"file": key, "label": value} for key, value in data.items()]
         elif len(data) == 1 and lists:
             data = lists[0]

@@ -44,6 +44,7 @@ def merge_tables(
                       for row in rows if row not in kept]  # fmt: skip
     if not explicit:
         compare_with_folders(tree, kept)
+        refuse_partial(tree, tables, {row.path for row in rows})
     labels = {alike(row.label) for row in kept}
     found.labelled = [
         path for path in list_visible(tree.root)
@@ -94,6 +95,25 @@ def compare_with_folders(tree: Tree, rows: Sequence[Row]) -> None:
             f"{rest[0].relative_to(tree.root).as_posix()}: labels=FILE takes those in the table "
             f"alone; {ADVICE}."
         )
+
+
+def refuse_partial(tree: Tree, tables: Sequence[Labels], taken: Collection[Path]) -> None:
+    """Refuses a table in one of several folders of photos, unless it is for a split.
+
+    Raises:
+        BookclsError: If there are other photos outside its folder.
+    """
+    for table in tables:
+        folder = table.table.parent
+        if role_of_table(tree, table.table) or not tree.below(folder):
+            continue
+        rest = [p for p in tree.photos if p not in taken and not p.is_relative_to(folder)]
+        if rest:
+            raise BookclsError(
+                f"{table.table} has the labels of photos in {folder.name}/, but there are "
+                f"{len(rest)} photos elsewhere, such as {rest[0].relative_to(tree.root)}: give "
+                f"labels=FILE to take those in the table alone, or data.root={folder}; {ADVICE}."
+            )
 
 
 def role_of_path(tree: Tree, path: Path, labels: Collection[str]) -> str:
