@@ -328,6 +328,10 @@ def test_ambiguous_and_wrong_tails(tmp_path):
         ("001.Crow/labels.csv", "file,label\na.png,x\nc.png,y\n"),
         ("captions.txt", "".join(f"{n}.png\ta bird {i}\n" for i, n in enumerate("abc"))),
         ("all.parquet", "PAR1"),
+        ("my.csv", "path,lbl\nx/a.png,u\n"),
+        ("my.txt", "a 1 1 1\nb 2 1 1\nc 1 1 1\n"),
+        ("my.csv", "file,label\na.png,nan\nb.png,v\nc.png,u\n"),
+        ("my.json", '[{"id": 1, "data": {"image": "/data/upload/1/0a1b2c3d-a.png"}}]'),
         ("train.json", '{"crow": ["a.png"], "owl": ["b.png"]}'),
     ],
 )

@@ -19,8 +19,9 @@ TRAINS = ["train", "training", "Train", "TRAIN", "train_images", "training_set",
 TESTS = ["test", "val", "valid", "validation", "dev", "eval", "testing", "holdout", "Test",
          "VALID", "test_images", "test_set", "seg_test", "TestImages", "my-val", "val2017",
          "data test", "hold_out", "valset"]  # fmt: skip
-CLASSES = ["car", "bus", "café", "golden retriever", "0", "1", "n02085620-Chihuahua", "train",
-           "Tests", "images", "Äpfel", "trainspotting", "class_a", "contest"]  # fmt: skip
+CLASSES = ["car", "bus", "café", "golden retriever", "0", "1", "n02085620-Chihuahua", "Äpfel",
+           "trainspotting", "class_a", "contest", "latest", "2", "stop sign"]  # fmt: skip
+UNCLEAR = ["train", "Tests", "images", "2024", "pred"]
 BATCHES = ["batch1", "batch_2", "2024-05-01", "IMG", "100APPLE", "ann", "bob"]
 FILES = ["file", "path", "filename", "file_name", "Image", "image_id", "img", "id", "name",
          "photo", "picture", "what"]  # fmt: skip
@@ -39,10 +40,19 @@ stems = st.text(string.ascii_letters + string.digits + "é -_", min_size=1, max_
 )
 
 
+plain_names = st.lists(st.sampled_from(CLASSES), min_size=2, max_size=3, unique=True)
+names_of_classes = st.one_of(
+    plain_names,
+    plain_names,
+    plain_names,
+    st.tuples(plain_names, st.sampled_from(UNCLEAR)).map(lambda pair: [*pair[0], pair[1]]),
+)
+
+
 @st.composite
 def trees(draw):
     """Photos in folders of classes and splits: path -> split and class."""
-    classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
+    classes = draw(names_of_classes)
     train, test = draw(st.sampled_from(TRAINS)), draw(st.none() | st.sampled_from(TESTS))
     order = draw(st.sampled_from(["split first", "class first", "classes alone"]))
     outside = draw(
@@ -71,20 +81,24 @@ def trees(draw):
 @st.composite
 def tables(draw):
     """Photos in folders that say nothing or the split, and a table of their classes."""
-    classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=3, unique=True))
+    classes = draw(names_of_classes)
     folders = draw(
         st.lists(st.sampled_from([*BATCHES, *classes]), min_size=1, max_size=3)
         | st.tuples(st.sampled_from(TRAINS), st.sampled_from(TESTS))
     )
     places = st.tuples(st.sampled_from(folders), stems)
-    photos = draw(st.lists(places, min_size=3, max_size=9, unique_by=lambda p: str(p).lower()))
+    photos = draw(st.lists(places, min_size=4, max_size=10, unique_by=lambda p: str(p[1]).lower()))
     column, values = draw(st.sampled_from([(None, None), *SPLITS.items()]))
     truth, rows = {}, []
     style = draw(st.sampled_from(["{p}", "{n}", "/home/ann/{p}", "C:\\x\\{b}", "{b}", "{s}",
                                   "./{p}", "x/{n}", "/data/upload/1/0123abcd-{n}"]))  # fmt: skip
     for i, (folder, stem) in enumerate(photos):
         label = classes[i % len(classes)]
-        held = draw(st.booleans()) if values else folder in TESTS
+        # Most draws have a training photo of each class; the others can only be refused.
+        first = i < len(classes) and draw(st.integers(0, 9)) > 0
+        if first and folder in TESTS:
+            folder = folders[0]
+        held = not first and draw(st.booleans()) if values else folder in TESTS
         path = f"{folder}/{stem}.png"
         truth[path] = ("test" if held else "train", label)
         cell = style.format(p=path, n=f"{stem}.png", s=stem, b=path.replace("/", "\\"))

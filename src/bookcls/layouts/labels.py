@@ -1,23 +1,22 @@
 """The rows of a table of labels, checked one by one."""
 
-import json
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bookcls.data.samples import problems_error
 from bookcls.errors import BookclsError
-from bookcls.layouts.columns import ADVICE, Columns, choose_columns, column
+from bookcls.layouts.cells import ADVICE, column
+from bookcls.layouts.columns import choose_columns
 from bookcls.layouts.matching import Index, has_suffix
-from bookcls.layouts.names import alike, composed, setting
-from bookcls.layouts.reading import Grid, read_grid
+from bookcls.layouts.names import alike, composed
+from bookcls.layouts.reading import read_grid
+from bookcls.layouts.single import SEVERAL, check_single, read_one_hot
 from bookcls.layouts.source import refuse_alike
 from bookcls.layouts.splits import read_roles
 from bookcls.layouts.tree import is_photo
 
-SEVERAL = "a classifier needs one class per photo: keep one per row"
+MISSING = ("nan", "null", "n/a", "#n/a", "<na>")
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,14 @@ class Row:
         path: The photo.
         label: Its class.
         role: Its split; None if the table does not say it.
+        has_split: Whether a column says it, not only the name of the table.
     """
 
     where: str
     path: Path
     label: str
     role: str | None
+    has_split: bool
 
 
 @dataclass
@@ -102,7 +103,7 @@ def read_labels(
     ):
         where = f"{table.name} line {number}"
         name = name.strip()
-        if not label:
+        if not label or (label.casefold() in MISSING and alike(label) not in known):
             problems.append(f"{where}: no class for {name or 'a row without a file'}")
         if isinstance(path, str):
             problems.append(f"{where}: {path}")
@@ -110,7 +111,7 @@ def read_labels(
             problems.append(f"{where}: {name} is not a photo")
         elif path not in seen:
             seen[path] = (name, label)
-            rows.append(Row(where, path, label, split or role))
+            rows.append(Row(where, path, label, split or role, split is not None))
         elif seen[path][1] != label:
             other = seen[path][1]
             problems.append(f"{where}: {name} is {label} here and {other} above; {SEVERAL}")
@@ -123,67 +124,3 @@ def read_labels(
     label_name = "one per class" if columns.label is None else grid.header[columns.label]
     said = f"{grid.said}; columns {grid.header[columns.file]} and {label_name}"
     return Labels(table, said, rows, notes)
-
-
-def read_one_hot(table: Path, grid: Grid, columns: Columns) -> list[str]:
-    """The label of each row, also from a column per class.
-
-    Raises:
-        BookclsError: If a row has none or several.
-    """
-    if columns.label is not None:
-        return [unwrap(cell) for cell in column(grid, columns.label)]
-    labels = []
-    for number, cells in grid.rows:
-        names = [grid.header[i].strip() for i in columns.one_hot if float(cells[i])]
-        if len(names) != 1:
-            what = f"several classes ({', '.join(names)})" if names else "no class"
-            raise BookclsError(
-                f"{table} line {number}: {cells[columns.file]} has {what}; a classifier needs one "
-                "class per photo: set one column to 1 in each row, or remove the row."
-            )
-        labels += names
-    return labels
-
-
-def unwrap(cell: str) -> str:
-    """The label in a cell such as ``["cat"]``, or the cell as it is."""
-    text = cell.strip()
-    if text[:1] not in ("[", "{"):
-        return cell
-    try:
-        value = json.loads(text.replace("'", '"'))
-    except ValueError:
-        return cell
-    if isinstance(value, dict):
-        value = value.get("choices", value)
-    if isinstance(value, list):
-        return ";".join(map(str, value))
-    return cell
-
-
-def check_single(table: Path, grid: Grid, labels: Sequence[str], known: dict[str, str]) -> None:
-    """Checks that no cell contains several labels.
-
-    Raises:
-        BookclsError: If one does.
-    """
-    whole = Counter(alike(label) for label in labels)
-    for separator in (";", "|", ",", "+", "&", "/", "\\", " "):
-        pieces = {
-            label: [alike(p) for p in re.split(re.escape(separator), label.strip()) if p.strip()]
-            for label in dict.fromkeys(labels)
-        }
-        pieces = {name: p for name, p in pieces.items() if len(p) > 1 and alike(name) not in known}
-        shared = Counter(p for parts in pieces.values() for p in set(parts))
-        for label, parts in pieces.items():
-            common = [p in whole or (separator != " " and shared[p] > 1) for p in parts]
-            everywhere = all(p in whole or shared[p] > 1 for p in parts)
-            certain = separator in ";|" or (separator == " " and (all(common) or everywhere))
-            if certain or (separator != " " and any(common)):
-                number = grid.rows[list(labels).index(label)][0]
-                raise BookclsError(
-                    f"{table} line {number}: {label.strip()!r} looks like several labels; "
-                    f"{SEVERAL}, or, if it is one class, give {setting([*known.values(), label])} "
-                    "with all the others."
-                )

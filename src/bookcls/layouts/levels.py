@@ -113,7 +113,8 @@ def check_inside(tree: Tree, level: Path, notes: list[str]) -> None:
     bare = [kid for kid in kids if not tree.direct(kid)]
     batches = [kid for kid in kids if BATCH.fullmatch(kid.name)]
     if any(kid.name.isdigit() and kid not in batches for kid in kids):
-        batches = []  # numbers of classes, not years
+        # Numbers of classes, not years.
+        batches = [kid for kid in batches if not kid.name.isdigit()]
     if batches and len(kids) > 1:
         raise BookclsError(
             f"{level}: {', '.join(kid.name for kid in batches[:20])} look like dates or batches, "

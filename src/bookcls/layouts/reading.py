@@ -88,9 +88,11 @@ def read_grid(path: Path) -> Grid:
         if rows and len(rows[0][1]) > 1:
             found.append((separator, rows))
     if not found:
-        words = [(i, line.strip().rsplit(None, 1)) for i, line in enumerate(lines, 1)]
-        if path.suffix.lower() == ".txt" and words and all(len(w) == 2 for _, w in words):
-            return Grid(words[0][1], words[1:], f"{encoding}, space")
+        words = [line.split() for line in lines]
+        if len({len(w) for w in words}) != 1:
+            words = [line.strip().rsplit(None, 1) for line in lines]
+        if path.suffix.lower() == ".txt" and words and min(map(len, words)) > 1:
+            return Grid(words[0], list(enumerate(words[1:], 2)), f"{encoding}, space")
         single = [(i, [line.strip().strip('"')]) for i, line in enumerate(lines, 1)]
         return Grid(single[0][1] if single else [], single[1:], f"{encoding}, one column")
     even = [(s, rows) for s, rows in found if len({len(cells) for _, cells in rows}) == 1]

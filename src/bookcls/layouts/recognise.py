@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bookcls.data.groups import GROUPS
 from bookcls.errors import BookclsError
-from bookcls.layouts.columns import NotLabelsError
+from bookcls.layouts.cells import NotLabelsError
 from bookcls.layouts.folders import is_used, read_folders, read_named
 from bookcls.layouts.labels import Labels, read_labels
 from bookcls.layouts.matching import Index

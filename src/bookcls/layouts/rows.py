@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bookcls.data.samples import list_visible
 from bookcls.errors import BookclsError
-from bookcls.layouts.columns import ADVICE
+from bookcls.layouts.cells import ADVICE
 from bookcls.layouts.labels import Labels, Row
 from bookcls.layouts.names import TEST, TRAIN, alike, composed, setting, split_of
 from bookcls.layouts.source import Photo, SourceDataset, add_by_role, refuse_alike
@@ -50,10 +50,7 @@ def merge_tables(
         path for path in list_visible(tree.root)
         if path.is_dir() and path.name.startswith(TEST) and is_labelled(path)
     ]  # fmt: skip
-    photos = [
-        (row.role or role_of_path(tree, row.path, labels), Photo(row.path, row.label))
-        for row in kept
-    ]
+    photos = [(role_of_row(tree, row, labels), Photo(row.path, row.label)) for row in kept]
     add_by_role(found, photos)
     for table in tables:
         found.notes += [f"{table.table.name}: {table.said}", *table.notes]
@@ -116,13 +113,31 @@ def refuse_partial(tree: Tree, tables: Sequence[Labels], taken: Collection[Path]
             )
 
 
-def role_of_path(tree: Tree, path: Path, labels: Collection[str]) -> str:
-    """The split that a photo's folders name.
+def role_of_row(tree: Tree, row: Row, labels: Collection[str]) -> str:
+    """The split of a photo: by a column, or else by the table's name and the photo's folders.
+
+    Raises:
+        BookclsError: If they say different things.
+    """
+    if row.has_split:
+        return str(row.role)
+    role = role_of_path(tree, row.path, labels)
+    if role is not None and row.role is not None and role != row.role:
+        raise BookclsError(
+            f"{row.where}: {row.path.relative_to(tree.root).as_posix()} is in a folder for {role}, "
+            f"but the table or its folder is named as for {row.role}: add a column split with "
+            f"train, valid or test, or rename one of them; {ADVICE}."
+        )
+    return row.role or role or TRAIN
+
+
+def role_of_path(tree: Tree, path: Path, labels: Collection[str]) -> str | None:
+    """The split that a photo's folders name; None if they name none.
 
     Raises:
         BookclsError: If a folder may be a split, or not.
     """
-    role = TRAIN
+    role = None
     if not path.is_relative_to(tree.root):
         return role
     for folder in reversed(list(path.parents)):

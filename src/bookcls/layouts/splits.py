@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.errors import BookclsError
-from bookcls.layouts.columns import column
+from bookcls.layouts.cells import column
 from bookcls.layouts.names import TEST, TRAIN, UNLABELLED, VAL, plain, split_of
 from bookcls.layouts.reading import Grid
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from bookcls.data.groups import GROUPS
 from bookcls.data.images import SUFFIXES
 from bookcls.errors import BookclsError
-from bookcls.layouts.columns import ADVICE, NotLabelsError
+from bookcls.layouts.cells import ADVICE, NotLabelsError
 from bookcls.layouts.labels import Labels, read_labels
 from bookcls.layouts.matching import Index
 from bookcls.layouts.names import UNLABELLED, alike, split_of, words_of
@@ -78,6 +78,11 @@ def find_tables(
             try:
                 found.append(read_labels(path, index, role=role, classes=classes, wanted=wanted))
             except NotLabelsError as reason:
+                if "column" not in str(reason) and mentions_photos(path):
+                    raise BookclsError(
+                        f"{path} names photos, but has no column of their files: export it as csv "
+                        f"with the columns file,label; {ADVICE}."
+                    ) from reason
                 # What names no photos may be any file: notes, settings.
                 if suffix in (".csv", ".tsv") or "column" in str(reason):
                     unused.append((path, f"no labels: {reason}"))
@@ -112,14 +117,18 @@ def looks_like_labels(path: Path, index: Index) -> bool:
     words = set(words_of(path.stem))
     if TELLING & words or split_of(path.stem):
         return True
+    return mentions_photos(path) or (path.suffix.lower() != ".txt" and index.knows(path.stem))
+
+
+def mentions_photos(path: Path) -> bool:
+    """Whether a file contains names of photos; of text, whether most lines do."""
     try:
         text, _ = read_text(path)
     except (BookclsError, OSError):
         return path.suffix.lower() != ".txt"
     lines = [line for line in text.splitlines() if line.strip()]
     naming = sum(bool(MENTION.search(line)) for line in lines)
-    least = 0.5 * len(lines) if path.suffix.lower() == ".txt" else 1
-    return naming >= max(least, 1) or (path.suffix.lower() != ".txt" and index.knows(path.stem))
+    return naming >= max(0.5 * len(lines) if path.suffix.lower() == ".txt" else 1, 1)
 
 
 def refuse_sheet(path: Path, index: Index) -> None:

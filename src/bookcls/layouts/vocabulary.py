@@ -40,8 +40,8 @@ METADATA = frozenset(
 
 SOMETIMES = frozenset(
     listed(
-        "make model author owner source group mode format note notes title text orientation "
-        "device photographer user annotator index year month day x"
+        "owner source mode format note notes title text orientation device photographer user "
+        "annotator index x"
     )
 )
 """Columns that are no classes if they are beside some of those."""
