@@ -1,6 +1,7 @@
 """Makes a dataset of the rows of one table, or of one for each split."""
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bookcls.data.samples import list_visible
@@ -40,8 +41,11 @@ def merge_tables(
     found = SourceDataset(tree.root, f"photos whose classes are in {names}")
     wanted = {alike(name) for name in classes}
     kept = [row for row in rows if not wanted or alike(row.label) in wanted]
-    found.left_out = [(row.path, f"{row.label} is not among classes")
-                      for row in rows if row not in kept]  # fmt: skip
+    found.left_out = [
+        (row.path, f"{row.label} is not among classes")
+        for row in rows
+        if wanted and alike(row.label) not in wanted
+    ]
     if not explicit:
         compare_with_folders(tree, kept)
         refuse_partial(tree, tables, {row.path for row in rows})
@@ -50,7 +54,8 @@ def merge_tables(
         path for path in list_visible(tree.root)
         if path.is_dir() and path.name.startswith(TEST) and is_labelled(path)
     ]  # fmt: skip
-    photos = [(role_of_row(tree, row, labels), Photo(row.path, row.label)) for row in kept]
+    role_of = functools.cache(lambda folder: role_of_folder(tree, folder, labels))
+    photos = [(role_of_row(tree, row, role_of), Photo(row.path, row.label)) for row in kept]
     add_by_role(found, photos)
     for table in tables:
         found.notes += [f"{table.table.name}: {table.said}", *table.notes]
@@ -113,7 +118,7 @@ def refuse_partial(tree: Tree, tables: Sequence[Labels], taken: Collection[Path]
             )
 
 
-def role_of_row(tree: Tree, row: Row, labels: Collection[str]) -> str:
+def role_of_row(tree: Tree, row: Row, role_of: Callable[[Path], str | None]) -> str:
     """The split of a photo: by a column, or else by the table's name and the photo's folders.
 
     Raises:
@@ -121,7 +126,7 @@ def role_of_row(tree: Tree, row: Row, labels: Collection[str]) -> str:
     """
     if row.has_split:
         return str(row.role)
-    role = role_of_path(tree, row.path, labels)
+    role = role_of(row.path.parent)
     if role is not None and row.role is not None and role != row.role:
         raise BookclsError(
             f"{row.where}: {row.path.relative_to(tree.root).as_posix()} is in a folder for {role}, "
@@ -131,8 +136,8 @@ def role_of_row(tree: Tree, row: Row, labels: Collection[str]) -> str:
     return row.role or role or TRAIN
 
 
-def role_of_path(tree: Tree, path: Path, labels: Collection[str]) -> str | None:
-    """The split that a photo's folders name; None if they name none.
+def role_of_folder(tree: Tree, path: Path, labels: Collection[str]) -> str | None:
+    """The split that a folder, or one above it, names; None if they name none.
 
     Raises:
         BookclsError: If a folder may be a split, or not.
@@ -140,7 +145,7 @@ def role_of_path(tree: Tree, path: Path, labels: Collection[str]) -> str | None:
     role = None
     if not path.is_relative_to(tree.root):
         return role
-    for folder in reversed(list(path.parents)):
+    for folder in reversed([path, *path.parents]):
         if not folder.is_relative_to(tree.root) or folder == tree.root:
             continue
         split = split_of(folder.name)

@@ -32,6 +32,7 @@ class Tree:
         self.others: list[Path] = []
         self.leavings: list[Path] = []
         self._kids: defaultdict[Path, list[Path]] = defaultdict(list)
+        self._direct: defaultdict[Path, list[Path]] = defaultdict(list)
         self._below: defaultdict[Path, list[Path]] = defaultdict(list)
         self._scan(root, frozenset(), ())
 
@@ -48,6 +49,7 @@ class Tree:
                 self._scan(path, above | {here}, chain)
             elif is_photo(path):
                 self.photos.append(path)
+                self._direct[folder].append(path)
                 for parent in chain:
                     self._below[parent].append(path)
             else:
@@ -64,7 +66,7 @@ class Tree:
 
     def direct(self, folder: Path) -> list[Path]:
         """Photos in the folder itself."""
-        return [path for path in self.below(folder) if path.parent == folder]
+        return self._direct.get(folder, [])
 
     def kids(self, folder: Path) -> list[Path]:
         """Folders in it that contain photos."""
