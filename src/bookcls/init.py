@@ -6,7 +6,7 @@ from bookcls import command
 from bookcls.config import full_path
 from bookcls.errors import BookclsError
 from bookcls.layouts.adopt import adopt
-from bookcls.layouts.settings import InitConfig
+from bookcls.layouts.settings import FOLDERS, InitConfig
 
 
 def init(config: InitConfig, _: Path) -> None:
@@ -19,7 +19,8 @@ def init(config: InitConfig, _: Path) -> None:
     if root.exists() and not root.is_dir():
         raise BookclsError(f"data.root={root} is a file: give a folder.")
     output = full_path("output", config.output) if config.output is not None else None
-    labels = full_path("labels", config.labels) if config.labels is not None else None
+    named = config.labels not in (None, FOLDERS)
+    labels = full_path("labels", str(config.labels)) if named else None
     adopt(config, root, output, labels)
 
 

@@ -12,12 +12,11 @@ from bookcls.data.samples import list_visible
 from bookcls.environment import python_command
 from bookcls.errors import BookclsError
 from bookcls.layouts.plan import Plan, make_plan
-from bookcls.layouts.recognise import SourceDataset, recognise
-from bookcls.layouts.settings import InitConfig
+from bookcls.layouts.recognise import recognise
+from bookcls.layouts.settings import FOLDERS, InitConfig
+from bookcls.layouts.source import SourceDataset
+from bookcls.layouts.unused import print_unused
 from bookcls.layouts.write import write_empty, write_plan
-
-MAX_NAMED = 10
-"""Maximum number of left-out files that are listed."""
 
 
 def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | None) -> None:
@@ -35,14 +34,15 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
     if not root.exists() or not list_visible(root):
         make_empty_layout(config, root)
         return
-    if config.classes:
-        raise BookclsError(
-            f"classes={config.classes} is for a new folder, but {root} is not empty: its "
-            "folders, or labels=FILE, determine the classes."
-        )
     if output is not None:
         refuse_output(root, output)
-    found = recognise(root, labels)
+    found = recognise(
+        root,
+        labels,
+        config.classes,
+        config.label_column,
+        by_folders=config.labels == FOLDERS,
+    )
     plan = make_plan(found, config.test_fraction, config.burst_seconds, config.seed)
     print_plan(found, plan)
     if output is not None:
@@ -65,7 +65,7 @@ def adopt(config: InitConfig, root: Path, output: Path | None, labels: Path | No
 def changed_settings(config: InitConfig) -> dict[str, object]:
     """Settings that differ from the defaults, for the command that is printed."""
     plain = InitConfig(config.data)
-    names = ("labels", "test_fraction", "burst_seconds", "seed", "files")
+    names = ("labels", "label_column", "classes", "test_fraction", "burst_seconds", "seed", "files")
     changed = {n: getattr(config, n) for n in names if getattr(config, n) != getattr(plain, n)}
     return {"data.root": config.data.root, **changed}
 
@@ -81,7 +81,7 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
     Raises:
         BookclsError: If a setting is given that needs photos.
     """
-    needless = [name for name in changed_settings(config) if name != "data.root"]
+    needless = [name for name in changed_settings(config) if name not in ("data.root", "classes")]
     needless += ["output"] if config.output is not None else []
     if needless:
         raise BookclsError(
@@ -124,13 +124,9 @@ def print_plan(found: SourceDataset, plan: Plan) -> None:
     num_groups = len(set(plan.groups.values()))
     if num_groups:
         print(f"groups.csv keeps {len(plan.groups)} photos together, in {num_groups} groups")
-    if found.left_out:
-        print(f"left out: {len(found.left_out)}")
-    for path, why in found.left_out[:MAX_NAMED]:
-        inside = path.relative_to(found.root) if path.is_relative_to(found.root) else path
-        console.print(f"  {inside.as_posix()}: {why}", markup=False, soft_wrap=True)
-    if len(found.left_out) > MAX_NAMED:
-        print(f"  ... and {len(found.left_out) - MAX_NAMED} more")
+    for line in found.notes:
+        console.print(line, markup=False, soft_wrap=True)
+    print_unused(console, found)
 
 
 def print_next(root: Path, before: str = "next") -> None:

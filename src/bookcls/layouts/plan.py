@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from bookcls.data.groups import read_groups
 from bookcls.data.samples import PhotoFolder, Sample, make_sample, problems_error, split_train_val
 from bookcls.errors import BookclsError
-from bookcls.layouts.recognise import Photo, SourceDataset
+from bookcls.layouts.source import Photo, SourceDataset
 
 
 @dataclass

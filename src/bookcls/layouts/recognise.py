@@ -1,243 +1,113 @@
 """Recognises the layout of a folder of photos, and so the class of each."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.data.groups import GROUPS
-from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import find_bad_names, list_visible, problems_error
 from bookcls.errors import BookclsError
-from bookcls.layouts.table import find_table, read_table
-
-TRAIN = ("train", "training")
-VAL = ("val", "valid", "validation")
-TEST = ("test", "tests", "testing")
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One photo.
-
-    Attributes:
-        path: Where it is.
-        label: The name of its class.
-    """
-
-    path: Path
-    label: str
+from bookcls.layouts.cells import NotLabelsError
+from bookcls.layouts.folders import is_used, read_folders, read_named
+from bookcls.layouts.labels import Labels, read_labels
+from bookcls.layouts.matching import Index
+from bookcls.layouts.rows import merge_tables
+from bookcls.layouts.source import NO_CLASS, SourceDataset, check_classes, refuse_alike
+from bookcls.layouts.tables import find_tables, list_tables, role_of_table
+from bookcls.layouts.tree import Tree, is_photo
 
 
-@dataclass
-class SourceDataset:
-    """A dataset in the user's own layout.
-
-    Attributes:
-        root: Its folder.
-        kind: Description of its layout.
-        train: Photos that train.
-        tests: Name of a folder (test, test_<name>) -> its photos.
-        labelled: Test folders with a labels.csv, to be copied unchanged.
-        left_out: Files that are left out, each with the reason.
-        is_ours: Whether its folders have the names that training reads.
-        train_folder: Of a tree: what groups.csv calls ``train/``.
-    """
-
-    root: Path
-    kind: str
-    train: list[Photo]
-    tests: dict[str, list[Photo]] = field(default_factory=dict)
-    labelled: list[Path] = field(default_factory=list)
-    left_out: list[tuple[Path, str]] = field(default_factory=list)
-    is_ours: bool = False
-    train_folder: Path | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether training can read it unchanged."""
-        kept = all(path.parent == self.root for path, _ in self.left_out)
-        flat = all(photo.path.parent.parent.parent == self.root for photo in self.train)
-        return self.is_ours and kept and flat
-
-    @property
-    def class_names(self) -> list[str]:
-        """Of the training photos, sorted."""
-        return sorted({photo.label for photo in self.train})
-
-
-def recognise(root: Path, labels: Path | None = None) -> SourceDataset:
+def recognise(
+    root: Path,
+    labels: Path | None = None,
+    classes: Sequence[str] = (),
+    label_column: str | None = None,
+    *,
+    by_folders: bool = False,
+) -> SourceDataset:
     """Recognises the layout of a folder.
 
     Args:
-        root: The folder; if it contains only another folder, that one is used.
-        labels: A csv file (file, label) with the classes, which overrides the folders.
+        root: The folder.
+        labels: A table (file, label) with the classes, which overrides the folders.
+        classes: Names of the folders or labels that are classes; none if their names tell.
+        label_column: The column of the class in the table; None to find it.
+        by_folders: Whether the folders tell the classes even if there is a table.
 
     Raises:
-        BookclsError: If the layout is unknown, or there are fewer than two classes.
+        BookclsError: If the layout is unknown, can be read in two ways, or there are fewer than
+            two classes.
     """
-    entries = list_visible(root)
-    lone = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
-    if labels is None and lone and lone.name.lower() not in TRAIN and not has_photos(lone):
-        return recognise(lone)
-    folders = [p for p in entries if p.is_dir()]
-    train = [p for p in folders if p.name.lower() in TRAIN]
-    table = labels or (None if train else find_table(root))
-    if table is not None:
-        found = from_table(root, table)
-    elif train:
-        found = from_tree(root, train[0], folders)
+    tree = Tree(root, classes)
+    tables, unused = choose_tables(tree, labels, classes, label_column, by_folders)
+    if tables:
+        found = merge_tables(tree, tables, classes, explicit=labels is not None)
+    elif classes:
+        found = read_named(tree, classes)
     else:
-        found = from_classes(root, folders)
-    stray = [p for p in entries if p.is_file() and p != table]
-    known = {photo.path for photo in found.train}
-    if found.train_folder is not None:
-        known.add(root / GROUPS)
-    found.left_out += [
-        (p, "a photo without a class" if is_photo(p) else explain_left_out(p))
-        for p in stray
-        if p not in known
-    ]
-    check_classes(found)
+        found = read_folders(tree)
+    found.left_out += unused
+    found.leavings = tree.leavings
+    account(found, tree, {table.table for table in tables})
+    every = found.train + [photo for photos in found.tests.values() for photo in photos]
+    refuse_alike(found.root, [photo.label for photo in every])
+    check_classes(found, classes)
     return found
 
 
-def from_table(root: Path, table: Path) -> SourceDataset:
-    """Reads photos whose classes are in a csv file."""
-    photos = [Photo(path, label) for path, label in read_table(root, table)]
-    taken = {photo.path for photo in photos}
-    others = [(p, f"no row in {table.name}") for p in photos_below(root) if p not in taken]
-    # Those in the folder itself are accounted for by the caller.
-    others = [(p, why) for p, why in others if p.parent != root]
-    return SourceDataset(root, f"photos whose classes are in {table.name}", photos, left_out=others)
-
-
-def from_classes(root: Path, folders: Sequence[Path]) -> SourceDataset:
-    """Reads a folder per class, without test photos."""
-    if {"images", "labels"} <= {p.name.lower() for p in folders}:
-        raise BookclsError(
-            f"{root} contains images/ and labels/, as for object detection: a classifier needs one "
-            "class per photo. Put the photos into a folder per class, or give labels=FILE, a csv "
-            "with the columns file,label."
-        )
-    left_out: list[tuple[Path, str]] = []
-    photos = read_classes(folders, left_out)
-    return SourceDataset(root, "a folder per class, no test photos", photos, left_out=left_out)
-
-
-def from_tree(root: Path, train: Path, folders: Sequence[Path]) -> SourceDataset:
-    """Reads a train folder, and its siblings for validation and testing."""
-    tests = [p for p in folders if p.name.lower() in TEST or p.name.startswith("test_")]
-    vals = [p for p in folders if p.name.lower() in VAL]
-    names = {p: "test" if p.name.lower() in TEST else p.name for p in tests}
-    ours = train.name == "train" and not vals and all(p.name == n for p, n in names.items())
-    found = SourceDataset(root, "", [], is_ours=ours, train_folder=train)
-    found.train = read_classes([p for p in list_visible(train) if p.is_dir()], found.left_out)
-    loose = [train, *vals]
-    for test in tests:
-        if test.name == names[test] and (test / "labels.csv").is_file():
-            found.labelled.append(test)
-            continue
-        loose.append(test)
-        photos = read_classes([p for p in list_visible(test) if p.is_dir()], found.left_out)
-        if photos:
-            found.tests[names[test]] = found.tests.get(names[test], []) + photos
-    held = [photo for val in vals for photo in read_classes(list_visible(val), found.left_out)]
-    role = ""
-    if held and (found.tests or found.labelled):
-        found.train += held
-        role = f"; photos of {vals[0].name}/ will train too, since training holds out its own"
-    elif held:
-        found.tests["test"] = held
-        role = f"; photos of {vals[0].name}/ will be test photos, since there are no others"
-    places = ", ".join(f"{p.name}/" for p in [train, *vals, *tests])
-    found.kind = f"{places} with a folder per class{role}"
-    known = {*tests, *vals, train}
-    found.left_out += [(p, "neither train, validation nor test") for p in folders if p not in known]
-    found.left_out += [
-        (p, "a photo without a class" if is_photo(p) else "not a photo")
-        for folder in loose
-        for p in list_visible(folder)
-        if p.is_file()
-    ]
-    return found
-
-
-def read_classes(folders: Iterable[Path], left_out: list[tuple[Path, str]]) -> list[Photo]:
-    """Photos of class folders, at any depth.
-
-    Args:
-        folders: One per class; files among them are ignored.
-        left_out: Collects files that are not photos.
-    """
-    photos = []
-    for folder in folders:
-        if not folder.is_dir():
-            continue
-        mine = photos_below(folder)
-        photos += [Photo(path, folder.name) for path in mine]
-        if not mine:
-            left_out.append((folder, "a folder without photos"))
-        left_out += [(p, "not a photo") for p in files_below(folder) if mine and not is_photo(p)]
-    return photos
-
-
-def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
-    """Files at any depth, in a fixed order, without hidden ones.
-
-    Args:
-        folder: Where to look.
-        above: Folders on the way there, resolved: a link back to one of them, or above it, is not
-            followed.
-    """
-    here = folder.resolve()
-    if any(path.is_relative_to(here) for path in above):
-        return []
-    found = []
-    for path in list_visible(folder):
-        found += files_below(path, above | {here}) if path.is_dir() else [path]
-    return found
-
-
-def photos_below(folder: Path) -> list[Path]:
-    """Photos at any depth."""
-    return [path for path in files_below(folder) if is_photo(path)]
-
-
-def is_photo(path: Path) -> bool:
-    """Whether a file's name is that of a photo."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def explain_left_out(path: Path) -> str:
-    """Explains why a file that is not a photo is left out."""
-    return "only read next to a folder train/" if path.name == GROUPS else "not a photo"
-
-
-def has_photos(folder: Path) -> bool:
-    """Whether there are photos directly in a folder."""
-    return any(path.is_file() and is_photo(path) for path in list_visible(folder))
-
-
-def check_classes(found: SourceDataset) -> None:
-    """Checks that there are two or more classes, and none in the test photos alone.
+def choose_tables(
+    tree: Tree,
+    labels: Path | None,
+    classes: Sequence[str],
+    label_column: str | None,
+    by_folders: bool,
+) -> tuple[list[Labels], list[tuple[Path, str]]]:
+    """The tables that tell the classes, and those that do not.
 
     Raises:
-        BookclsError: Listing every problem.
+        BookclsError: If one looks like labels, but cannot be used.
     """
-    names = found.class_names
-    if len(names) < 2:
-        what = f"one class, {names[0]}" if names else "no photos in class folders"
-        loose = sum(is_photo(path) for path, _ in found.left_out)
-        rest = f", and {loose} photos without a class" if loose else ""
-        raise BookclsError(
-            f"{found.root} contains {what}{rest}: put the photos into a folder per class, two or "
-            "more, or give labels=FILE, a csv with the columns file,label."
+    if by_folders:
+        return [], list_tables(tree, "not used, since labels=folders")
+    index = Index(tree)
+    if labels is None:
+        tables, unused = find_tables(tree, index, classes, label_column)
+        if label_column is not None and not tables:
+            raise BookclsError(
+                f"label_column={label_column}: {tree.root} contains no table with such a column: "
+                "give labels=FILE, or leave it out."
+            )
+        return tables, unused
+    if not labels.is_file():
+        raise BookclsError(f"labels={labels}: there is no such file.")
+    role = role_of_table(tree, labels)
+    try:
+        table = read_labels(
+            labels, index, role=role, classes=classes, wanted=label_column, explicit=True
         )
-    tested = {photo.label for photos in found.tests.values() for photo in photos}
-    problems = [
-        f"{name}: a class of test photos that has no training photos"
-        for name in sorted(tested - set(names))
+    except NotLabelsError as reason:
+        raise BookclsError(
+            f"labels={labels} {reason}: it must be a csv file with a column for the file (file, "
+            "path, image, ...) and one for the class (label, class, category, ...)."
+        ) from reason
+    others = list_tables(tree, f"not used, since labels={labels.name}")
+    return [table], [(path, why) for path, why in others if path != labels]
+
+
+def account(found: SourceDataset, tree: Tree, tables: set[Path]) -> None:
+    """Adds to ``left_out`` every file and folder that was not used for anything."""
+    used = {photo.path for photo in found.train}
+    used |= {photo.path for photos in found.tests.values() for photo in photos}
+    used |= {path for path, _ in found.left_out} | tables
+    for path in [*tree.photos, *tree.others]:
+        if path in used or used & set(path.parents) or is_used(path, found):
+            continue
+        why = NO_CLASS if is_photo(path) else "not a photo"
+        if path.name == GROUPS:
+            why = "only read next to a folder train/"
+        found.left_out.append((path, why))
+    for folder in [tree.root, *tree.folders(tree.root)]:
+        found.left_out += [
+            (path, "a folder without photos") for path in tree.empty(folder) if path not in used
+        ]
+    found.left_out = [
+        (p, why) for p, why in dict.fromkeys(found.left_out) if p not in found.labelled
     ]
-    problems += find_bad_names(names)
-    if problems:
-        raise problems_error(found.root, problems)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from bookcls.errors import BookclsError, check_choice
 from bookcls.settings import check_between
 
+FOLDERS = "folders"
+"""The value of ``labels`` that leaves every table aside."""
 FILE_MODES = ("copy", "hardlink", "symlink")
 
 
@@ -27,6 +29,7 @@ class InitConfig:
     output: str | None = None
     files: str = "copy"
     labels: str | None = None
+    label_column: str | None = None
     classes: list[str] = field(default_factory=list)
     test_fraction: float = 0.0
     burst_seconds: float = 3.0
@@ -41,7 +44,13 @@ class InitConfig:
                 f"test_fraction={self.test_fraction}: must be at least 0 (hold out none) and "
                 "below 1."
             )
-        for name in ("output", "labels"):
+        for name in ("output", "labels", "label_column"):
             value = getattr(self, name)
             if value is not None and not value.strip():
-                raise BookclsError(f"{name} is empty: give a path, or leave it out.")
+                what = "the name of a column" if name == "label_column" else "a path"
+                raise BookclsError(f"{name} is empty: give {what}, or leave it out.")
+        if self.labels == FOLDERS and self.label_column is not None:
+            raise BookclsError(
+                f"labels={FOLDERS} reads no table, so label_column={self.label_column} has no "
+                "meaning: leave one of them out."
+            )
