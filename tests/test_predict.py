@@ -113,7 +113,8 @@ def spoil(folder: Path) -> dict[str, str]:
     return {
         "cut.jpg": "truncated", "empty.png": "empty file (0 bytes)", "text.jpeg": "not an image",
         "phone.HEIC": images.HEIC_ADVICE, "gone.jpg": "no such file",
-        "huge.png": "2000x1000 pixels; the limit is 1 megapixels: save it at a smaller size", "pipe.jpg": "not a file",
+        "huge.png": "2000x1000 pixels; the limit is 1 megapixels: save it at a smaller size",
+        "pipe.jpg": "not a file",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bookcls.data.photo_files import is_photo
 from bookcls.data.samples import problems_error
 from bookcls.errors import BookclsError
 from bookcls.layouts.cells import ADVICE, column
@@ -14,7 +15,6 @@ from bookcls.layouts.reading import read_grid
 from bookcls.layouts.single import SEVERAL, check_single, read_one_hot
 from bookcls.layouts.source import refuse_alike
 from bookcls.layouts.splits import read_roles
-from bookcls.layouts.tree import is_photo
 
 MISSING = ("nan", "null", "n/a", "#n/a", "<na>")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bookcls.data.groups import GROUPS
+from bookcls.data.photo_files import is_photo
 from bookcls.errors import BookclsError
 from bookcls.layouts.cells import NotLabelsError
 from bookcls.layouts.folders import is_used, read_folders, read_named
@@ -12,7 +13,7 @@ from bookcls.layouts.matching import Index
 from bookcls.layouts.rows import merge_tables
 from bookcls.layouts.source import NO_CLASS, SourceDataset, check_classes, refuse_alike
 from bookcls.layouts.tables import find_tables, list_tables, role_of_table
-from bookcls.layouts.tree import Tree, is_photo
+from bookcls.layouts.tree import Tree
 
 
 def recognise(

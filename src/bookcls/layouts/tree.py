@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from bookcls.data.images import SUFFIXES
-from bookcls.data.samples import is_hidden, list_visible
+from bookcls.data.leavings import is_hidden
+from bookcls.data.photo_files import is_photo
+from bookcls.data.samples import list_visible
 from bookcls.layouts.names import alike, is_leaving
 
 OUR_COLUMNS = b"file,dominant,accepted"
@@ -79,11 +80,6 @@ class Tree:
     def folders(self, folder: Path) -> list[Path]:
         """Folders with photos at any depth."""
         return [p for kid in self.kids(folder) for p in (kid, *self.folders(kid))]
-
-
-def is_photo(path: Path) -> bool:
-    """Whether a file's name is that of a photo."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def count_photos(folder: Path) -> int:
