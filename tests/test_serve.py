@@ -63,20 +63,24 @@ def photos(tmp_path_factory):
     return root
 
 
+def save_run(folder, photos, **hparams):
+    """Writes a run folder as far as the verb reads it, of a narrow model."""
+    torch.manual_seed(1)
+    classifier = Classifier(CLASSES, image_size=32, **hparams)
+    for parameter in classifier.model.head.parameters():
+        parameter.data *= 3
+    parts = (dict(classifier.hparams), classifier.state_dict())
+    torch.save(dict(zip(("hyper_parameters", "state_dict"), parts, strict=True)),
+               folder / runs.BEST)  # fmt: skip
+    (folder / runs.CONFIG).write_text(f"data:\n  root: {photos}\n")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, photos):
-    """A run folder as far as the verb reads it, of a narrow model."""
     folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
-        classifier = Classifier(CLASSES, image_size=32)
-        for parameter in classifier.model.head.parameters():
-            parameter.data *= 3
-        parts = (dict(classifier.hparams), classifier.state_dict())
-        torch.save(dict(zip(("hyper_parameters", "state_dict"), parts, strict=True)),
-                   folder / runs.BEST)  # fmt: skip
-        (folder / runs.CONFIG).write_text(f"data:\n  root: {photos}\n")
+        save_run(folder, photos)
         yield folder
 
 
@@ -374,6 +378,21 @@ def test_an_answer_shows_map_and_neighbours(served, photos):
     assert CLASSES[near[0].sample.label] == "blue"
     assert near[0].similarity == pytest.approx(1, abs=1e-3)
     assert [n.similarity for n in near] == sorted((n.similarity for n in near), reverse=True)
+
+
+@pytest.mark.parametrize("head", ["linear", "flatten256"])
+def test_every_head_has_nearest_photos(photos, tmp_path, monkeypatch, head):
+    monkeypatch.setitem(torchvision.models.vgg.cfgs, "D", NARROW)
+    save_run(tmp_path, photos, head=head)
+    settings = resolve_settings(ServeConfig(ckpt=str(tmp_path), port=0))
+    page = run.make_page(ServeConfig(ckpt=str(tmp_path), port=0), settings)
+    try:
+        blue = next((photos / "train" / "blue").iterdir())
+        near = page.answerer.explain(blue.read_bytes()).nearest
+    finally:
+        page.answerer.close()
+        settings.listener.close()
+    assert (near[0].sample.path, len(near)) == (blue, 4)
 
 
 def test_the_nearest_training_photos_are_those_that_cam_shows(served, photos):

@@ -22,7 +22,7 @@ from bookcls.settings import ModelConfig, TrainConfig
 from bookcls.training import callbacks, fitting
 from bookcls.training.checkpoint import load_classifier
 from bookcls.training.classifier import Classifier
-from bookcls.training.inputs import check_weights
+from bookcls.training.inputs import check_weights, read_inputs
 from conftest import TINY, draw
 
 
@@ -426,3 +426,12 @@ def test_validation_losses_that_are_all_no_numbers_mean_divergence(
     assert err.startswith("bookcls: error: training diverged: the validation loss")
     assert "Try a lower optim.lr (it was 1e+38)" in err
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_epochs_replace_the_images_of_the_experiment(shared_photos):
+    words = ["experiment=small", f"data.root={shared_photos}", "optim.epochs=3"]
+    for extra, images in (([], None), (["optim.images_seen=80"], 80)):
+        config, _ = compose("train", TrainConfig, [*words, *extra])
+        assert read_inputs(config, [*words, *extra])[0].optim.images_seen == images
+    config, _ = compose("train", TrainConfig, words[:2])
+    assert read_inputs(config, words[:2])[0].optim.images_seen == 6400

@@ -1,5 +1,7 @@
 """``python -m bookcls``: lists the commands."""
 
+import sys
+
 from bookcls import __version__
 
 TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
@@ -21,5 +23,20 @@ TEXT = f"""bookcls {__version__}: a strong image classifier from a few photos
   python -m bookcls.train experiment=sample
 """
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Prints the commands.
+
+    Raises:
+        SystemExit: With code 2 if there are arguments, which belong to one of the commands.
+    """
     print(TEXT, end="")
+    words = sys.argv[1:]
+    if words and words[0] not in ("-h", "--help"):
+        command = words[0] if f"bookcls.{words[0]} " in TEXT else "train"
+        print(f"bookcls: error: write python -m bookcls.{command} ...", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

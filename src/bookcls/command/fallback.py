@@ -6,6 +6,7 @@ from dataclasses import replace
 from bookcls.command.compose import compose
 from bookcls.environment import is_first_process, print_loading
 from bookcls.settings import TrainConfig
+from bookcls.training.inputs import prefer_epochs
 from bookcls.training.run import choose_start
 
 
@@ -38,4 +39,5 @@ def apply_fallback(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig
     rest = [word for word in overrides if word.lstrip("+").partition("=")[0] != "experiment"]
     words = [f"experiment={model.fallback}", "model.weights=auto", *rest]
     other, _ = compose("train", TrainConfig, words)
+    other = prefer_epochs(other, overrides)
     return replace(other, data=replace(other.data, root=config.data.root))

@@ -119,7 +119,7 @@ class Explainer:
 
     @torch.no_grad()
     def answers(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes probabilities (N, C) and the head's hidden units (N, 256)."""
+        """Computes probabilities (N, C) and the inputs of the last layer, (N, 256 or 512)."""
         images = images.to(next(self.model.parameters()).device)
         features = self.model.features(images.contiguous(memory_format=torch.channels_last))
         hidden = self.model.head[:-LAST](features)

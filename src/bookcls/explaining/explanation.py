@@ -20,7 +20,7 @@ class Explanation:
         split: Folder of its split ("test_easy"), or "images".
         sample: The photo.
         probs: float32 (C,), class probabilities at the training size.
-        features: float32 (256,), the head's hidden units.
+        features: float32 (256 or 512,), the inputs of the head's last layer.
         correct: Whether the prediction is correct; None without a label.
         flag: A verdict, see :func:`bookcls.explaining.map_scores.flag`.
         reason: The reason for the flag.

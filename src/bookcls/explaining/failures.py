@@ -24,7 +24,7 @@ BARS = 8
 
 @dataclass(frozen=True)
 class Training:
-    """Training photos and their features, float32 (N, 256)."""
+    """Training photos and their features, float32 (N, 256 or 512)."""
 
     samples: list[Sample]
     features: npt.NDArray[np.float32]

@@ -13,8 +13,8 @@ def similarity(training: Features, photo: Features) -> Features:
     without centring, the cosine of any two photos would be close to 1.
 
     Args:
-        training: float32 (N, 256), the head's hidden units for the training photos.
-        photo: float32 (256,), the hidden units for the photo.
+        training: float32 (N, D), the inputs of the head's last layer for the training photos.
+        photo: float32 (D,), those for the photo.
 
     Returns:
         float32 (N,), in [-1, 1]; 0 if the photo equals the mean.

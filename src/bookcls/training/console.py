@@ -54,18 +54,22 @@ def print_plan(
     )
     model = classifier.model
     num_trainable = count_parameters(model, trainable_only=True) / 1e6
-    print(
-        f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
-        f"{num_trainable:.1f} of {count_parameters(model) / 1e6:.1f} "
-        f"M parameters are trained, {config.data.image_size} px"
-    )
     probe, tune = stages
+    if probe + tune:
+        print(
+            f"model    VGG16, {'fine-tuned' if config.model.pretrained else 'from scratch'}, "
+            f"{num_trainable:.1f} of {count_parameters(model) / 1e6:.1f} "
+            f"M parameters are trained, {config.data.image_size} px"
+        )
+    else:
+        print(f"model    VGG16, frozen, and a linear classifier, {config.data.image_size} px")
     print(f"weights  {classifier.hparams['weights']}")
     if warning:
         print(f"warning: {warning}")
         print("         (model.weights=rendered selects these weights, model.weights=keras others)")
     probed = f"{probe} epochs of the head only, then " if probe else ""
-    print(f"budget   {probed}{tune} epochs of {num_drawn} images")
+    if probe + tune:
+        print(f"budget   {probed}{tune} epochs of {num_drawn} images")
     if not config.model.pretrained and model.first_trained:
         print(
             f"warning: model.freeze_to={config.model.freeze_to} freezes randomly initialised "

@@ -35,9 +35,18 @@ def read_inputs(
     root = full_path("data.root", config.data.root)
     model = check_weights(config.model, overrides, has_checkpoint=has_checkpoint, in_sweep=in_sweep)
     config = replace(config, data=replace(config.data, root=str(root)), model=model)
+    config = prefer_epochs(config, overrides)
     if not root.exists() and root == Path(project_path(BOOKS)):
         raise BookclsError(f"{root} does not exist yet: download it with python -m bookcls.fetch.")
     return config, read_folder(root, on_bad=config.data.on_bad)
+
+
+def prefer_epochs(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+    """Lets ``optim.epochs`` from the user replace the experiment's ``optim.images_seen``."""
+    given = {word.lstrip("+").partition("=")[0] for word in overrides}
+    if "optim.epochs" not in given or "optim.images_seen" in given:
+        return config
+    return replace(config, optim=replace(config.optim, images_seen=None))
 
 
 def check_weights(
