@@ -290,6 +290,7 @@ def test_bad_input_in_words(adopt, flat, tmp_path):
         (["data.root=gone", "output=new"], "does not exist, so there is nothing to take over"),
         (["data.root=flat", "output=flat/new"], "is inside data.root"),
         (["data.root=flat", "output=one"], "not an empty folder"),
+        (["data.root=mistyped"], "there is no such folder"),
         (["data.root=flat", "classes=[a,b]"], "there are no training photos of a, b"),
         (["data.root=flat/stop/stop_x_00.jpg"], "is a file"),
         (["data.root=flat", "labels=rows.csv"], "rows.csv line 2: there is no file no.jpg"),

@@ -79,7 +79,8 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
     """Makes the layout in an empty or absent folder.
 
     Raises:
-        BookclsError: If a setting is given that needs photos.
+        BookclsError: If a setting is given that needs photos, or the folder is missing and no
+            classes are named.
     """
     needless = [name for name in changed_settings(config) if name not in ("data.root", "classes")]
     needless += ["output"] if config.output is not None else []
@@ -88,6 +89,11 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
             f"{root} {'is empty' if root.exists() else 'does not exist'}, so there is nothing to "
             f"take over: leave out {', '.join(needless)} to make an empty layout there, or give "
             "the data.root that holds your photos."
+        )
+    if not root.exists() and not config.classes:
+        raise BookclsError(
+            f"data.root={config.data.root}: there is no such folder. To make one with empty folders "
+            "to fill, add the names of your classes: classes=[cat,dog,background]."
         )
     lines = write_empty(root, config.classes)
     print(f"made  {root}")
