@@ -92,8 +92,8 @@ def make_empty_layout(config: InitConfig, root: Path) -> None:
         )
     if not root.exists() and not config.classes:
         raise BookclsError(
-            f"data.root={config.data.root}: there is no such folder. To make one with empty folders "
-            "to fill, add the names of your classes: classes=[cat,dog,background]."
+            f"data.root={config.data.root}: there is no such folder. To make one with empty "
+            "folders to fill, add the names of your classes: classes=[cat,dog,background]."
         )
     lines = write_empty(root, config.classes)
     print(f"made  {root}")
