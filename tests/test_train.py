@@ -15,6 +15,7 @@ from bookcls import evaluate, train
 from bookcls.command.compose import compose
 from bookcls.command.fallback import apply_fallback
 from bookcls.config import read_config, to_dataclass
+from bookcls.data.dataset import read_folder
 from bookcls.errors import BookclsError
 from bookcls.models import download, weights
 from bookcls.reporting.files import read_curve
@@ -294,6 +295,7 @@ def test_an_experiment_falls_back_to_settings_for_the_weights_that_ship(
     monkeypatch.setattr(download, "check_url", lambda url: "no route to host")
     run = tmp_path / "run"
     words = ["experiment=laptop", f"data.root={shared_photos}", "data.image_size=32"]
+    words += ["data.cached_views=4"]  # for frozen layers, of which the other recipe has none
     words += ["optim.epochs=1", "optim.probe_epochs=0"]
     assert run_verb(train.main, *words, f"hydra.run.dir={run}") == 0
     out = capsys.readouterr().out
@@ -301,11 +303,13 @@ def test_an_experiment_falls_back_to_settings_for_the_weights_that_ship(
     assert out.count("warning: ImageNet weights are not cached") == 2, "at the top and at the end"
     config = to_dataclass(read_config(run / "config.yaml"), TrainConfig)
     assert (config.model.head, config.aug.vflip) == ("gap256", 0.5), "those of sample"
+    assert config.model.weights == "rendered", "whatever a resume finds"
     assert (config.optim.epochs, config.data.root) == (1, str(shared_photos)), "the user's"
     # Whoever names the weights, or wants no other settings, gets what they asked for.
     for word in ("model.weights=rendered", "model.fallback=null"):
         given, _ = compose("train", TrainConfig, [*words, word])
-        assert apply_fallback(given, [*words, word]) is given
+        folder = read_folder(shared_photos)
+        assert apply_fallback(given, [*words, word], folder) == (given, None)
 
 
 def test_weights_that_are_not_used_or_not_there(shared_photos, run_verb, tmp_path, capsys):
@@ -340,7 +344,7 @@ def test_bad_input_is_refused_before_the_heavy_imports(photos, run_verb, capsys,
         ((root, "aug=strong"), "aug=strong: choose one of all, gentle, mixup, none, scenes, turn,"),
         (
             (root, "experiment=labtop"),
-            "experiment=labtop: choose one of article, best, laptop, probe, sample, small.",
+            "experiment=labtop: choose one of article, best, laptop, probe, sample, scenes, small.",
         ),
         ((root, "sweep=ablatoin"), "sweep=ablatoin: choose one of ablation, freeze."),
         ((root, "experiment=null"), "experiment=null: name one of"),

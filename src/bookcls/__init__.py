@@ -41,8 +41,9 @@ def fit(
     Args:
         root: The folder that contains ``train/<class>/``, and optionally ``test/`` or
             ``test_<name>/``.
-        experiment: A recipe of conf/experiment: ``laptop``, ``small``, ``best`` or ``article``;
-            None for the defaults of conf/train.yaml.
+        experiment: A recipe of conf/experiment: ``laptop``, ``probe``, ``best``, ``small`` or
+            another; None for the defaults of conf/train.yaml. Without a network, ``laptop`` and
+            ``best`` use the settings of recipes for the weights that ship.
         overrides: Further settings, as on the command line: ``["aug=all", "seed=1"]``.
         output: The run folder; None for a new one, ``runs/DATE/TIME``.
 

@@ -69,8 +69,9 @@ def train(config: TrainConfig, run: Path) -> None:
     )
     if jobs.current is None and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise BookclsError("the sweep could not be set up; see the warning above.")
+    start = None
     if not resumed:
-        config = apply_fallback(config, overrides)
+        config, start = apply_fallback(config, overrides, folder)
     if jobs.current is not None:
         train_job(jobs.current, config, folder, overrides, started)
         return
@@ -80,7 +81,7 @@ def train(config: TrainConfig, run: Path) -> None:
     with locked(run):
         if resumed and is_finished(run):  # by another process in the meantime
             raise BookclsError(f"resume={run}: this run is finished; its results are in {run}.")
-        fit(config, folder, run, origin=origin, started=started, resumed=resumed)
+        fit(config, folder, run, origin=origin, started=started, resumed=resumed, start=start)
 
 
 def saved_config(run: Path, config: TrainConfig, given: set[str]) -> TrainConfig:

@@ -21,6 +21,7 @@ from bookcls.runs import CONFIG, ENVIRONMENT, check_same_photos, claim_folder
 from bookcls.settings import TrainConfig
 from bookcls.storage.files import read_json
 from bookcls.storage.folders import locked
+from bookcls.training.inputs import prefer_epochs
 from bookcls.tuning.settings import TuneConfig
 from bookcls.tuning.space import Dimension, format_value, get_value, read_space
 
@@ -57,6 +58,16 @@ def tune(config: TuneConfig, run: Path) -> None:
         config = saved_config(run, config)
     root = full_path("data.root", config.data.root)
     config = replace(config, data=replace(config.data, root=str(root)))
+    # What is tuned must be what the printed command trains.
+    words = [
+        *HydraConfig.get().overrides.task,
+        *(f"{d.name}=" for d in read_space(config.space, config.start)),
+    ]
+    config = replace(
+        config,
+        model=replace(config.model, fallback=None),
+        optim=prefer_epochs(config.optim, words),
+    )
     dimensions = read_checked_space(config)
     data = config.data
     folder = read_folder(root, on_bad=data.on_bad, with_tests=False)

@@ -51,7 +51,7 @@ def fit(
     if output is not None:
         folder = full_path("output", os.fspath(output))
     config, photos = read_inputs(config, hydra_overrides)
-    config = apply_fallback(config, hydra_overrides)
+    config, start = apply_fallback(config, hydra_overrides, photos)
     existed = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,14 @@ def fit(
         raise BookclsError(f"output={folder} cannot be used as a folder ({error}).") from error
     try:
         with interruptible(), locked(folder):
-            run(config, photos, folder, origin={"overrides": hydra_overrides}, started=started)
+            run(
+                config,
+                photos,
+                folder,
+                origin={"overrides": hydra_overrides},
+                started=started,
+                start=start,
+            )
     finally:
         if not existed:
             remove_empty(folder, created_after)

@@ -36,6 +36,14 @@ def roles_of(parts: Sequence[str]) -> set[str]:
     return {split.role for part in parts if (split := split_of(part))} - {UNLABELLED}
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; names that are too long, as in signed addresses, are none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 class Index:
     """The photos below a folder, by name.
 
@@ -100,7 +108,7 @@ class Index:
             return f"there is no file {value.strip() or '(empty)'}"
         for folder in (table.parent, self.root):
             for path in (folder / value.strip(), folder.joinpath(*parts)):
-                if path.is_file():
+                if is_file(path):
                     return path
         named = roles_of(parts[:-1])
         # A photo in another folder is another photo, even if it is the only one of that name.

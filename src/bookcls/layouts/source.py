@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookcls.data.samples import find_bad_names, problems_error
 from bookcls.errors import BookclsError
-from bookcls.layouts.names import TEST, TRAIN, VAL, find_alike, setting
+from bookcls.layouts.names import TEST, TRAIN, VAL, composed, find_alike, setting
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class SourceDataset:
         unused = [path for path, _ in self.left_out] + [p for p in visible if p.is_dir()]
         kept = all(path.parent == self.root for path in unused)
         flat = all(photo.path.parent.parent.parent == self.root for photo in self.train)
-        named = all(photo.path.parent.name == photo.label for photo in self.train)
+        # macOS decomposes accents in the names of files.
+        named = all(composed(p.path.parent.name) == composed(p.label) for p in self.train)
         return self.is_ours and kept and flat and named
 
     @property

@@ -100,7 +100,8 @@ class Bodies:
             oldest.dropped = True
             oldest.body = bytearray()
             if oldest.deadline:
-                oldest.deadline.reschedule(asyncio.get_running_loop().time())
+                with suppress(RuntimeError):  # it is expiring already
+                    oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
     async def discard(self, receive: Receive) -> bool:
         """Reads a body without keeping it: most clients read no response before they sent it all.

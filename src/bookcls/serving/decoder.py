@@ -104,10 +104,12 @@ class Decoder:
     def close(self) -> None:
         """Ends the process."""
         self._connection.close()
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:  # None if it could not be started
+            self._process.kill()
+            self._process.join()
 
     def _start(self) -> None:
+        self._ready = False
         # Spawned: a fork would inherit the sockets of clients, and the locks of other threads.
         context = multiprocessing.get_context("spawn")
         self._connection: Connection
@@ -121,7 +123,6 @@ class Decoder:
         with ctrl_c_held_back():
             self._process.start()
         theirs.close()
-        self._ready = False
 
     def _replace(self) -> None:
         self.close()

@@ -1,6 +1,6 @@
 """Checks the input of a training, for the command line and ``bookcls.fit``, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bookcls.config import BOOKS, full_path, project_path
 from bookcls.data.dataset import read_folder
 from bookcls.data.samples import PhotoFolder
 from bookcls.errors import BookclsError
-from bookcls.settings import ModelConfig, TrainConfig
+from bookcls.settings import ModelConfig, OptimConfig, TrainConfig
 
 
 def read_inputs(
@@ -35,18 +35,18 @@ def read_inputs(
     root = full_path("data.root", config.data.root)
     model = check_weights(config.model, overrides, has_checkpoint=has_checkpoint, in_sweep=in_sweep)
     config = replace(config, data=replace(config.data, root=str(root)), model=model)
-    config = prefer_epochs(config, overrides)
+    config = replace(config, optim=prefer_epochs(config.optim, overrides))
     if not root.exists() and root == Path(project_path(BOOKS)):
         raise BookclsError(f"{root} does not exist yet: download it with python -m bookcls.fetch.")
     return config, read_folder(root, on_bad=config.data.on_bad)
 
 
-def prefer_epochs(config: TrainConfig, overrides: Sequence[str]) -> TrainConfig:
+def prefer_epochs(optim: OptimConfig, overrides: Iterable[str]) -> OptimConfig:
     """Lets ``optim.epochs`` from the user replace the experiment's ``optim.images_seen``."""
     given = {word.lstrip("+").partition("=")[0] for word in overrides}
     if "optim.epochs" not in given or "optim.images_seen" in given:
-        return config
-    return replace(config, optim=replace(config.optim, images_seen=None))
+        return optim
+    return replace(optim, images_seen=None)
 
 
 def check_weights(
