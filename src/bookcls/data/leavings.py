@@ -13,7 +13,7 @@ UNREMARKABLE = (*SYSTEM_FILES, ".ds_store", ".localized", ".directory", ".gitkee
                 PICTURES)  # fmt: skip
 """Passed over without being counted: they are nearly everywhere and never were photos."""
 OTHER_PROGRAMS = ("@eadir", "__macosx", "#recycle", "@recycle", "$recycle.bin",
-                  "system volume information", "lost+found")  # fmt: skip
+                  "system volume information", "lost+found", "__pycache__")  # fmt: skip
 """Folders of thumbnails, of forks or of deleted files: Synology, macOS, QNAP, Windows, Linux."""
 CONFIG = "config.yaml"
 WITH_CONFIG = ("metrics.json", "environment.json", "last.ckpt", "vgg16_rendered.json")

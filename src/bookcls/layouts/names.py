@@ -17,13 +17,8 @@ WORDS = {
 }
 """Role -> the usual words for it."""
 
-LEAVINGS = frozenset({"runs", "checks", "tuning", "evaluations", "predictions"})
-"""Folders that this program's own verbs write."""
-FOREIGN = frozenset(
-    {"@eadir", "__macosx", "$recycle.bin", "#recycle", "lost+found", "__pycache__"}
-    | {"system volume information"}
-)
-"""Folders that other programs leave among photos, in lower case."""
+OUR_FOLDERS = frozenset({"runs", "checks", "tuning", "evaluations", "predictions"})
+"""Folders that this program's own verbs write: no classes, unless ``classes`` names them."""
 
 BATCH = re.compile(
     r"(?:batch|part|chunk|fold|session|day|week|month|shoot|dcim|roll)[\W_]*\d+"
@@ -102,11 +97,6 @@ def split_of(name: str) -> Split | None:
 def is_neutral(name: str) -> bool:
     """Whether a name consists of words such as images and data."""
     return all(word in NEUTRAL or word.isdigit() for word in words_of(name))
-
-
-def is_leaving(name: str) -> bool:
-    """Whether a folder's name is that of results or of another program's files."""
-    return name in LEAVINGS or name.casefold() in FOREIGN or name.startswith(".")
 
 
 def find_alike(names: Iterable[str]) -> list[tuple[str, str]]:

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
-from bookcls.data.leavings import is_hidden
+from bookcls.data.leavings import is_hidden, is_results
 from bookcls.data.photo_files import is_photo
 from bookcls.data.samples import list_visible
-from bookcls.layouts.names import alike, is_leaving
+from bookcls.layouts.names import OUR_FOLDERS, alike
 
 OUR_COLUMNS = b"file,dominant,accepted"
 
@@ -59,7 +59,7 @@ class Tree:
     def _is_left(self, path: Path) -> bool:
         if alike(path.name) in self.kept:
             return False
-        return is_hidden(path) or (is_leaving(path.name) and path.is_dir())
+        return is_hidden(path) or (path.is_dir() and (path.name in OUR_FOLDERS or is_results(path)))
 
     def below(self, folder: Path) -> list[Path]:
         """Photos at any depth."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bookcls.layouts.names import OUR_FOLDERS
 from bookcls.layouts.source import SourceDataset
 from bookcls.layouts.tree import count_photos
 
@@ -17,6 +18,8 @@ def print_unused(console: Console, found: SourceDataset) -> None:
     """Prints everything that is not used, with the reasons."""
     if found.leavings:
         print(f"not used, left by this or other programs: {describe_leavings(found.leavings)}")
+        if any(p.name in OUR_FOLDERS and count_photos(p) for p in found.leavings):
+            print("  if one of these folders is a class, name all classes: classes=[...]")
     if found.left_out:
         print(f"left out: {len(found.left_out)}")
     for path, why in found.left_out[:MAX_NAMED]:
