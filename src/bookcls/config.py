@@ -139,6 +139,8 @@ def read_config(path: Path, *, interpolations: bool = False) -> DictConfig:
         cfg = OmegaConf.create(check_yaml(path, interpolations=interpolations))
     except (yaml.YAMLError, OSError, ValueError, OmegaConfBaseException) as error:
         raise BookclsError(f"{path} is damaged ({' '.join(str(error).split())[:120]}).") from error
+    except AssertionError:  # OmegaConf's for a lone number
+        cfg = None
     if not isinstance(cfg, DictConfig):
         raise BookclsError(f"{path} is damaged: it contains no settings.")
     return cfg

@@ -170,3 +170,11 @@ def test_names_do_not_control_the_terminal(capsys):
     assert out.count(r"\x1b]0;title\x07\x1b[2K\x9b1A") == 3
     print(NAME)
     assert NAME in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["1e9", "7", "true", "- a"])
+def test_a_file_without_settings_is_damaged(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(BookclsError, match="is damaged"):
+        read_config(path)
