@@ -222,6 +222,8 @@ def say_nothing(server, client):
     pass
 
 
+# A client that shares its address with 63 such connections is reset now and then.
+@pytest.mark.slow
 @pytest.mark.parametrize("number_of_sources", [1, 40])
 @pytest.mark.parametrize(
     ("attack", "number"),
