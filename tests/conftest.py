@@ -129,3 +129,16 @@ def two_threads():
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture
+def adopt(run_verb, capsys):
+    """Runs init: its exit code and all that it printed."""
+    from bookcls import init
+
+    def run(*words: str) -> tuple[int, str]:
+        code = run_verb(init.main, *words)
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bookcls import init
 from bookcls.config import project_path
 from bookcls.data.dataset import read_folder
 from bookcls.data.photos import decode_folder
@@ -26,18 +25,6 @@ def rendered(tmp_path_factory):
 @pytest.fixture
 def flat(rendered, tmp_path) -> Path:
     return shutil.copytree(rendered, tmp_path / "flat")
-
-
-@pytest.fixture
-def adopt(run_verb, capsys):
-    """Runs init: its exit code and all that it printed."""
-
-    def run(*words):
-        code = run_verb(init.main, *words)
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
 
 
 def contents(root: Path) -> dict[str, str]:

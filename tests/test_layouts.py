@@ -5,7 +5,6 @@ import unicodedata
 
 import pytest
 
-from bookcls import init
 from bookcls.errors import BookclsError
 from layout_making import planned, put
 
@@ -224,16 +223,6 @@ def test_a_table_without_labels_is_named_and_the_folders_are_used(adopt, tmp_pat
     assert code == 0, said
     assert f"{name}: n" in said
     assert planned(tmp_path / "pets")["cat/felix.png"] == ("train", "cat")
-
-
-@pytest.fixture
-def adopt(run_verb, capsys):
-    def run(*words):
-        code = run_verb(init.main, *words)
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -222,8 +223,6 @@ def say_nothing(server, client):
     pass
 
 
-# A client that shares its address with 63 such connections is reset now and then.
-@pytest.mark.slow
 @pytest.mark.parametrize("number_of_sources", [1, 40])
 @pytest.mark.parametrize(
     ("attack", "number"),
@@ -257,6 +256,38 @@ def test_a_slow_client_delays_nobody(server, photo, attack, number, number_of_so
             time.sleep(0.1)
         assert not server.connections
     server.assert_quiet()
+
+
+class Timer:
+    """An event loop, as far as it calls back later."""
+
+    def __init__(self):
+        self.due = []
+
+    def call_later(self, _, call):
+        self.due.append(call)
+
+
+def test_a_new_connection_stays_while_all_others_are_being_answered(monkeypatch):
+    ended = []
+    monkeypatch.setattr(connections.FairProtocol, "_end", lambda self, *_: ended.append(self))
+    everyone, loop = [], Timer()
+    for number in range(2 * connections.MOST + 1):
+        one = connections.FairProtocol.__new__(connections.FairProtocol)
+        one.connections, one.group, one.since, one.loop = everyone, "one address", number, loop
+        one.cycle = SimpleNamespace(response_complete=False, more_body=False)
+        one.flow = SimpleNamespace(write_paused=False)
+        everyone.append(one)
+        if number < connections.SHARE:
+            continue
+        one._make_room()
+        if number == connections.SHARE:
+            assert not ended
+            everyone[3].cycle.response_complete = True
+            loop.due.pop()()
+            assert ended == [everyone[3]], "it has waited for its client since it was answered"
+            everyone[3].cycle.response_complete = False
+    assert ended[1:] == [everyone[-1]], "there is an end to it"
 
 
 def test_who_is_slow_is_told_why(server):
@@ -403,14 +434,19 @@ def test_a_photo_that_takes_too_long_is_refused(server, photo):
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "said"),
-    [("SECONDS", 0.03, "not decoded"), ("MEMORY", 20_000_000, "not decoded|not fit into memory")],
+    ("limit", "value", "said", "picture"),
+    [
+        ("SECONDS", 0.03, "not decoded", Image.effect_noise((4000, 4000), 40)),
+        # A small file: what takes too much must be its pixels, not what is received.
+        ("MEMORY", 20_000_000, "not decoded|not fit into memory", Image.new("L", (4000, 4000))),
+    ],
+    ids=["time", "memory"],
 )
 def test_a_photo_beyond_a_limit_ends_no_more_than_the_decoder(
-    photo, monkeypatch, limit, value, said
+    photo, monkeypatch, limit, value, said, picture
 ):
     out = io.BytesIO()
-    Image.effect_noise((4000, 4000), 40).save(out, "PNG", compress_level=1)
+    picture.save(out, "PNG", compress_level=1)
     monkeypatch.setattr(decoding, limit, value)
     decoder = Decoder("letterbox")
     monkeypatch.undo()

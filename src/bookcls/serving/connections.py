@@ -18,13 +18,16 @@ MOST = 64
 """Maximum number of connections; a browser keeps two or three open, and idle ones count too."""
 SHARE = 32
 """Maximum number of connections from one address."""
+RETRY = 0.1
+"""Seconds after which room is made again while no connection waits for its client."""
 
 
 class FairProtocol(H11Protocol):
     """HTTP in which no client occupies a connection for long, or more than its share.
 
-    A new connection always gets in where another waits for its client: of the client with the most
-    connections, the one that has waited longest makes room.
+    A new connection makes another one end: of the client with the most connections, the one that
+    has waited for it longest. While none waits, because all are being answered, it stays in
+    addition, up to ``2 * MOST`` connections.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -102,6 +105,8 @@ class FairProtocol(H11Protocol):
         return not asked or self.cycle.more_body or self.flow.write_paused
 
     def _make_room(self) -> None:
+        if self._ended:
+            return
         others: list[FairProtocol] = [c for c in self.connections if not c._ended]  # type: ignore[union-attr, misc]
         counts = Counter(each.group for each in others)
         if counts[self.group] > SHARE:
@@ -111,6 +116,9 @@ class FairProtocol(H11Protocol):
         else:
             return
         waiting = [c for c in others if c.group == crowd and c is not self and c._waits_for_client]
+        if not waiting and len(others) <= 2 * MOST:
+            self.loop.call_later(RETRY, self._make_room)
+            return
         ended = min(waiting, key=lambda each: each.since, default=self)
         ended._end(503, "too many connections are open; try again in a few seconds.")
 
